@@ -1,0 +1,1 @@
+"""Augmentation policies, one a file. ``augment.name`` is the file's name."""

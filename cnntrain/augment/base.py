@@ -1,0 +1,45 @@
+"""What an augmentation policy is. Importing this module imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchvision.transforms.v2 import Transform
+
+NORMALIZATIONS = ("auto", "data", "model")
+
+
+@dataclass
+class Augment:
+    """The keys that every policy has. A policy is a subclass in a file of its own.
+
+    The transforms work on uint8 images [channels, height, width] of any size and return uint8 images of the size that
+    the network sees; normalisation happens later, a batch at a time on the device.
+    """
+
+    name: str
+    # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;
+    # auto: the model's where weights are loaded, else the data's
+    normalize: str = field(metadata={"choices": NORMALIZATIONS})
+
+    def train_transform(self, image_size: int) -> Transform:
+        """The transform of training images; its randomness is drawn from torch's global generator."""
+        raise NotImplementedError
+
+    def eval_transform(self, image_size: int) -> Transform:
+        """The deterministic transform of validation and test images: shorter side to size, then the centre."""
+        return resize_and_crop(image_size, image_size)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether `train_transform` differs from one epoch to the next."""
+        return True
+
+
+def resize_and_crop(resize: int, crop: int) -> Transform:
+    """Shorter side to `resize` pixels (bilinear, antialiased), then the central `crop` pixels."""
+    from torchvision.transforms import v2
+
+    return v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(crop)])

@@ -1,0 +1,144 @@
+"""From a configuration to everything that a run consists of, in one order: data, model, weights, policy, optimizer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain import dist, layers, seeds, weights
+from cnntrain.augment.base import Augment
+from cnntrain.data.base import Data
+from cnntrain.data.loader import Loader, Preprocess, Samples, Share, step_batch
+from cnntrain.data.parts import DataSet, Part
+from cnntrain.data.statistics import mean_and_deviation
+from cnntrain.optim.groups import parameter_groups
+from cnntrain.run import Run
+from cnntrain.schema import TrainConfig
+from cnntrain.transfer.frozen import Freezing
+
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+DEFAULT_SIZE = 224
+
+
+def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
+    """Everything that training needs, ready for its first step.
+
+    Args:
+        saved: the checkpoint of a run to resume; its weights replace pretrained ones, which are then not fetched.
+
+    Raises:
+        UserError: the data, the weights or the configuration do not fit together.
+    """
+    _choose_arithmetic(config)
+    device = dist.pick_device(config.trainer.device)
+    data = load_data(config.data)
+    seeds.seed_step(config.seed, "init")
+    model, preprocess = build_model(config, data, saved)
+    macs = layers.multiply_adds(model, preprocess.channels, preprocess.image_size)
+    model.to(device, DTYPES["float64"] if config.trainer.precision == "float64" else torch.float32)
+    freezing = Freezing(model, config.transfer)
+    groups = parameter_groups(model, config.optim, freezing.head, config.transfer.head_lr_multiplier)
+    share = Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
+    return Run(
+        config=config,
+        data=data,
+        device=device,
+        model=model,
+        freezing=freezing,
+        optimizer=config.optim.build(groups),
+        criterion=nn.CrossEntropyLoss(label_smoothing=config.trainer.label_smoothing),
+        loaders=Loaders.build(config, data, preprocess, device, share),
+        macs=macs,
+    )
+
+
+@dataclass
+class Loaders:
+    """A loader for each part, and what all of them share."""
+
+    train: Loader
+    val: Loader
+    test: Loader | None
+    share: Share
+    preprocess: Preprocess
+    batch_size: int  # samples an optimizer step
+
+    @classmethod
+    def build(
+        cls, config: TrainConfig, data: DataSet, preprocess: Preprocess, device: torch.device, share: Share
+    ) -> Loaders:
+        def loader(part: Part, transform: Callable[[Tensor], Tensor], seed: int | None) -> Loader:
+            samples = Samples(part, transform, seed)
+            return Loader(samples, config.data.num_workers, preprocess, device, input_dtype(config))
+
+        size, augment = preprocess.image_size, config.augment
+        plain = augment.eval_transform(size)
+        return cls(
+            train=loader(data.train, augment.train_transform(size), config.seed if augment.is_random else None),
+            val=loader(data.val, plain, None),
+            test=loader(data.test, plain, None) if data.test is not None else None,
+            share=share,
+            preprocess=preprocess,
+            batch_size=step_batch(config.data.batch_size, len(data.train), share),
+        )
+
+
+def input_dtype(config: TrainConfig) -> torch.dtype:
+    """Of the images: autocast chooses the precision of each operation itself, from float32 inputs."""
+    return torch.float64 if config.trainer.precision == "float64" else torch.float32
+
+
+def load_data(data: Data) -> DataSet:
+    """Load the set, on rank 0 first since it may download."""
+    with dist.first_rank_first():
+        return data.load()
+
+
+def build_model(
+    config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
+) -> tuple[nn.Module, Preprocess]:
+    """The model with its initial weights, and the preprocessing that goes with them."""
+    pretrained = bool(config.model.pretrained) and saved is None
+    with dist.first_rank_first():
+        model = weights.create(config.model, len(data.classes), data.channels, pretrained)
+    if saved is not None:
+        return model, Preprocess(**saved["preprocess"])
+    loaded = weights.load_file(model, Path(config.model.weights)) if config.model.weights else None
+    size = config.data.image_size or data.native_size or _own_size(model)
+    mean, std = _statistics(config.augment, data, size, model, pretrained, loaded)
+    return model, Preprocess(data.channels, size, mean, std)
+
+
+def _own_size(model: nn.Module) -> int:
+    return getattr(model, "pretrained_cfg", {}).get("input_size", (3, DEFAULT_SIZE, DEFAULT_SIZE))[-1]
+
+
+def _statistics(
+    augment: Augment, data: DataSet, size: int, model: nn.Module, pretrained: bool, loaded: dict[str, Any] | None
+) -> tuple[list[float], list[float]]:
+    """Mean and deviation a channel, as ``augment.normalize`` chooses them."""
+    from_file = loaded is not None and len(loaded["mean"]) == data.channels
+    if augment.normalize != "data" and loaded is not None and from_file:
+        return loaded["mean"], loaded["std"]
+    if augment.normalize == "model" or (augment.normalize == "auto" and pretrained):
+        return weights.pretrained_statistics(model, data.channels)
+    return mean_and_deviation(data.train, augment.eval_transform(size))
+
+
+def _choose_arithmetic(config: TrainConfig) -> None:
+    if config.trainer.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
+    torch.use_deterministic_algorithms(config.trainer.deterministic)
+    torch.backends.cudnn.deterministic = config.trainer.deterministic
+    torch.backends.cudnn.benchmark = not config.trainer.deterministic

@@ -1,0 +1,133 @@
+"""One checkpoint format: tensors and plain values in a file that is either whole or absent.
+
+Loaded with ``weights_only=True``, so that a checkpoint from anywhere cannot run code. A digest over the content shows
+a damaged file, which neither torch nor safetensors notices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.errors import InputError, RunError
+
+FORMAT = 1
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, None, lists and dicts of these) so that `path` is never half a file.
+
+    Raises:
+        RunError: the disk is full or cannot be written; the file that was there is intact.
+    """
+    content = {"format": FORMAT, **state}
+    buffer = io.BytesIO()
+    torch.save({**content, "sha256": digest(content)}, buffer)
+    write_atomic(path, buffer.getbuffer())
+
+
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
+    """Replace `path` by `content` in one step that survives a crash.
+
+    Raises:
+        RunError: the disk is full or cannot be written; the file that was there is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        kept = "; the file written before is intact" if path.exists() else ""
+        raise RunError(f"cannot write {path}: {error.strerror}{kept}") from error
+
+
+def remove_temporary(folder: Path) -> None:
+    """Delete what a killed run left half written. Only the holder of the folder's lock may call this."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink()
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: the file is missing, damaged, or no checkpoint of ours.
+    """
+    state = load_tensors(path)
+    if state.get("format") != FORMAT or "sha256" not in state:
+        raise InputError(f"{path} is not a checkpoint of cnntrain (format {FORMAT})")
+    stored = state.pop("sha256")
+    if digest(state) != stored:
+        raise InputError(f"{path} is damaged: its content does not match its checksum")
+    return state
+
+
+def eval_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights that a checkpoint's run evaluated: the moving average where it kept one."""
+    return state["ema"] or state["model"]
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of tensors, torch's or safetensors', without running any code in it.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds anything but tensors and plain values.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises EOFError, OSError, RuntimeError, UnpicklingError, ... without the path
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"{path} cannot be read as tensors ({type(error).__name__}: {reason[0] if reason else 'truncated file'})"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
+    return state
+
+
+def digest(value: Any) -> str:
+    """Hex sha256 over a tree of tensors and plain values; dicts in key order."""
+    sha = hashlib.sha256()
+    _update(sha, value)
+    return sha.hexdigest()
+
+
+def _update(sha: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        data = value.detach().cpu().contiguous()
+        sha.update(f"tensor {data.dtype} {tuple(data.shape)}".encode())
+        sha.update(data.reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(value, Mapping):
+        sha.update(f"dict {len(value)}".encode())
+        for key in sorted(value, key=str):
+            sha.update(repr(key).encode())
+            _update(sha, value[key])
+    elif isinstance(value, (list, tuple)):
+        sha.update(f"list {len(value)}".encode())
+        for each in value:
+            _update(sha, each)
+    else:
+        sha.update(repr(value).encode())

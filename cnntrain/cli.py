@@ -1,0 +1,198 @@
+"""The command line: argv -> (command, overrides) -> Hydra -> ``commands.<name>.run(config)``, and errors in plain words.
+
+Hydra keeps its whole command line; this file only chooses the command's root config, checks everything before anything
+heavy is imported, and turns errors into exit codes: 0 finished, 1 failed, 2 wrong config or input, 75 stopped by a
+signal after saving.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from difflib import get_close_matches
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from cnntrain import __version__, compose, config, resume
+from cnntrain.errors import ConfigError, UserError
+from cnntrain.schema import TrainConfig
+
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def main() -> None:
+    """The console script ``cnntrain``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        flags, words = _split(argv)
+        command, overrides = _command(words)
+        return _run(command, flags, overrides)
+    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
+        return _report(error)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else FAILED
+    except KeyboardInterrupt:
+        print("cnntrain: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(command: str, flags: list[str], overrides: list[str]) -> int:
+    if "--version" in flags:
+        print(f"cnntrain {__version__}")
+        return DONE
+    args = get_args_parser().parse_args(flags)
+    compose.use(args.config_dir)
+    if args.help or args.hydra_help or args.shell_completion:
+        return _hydra(command, flags, overrides)
+    parsed = compose.parse(overrides)
+    compose.check(command, parsed, multirun=args.multirun)
+    return _hydra(command, flags, compose.force(parsed))
+
+
+def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
+    """Hand over to Hydra, which calls `task` once or, with -m, once a job."""
+    sys.argv = [sys.argv[0], *flags, *overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, rather than print there
+    codes.clear()
+    root = str(compose.builtin_dir().absolute())
+    hydra.main(config_path=root, config_name=command, version_base="1.3")(task)()
+    return max(codes, default=DONE)
+
+
+codes: list[int] = []  # of the jobs run in this process
+
+
+def task(composed: DictConfig) -> None:
+    """One job for Hydra. A single run's exit code ends the process; a sweep goes on and reports at its end."""
+    settings = HydraConfig.get()
+    typed = [line.lstrip("+") for line in settings.overrides.task]
+    try:
+        code = _job(settings.job.config_name, config.plain(composed), typed)
+    except UserError as error:
+        code = _report(error)
+    codes.append(code)
+    if settings.mode == RunMode.RUN and code:
+        sys.exit(code)
+
+
+def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
+    """Check the composed config, then run its command, over several processes where that is asked for."""
+    if "WORLD_SIZE" in os.environ and tree["devices"] == 1:
+        tree["devices"] = int(os.environ["WORLD_SIZE"])  # torchrun has said how many
+    checked = config.check(tree, config.SCHEMAS[command])
+    if command == "train" and checked.resume is not None:
+        checked = _resumed(checked, typed)
+        if checked is None:
+            return DONE
+    from cnntrain import dist  # the first import that brings torch in: the config is valid
+
+    runner = importlib.import_module(f"cnntrain.commands.{command}").run
+    return dist.launch(runner, checked, typed)
+
+
+def _resumed(wanted: TrainConfig, typed: Sequence[str]) -> TrainConfig | None:
+    """The configuration to continue a run with, or None where it has finished already."""
+    found = resume.resolve(asdict(wanted), typed, list(compose.groups()))
+    if found is None:
+        return replace(wanted, resume=None)
+    _say(f"resume: {found.folder}")
+    for note in found.notes:
+        _say(f"  {note}")
+    if found.finished:
+        _say("this run has finished; trainer.epochs=<more> trains it further")
+        _say(str(found.folder))
+        return None
+    return config.check(found.tree, TrainConfig)
+
+
+def _say(line: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(line, flush=True)
+
+
+def _command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, which is the first word that is no override (train where there is none), and the overrides."""
+    names = sorted(config.SCHEMAS)
+    overrides = [word for word in words if "=" in word or word.startswith("~")]
+    commands = [word for word in words if word not in overrides]
+    for word in commands:
+        if word not in names:
+            hint = config.suggest(word, names)
+            raise ConfigError(f"'{word}' is neither a command ({', '.join(names)}) nor key=value{hint}")
+    if len(commands) > 1:
+        raise ConfigError(f"one command at a time, not {' and '.join(commands)}")
+    return (commands[0] if commands else "train"), overrides
+
+
+VALUE_FLAGS = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i")
+REFUSED = {
+    "--experimental-rerun": "it unpickles its file, which can run code; cnntrain resume=<run folder> continues a run",
+    "--config-name": "the command is the config's name: cnntrain <command>",
+    "-cn": "the command is the config's name: cnntrain <command>",
+    "--config-path": "--config-dir adds a folder of your own",
+    "-cp": "--config-dir adds a folder of your own",
+}
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, and the overrides.
+
+    Raises:
+        ConfigError: a flag is unknown, or one that cnntrain does not offer.
+    """
+    known = {option for action in get_args_parser()._actions for option in action.option_strings}
+    flags: list[str] = []
+    overrides: list[str] = []
+    words = deque(argv)
+    while words:
+        word = words.popleft()
+        name = word.split("=", 1)[0]
+        if not word.startswith("-"):
+            overrides.append(word)
+        elif name in REFUSED:
+            raise ConfigError(f"{name} is not offered: {REFUSED[name]}")
+        elif name not in known:
+            raise ConfigError(f"unknown option '{word}'{_as_override(name, words)}")
+        else:
+            flags.append(word)
+            if name in VALUE_FLAGS and "=" not in word and words and "=" not in words[0]:
+                flags.append(words.popleft())
+    return flags, overrides
+
+
+def _as_override(flag: str, words: Sequence[str]) -> str:
+    """How an option in the style of other tools is written here: ``--epochs 3`` is ``trainer.epochs=3``."""
+    word = flag.lstrip("-").replace("-", "_")
+    last = {key.rsplit(".", 1)[-1]: key for key in config.known_keys()}
+    near = get_close_matches(word, last, n=1)
+    value = words[0] if words else "..."
+    return f"; keys are written key=value: {last[near[0]]}={value}" if near else "; see cnntrain --help"
+
+
+def _report(error: Exception) -> int:
+    """Print a user's error, once over all ranks."""
+    if os.environ.get("RANK", "0") == "0":
+        problems = error.problems if isinstance(error, ConfigError) else [compose.explain(error)]
+        for problem in problems:
+            print(f"cnntrain: {problem}", file=sys.stderr)
+    return WRONG
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Hydra's side of the configuration: where YAML is looked for, which overrides are forced, what a choice may be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cnntrain import config, models
+from cnntrain.errors import ConfigError
+
+# hydra.main and hydra.compose read these; `use` sets them once, before either
+_user_dirs: list[Path] = []
+
+
+def use(config_dir: str | None) -> None:
+    """Register our part of Hydra: the user's folders come before ours, and every timm model is a choice of ``model=``.
+
+    Args:
+        config_dir: the value of ``--config-dir``.
+    """
+    _user_dirs.clear()
+    if config_dir is not None:
+        folder = Path(config_dir).absolute()
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
+        _user_dirs.append(folder)
+    local = Path("configs").absolute()
+    if local.is_dir() and local.resolve() != builtin_dir().resolve():
+        _user_dirs.append(local)
+    groups.cache_clear()
+    OmegaConf.register_new_resolver("own", _own, replace=True)
+    Plugins.instance().register(UserDirs)
+    Plugins.instance().register(TimmModels)
+
+
+def _own(group: str, name: str, otherwise: str) -> str:
+    """For defaults lists: the choice of `group` called `name` where a YAML offers it, else `otherwise`."""
+    return name if name in groups().get(group, ()) else otherwise
+
+
+def builtin_dir() -> Path:
+    """The tree of YAML that comes with the package: in a wheel beside the modules, in a checkout beside the package."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+class UserDirs(SearchPathPlugin):
+    """Puts the user's config folders before the package's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in reversed(_user_dirs):
+            search_path.prepend(provider="cnntrain-user", path=f"file://{folder}", anchor="main")
+        search_path.append(provider="cnntrain-models", path="timm://registry")
+
+
+class TimmModels(ConfigSource):
+    """``model/<name>`` for every name that timm or cnntrain registers and that has no YAML of its own."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "timm"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        name = config_path.removeprefix("model/").removesuffix(".yaml")
+        node = OmegaConf.create({"defaults": ["timm", "_self_"], "name": name})
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={})
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path.strip("/") == "model"
+
+    def is_config(self, config_path: str) -> bool:
+        group, _, name = config_path.strip("/").removesuffix(".yaml").partition("/")
+        return group == "model" and name.split(".", 1)[0] in models.names()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return []  # 1,400 names would drown the help text; completion offers the ones with a YAML
+
+
+@cache
+def groups() -> dict[str, tuple[str, ...]]:
+    """Config groups and the choices that a YAML offers for each, over all folders."""
+    found: dict[str, set[str]] = {}
+    for folder in [*_user_dirs, builtin_dir()]:
+        for file in folder.rglob("*.yaml"):
+            group = file.parent.relative_to(folder).as_posix()
+            if group != "." and not group.startswith("hydra"):
+                found.setdefault(group, set()).add(file.stem)
+    return {group: tuple(sorted(names)) for group, names in sorted(found.items())}
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse Hydra's override grammar.
+
+    Raises:
+        ConfigError: an override is malformed.
+    """
+    problems, parsed = [], []
+    for text in overrides:
+        try:
+            parsed += OverridesParser.create().parse_overrides([text])
+        except HydraException:
+            problems.append(f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces")
+    if problems:
+        raise ConfigError(*problems)
+    return parsed
+
+
+def force(overrides: Sequence[Override]) -> list[str]:
+    """The overrides for Hydra: a value is set whether or not the key exists, so that `config.check` sees every typo."""
+    lines = []
+    for each in overrides:
+        line = each.input_line
+        assert line is not None
+        is_choice = _group(each) in groups()
+        if each.is_delete() or each.key_or_group.startswith("hydra"):
+            lines.append(line)
+        elif is_choice:
+            lines.append(line.lstrip("+"))
+        else:
+            lines.append("++" + line.lstrip("+"))
+    return lines
+
+
+def choice_problems(overrides: Sequence[Override]) -> list[str]:
+    """What is wrong with the choices of config groups, such as ``model=vgg61``."""
+    problems = []
+    for each in overrides:
+        group = _group(each)
+        if group not in groups() or each.is_delete():
+            continue
+        for value in _values(each):
+            if value is None or value == "null":
+                continue
+            options = groups()[group]
+            known = isinstance(value, str) and (value in options or (group == "model" and _is_model(value)))
+            if not known:
+                candidates = {*options, *(models.names() if group == "model" else ())}
+                hint = config.suggest(str(value), candidates)
+                listed = "" if hint else f"; choose one of {', '.join(options)}"
+                extra = ", or any model of timm" if group == "model" and not hint else ""
+                problems.append(f"{group}={value} does not exist{hint}{listed}{extra}")
+    return problems
+
+
+def check(command: str, overrides: Sequence[Override], multirun: bool) -> None:
+    """Compose what the overrides ask for and hold it against the command's schema, every swept value included.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    problems = choice_problems(overrides)
+    sound = [each for each in overrides if not choice_problems([each])]
+    swept = [each for each in sound if each.is_sweep_override()]
+    if swept and not multirun:
+        problems += [f"{each.input_line} is a list of values to try: add -m" for each in swept]
+        sound = [each for each in sound if each not in swept]
+    for lines in _jobs(sound):
+        try:
+            config.check(config.plain(compose_config(command, lines)), config.SCHEMAS[command])
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
+    """Compose ``<command>.yaml`` with forced overrides.
+
+    Raises:
+        ConfigError: a file is missing or broken, or the overrides do not fit together.
+    """
+    try:
+        with initialize_config_dir(str(builtin_dir().absolute()), version_base="1.3"):
+            return compose(command, overrides=list(lines))
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(explain(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """Hydra's, OmegaConf's and PyYAML's errors in a line or two."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{_origin(error)}, line {mark.line + 1}, column {mark.column + 1}: broken YAML: {error.problem}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"no config '{error.missing_cfg_file}'{config.suggest(name, groups().get(group, ()))}"
+    text = str(error.__cause__ or error).strip() or type(error).__name__
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _origin(error: yaml.MarkedYAMLError) -> str:
+    """The YAML file that the parser was reading: it was opened by name, or handed over as a string by Hydra."""
+    name = error.problem_mark.name if error.problem_mark else ""
+    if Path(name).is_file():
+        return name
+    for folder in [*_user_dirs, builtin_dir()]:
+        for file in sorted(folder.rglob("*.yaml")):
+            try:
+                yaml.compose(file.read_text(encoding="utf-8"))
+            except yaml.MarkedYAMLError:
+                return str(file)
+    return name
+
+
+def _group(override: Override) -> str:
+    return override.key_or_group.split("@")[0].replace(".", "/") if "/" in override.key_or_group else override.key_or_group
+
+
+def _is_model(value: str) -> bool:
+    return value.split(".", 1)[0] in models.names()
+
+
+def _values(override: Override) -> list[object]:
+    """The value, or each value of a sweep; a sweep without an end (interval) has none to look at."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    if not override.is_discrete_sweep():
+        return []
+    return [text for text in override.sweep_string_iterator()]
+
+
+def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """Forced overrides of one job per swept value, the other sweeps at their first: typos need no full product."""
+    fixed = force([each for each in overrides if not each.is_sweep_override()])
+    sweeps = []
+    for each in overrides:
+        if each.is_sweep_override() and each.is_discrete_sweep():
+            head = force([each])[0].partition("=")[0]
+            sweeps.append([f"{head}={value}" for value in each.sweep_string_iterator()])
+    firsts = [values[0] for values in sweeps]
+    yield fixed + firsts
+    for index, values in enumerate(sweeps):
+        for value in itertools.islice(values, 1, None):
+            yield fixed + firsts[:index] + [value] + firsts[index + 1 :]

@@ -1,0 +1,197 @@
+"""From overrides to a checked configuration: Hydra composes, then every key is held against the schema.
+
+Hydra alone would let ``+optim.lrr=1`` through and advise it for ``optim.lrr=1``. Here every value override is forced
+into the composed tree (``++``) and the whole tree, YAML and overrides alike, is then walked along the dataclasses, so
+that all that is wrong is reported at once, each with the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cnntrain import models
+from cnntrain.augment.base import Augment
+from cnntrain.data.base import Data
+from cnntrain.errors import ConfigError
+from cnntrain.optim.base import Optim
+from cnntrain.schedule.base import Schedule
+from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain.transfer.base import Transfer
+
+SCHEMAS: dict[str, type] = {"train": TrainConfig, "eval": EvalConfig}
+# group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
+PLUGINS: dict[str, type] = {"data": Data, "augment": Augment, "optim": Optim, "schedule": Schedule, "transfer": Transfer}
+
+T = TypeVar("T")
+
+
+def check(tree: Mapping[str, Any], schema: type[T]) -> T:
+    """Turn a composed, resolved tree of plain values into the schema's dataclasses.
+
+    Raises:
+        ConfigError: lists every unknown or missing key, every value of a wrong type or outside its limits.
+    """
+    problems: list[str] = []
+    result = _section(schema, tree, "", problems)
+    if problems or result is None:
+        raise ConfigError(*problems)
+    return result
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed config as plain dicts, lists and scalars, interpolations resolved.
+
+    Raises:
+        ConfigError: an interpolation names what does not exist.
+    """
+    try:
+        tree = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).strip()) from error
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+def suggest(word: str, candidates: Sequence[str] | set[str] | frozenset[str], prefix: str = "") -> str:
+    """``; did you mean 'x'?`` with the nearest of `candidates`, or nothing where none is near."""
+    near = get_close_matches(word, sorted(candidates), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(prefix + each) for each in near)}?" if near else ""
+
+
+def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | None:
+    """One dataclass from its part of the tree, or None when `problems` grew."""
+    if not isinstance(node, Mapping):
+        problems.append(f"{path or 'the config'} must be a group of keys, not {node!r}")
+        return None
+    before = len(problems)
+    names = [each.name for each in fields(schema)]  # type: ignore[arg-type]
+    for key in node:
+        if key not in names:
+            hint = suggest(str(key), _similar(names, str(key)), path) or f"; {path[:-1] or 'top level'} has {', '.join(names)}"
+            problems.append(f"unknown key '{path}{key}'{hint}")
+    values = {}
+    hints = get_type_hints(schema)
+    for each in fields(schema):  # type: ignore[arg-type]
+        if each.name not in node or node[each.name] == "???":
+            problems.append(f"missing key '{path}{each.name}': give it a value, or inherit one with a defaults list")
+        else:
+            kind, value = hints[each.name], node[each.name]
+            values[each.name] = _value(kind, value, f"{path}{each.name}", problems, each.metadata.get("choices"))
+    if len(problems) > before:
+        return None
+    try:
+        return schema(**values)
+    except ValueError as error:
+        problems.append(f"{path}{error}")
+        return None
+
+
+def _value(kind: Any, value: Any, path: str, problems: list[str], choices: Sequence[str] | None) -> Any:
+    if kind in PLUGINS.values():
+        subclass = _plugin(path, value, problems)
+        return subclass and _section(subclass, value, f"{path}.", problems)
+    if is_dataclass(kind):
+        return _section(kind, value, f"{path}.", problems)  # type: ignore[arg-type]
+    leaf = _leaf(kind, value, path, problems)
+    if choices and leaf is not None and leaf not in choices:
+        problems.append(f"{path}={leaf} must be one of {', '.join(choices)}{suggest(str(leaf), choices)}")
+    if path == "model.name" and leaf is not None and str(leaf).split(".", 1)[0] not in models.names():
+        problems.append(f"model.name={leaf} is no model{suggest(str(leaf), models.names())}")
+    return leaf
+
+
+def _leaf(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
+    """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
+    optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
+    if optional and value is None:
+        return None
+    bare = next(each for each in get_args(kind) if each is not type(None)) if optional else kind
+    container = get_origin(bare)
+    try:
+        if container is list:
+            node: Any = ListConfig(value, element_type=get_args(bare)[0]) if isinstance(value, list) else None
+        elif container is dict:
+            node = DictConfig(value) if isinstance(value, dict) else None
+        else:
+            from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode
+
+            scalar = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}[bare]
+            return scalar(value, is_optional=False)._value()
+        if node is None:
+            raise OmegaConfBaseException()
+        return OmegaConf.to_container(node)
+    except OmegaConfBaseException:
+        problems.append(f"{path}={_show(value)} must be {_describe(bare)}{' or null' if optional else ''}")
+        return None
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is list:
+        return f"a list whose items are each {_describe(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return "a group of keys"
+    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
+
+
+def _similar(names: Sequence[str], key: str) -> list[str]:
+    """Names to suggest for `key`: the near ones, and those that start with it or that it starts with."""
+    return [name for name in names if get_close_matches(key, [name], cutoff=0.6) or name.startswith(key)]
+
+
+def _plugin(group: str, node: Any, problems: list[str]) -> type | None:
+    """The subclass that ``<group>.name`` chooses."""
+    name = node.get("name") if isinstance(node, Mapping) else None
+    if not isinstance(name, str) or name == "???":
+        problems.append(f"missing key '{group}.name': choose one with {group}=<name>: {', '.join(plugin_names(group))}")
+        return None
+    if name not in plugin_names(group):
+        problems.append(
+            f"{group}.name={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}"
+        )
+        return None
+    return plugin_class(group, name)
+
+
+@cache
+def plugin_names(group: str) -> tuple[str, ...]:
+    """The files of ``cnntrain/<group>/`` that define a subclass of the group's base."""
+    folder = Path(__file__).parent / group
+    marker = f"({PLUGINS[group].__name__}):"
+    return tuple(sorted(f.stem for f in folder.glob("*.py") if marker in f.read_text(encoding="utf-8")))
+
+
+def plugin_class(group: str, name: str) -> type:
+    """The one subclass of the group's base that ``cnntrain/<group>/<name>.py`` defines."""
+    module = importlib.import_module(f"cnntrain.{group}.{name}")
+    base = PLUGINS[group]
+    found = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, base) and each.__module__ == module.__name__
+    ]
+    assert len(found) == 1, f"{module.__name__} must define one subclass of {base.__name__}"
+    return found[0]
+
+
+def known_keys() -> list[str]:
+    """Every key that some configuration of `cnntrain train` has, dotted."""
+    keys = []
+    for name, kind in get_type_hints(TrainConfig).items():
+        group = name if name in PLUGINS else None
+        kinds = [plugin_class(group, each) for each in plugin_names(group)] if group else [kind]
+        keys += [f"{name}.{each.name}" for kind in kinds if is_dataclass(kind) for each in fields(kind)] or [name]
+    return list(dict.fromkeys(keys))

@@ -1,0 +1,117 @@
+"""Image files listed with their labels in a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnntrain.data.base import Data
+from cnntrain.data.checks import refuse_download
+from cnntrain.errors import InputError
+
+if TYPE_CHECKING:
+    from cnntrain.data.files import Sample
+    from cnntrain.data.parts import DataSet
+
+
+@dataclass
+class Csv(Data):
+    """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
+
+    Paths are relative to the root. Labels are text and are kept as they are, so ``007`` is not ``7``.
+    """
+
+    csv: str  # the table, relative to root; where root is null, images are relative to the table's folder
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_download(self)
+
+    def load(self) -> DataSet:
+        from cnntrain.data.files import file_set
+
+        table = Path(self.root or ".", self.csv).expanduser().absolute()
+        root = table.parent if self.root is None else Path(self.root).expanduser().absolute()
+        return file_set(self, root, _found(table, root))
+
+
+def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
+    """The samples by the value of their split column, or under ``all`` where there is none."""
+    from cnntrain.data.files import Sample, listed
+
+    found: dict[str, list[Sample]] = {}
+    first: dict[str, str] = {}
+    missing: list[str] = []
+    for where, row in _rows(table):
+        path = row["path"]
+        key = os.path.normpath(path)
+        if key in first:
+            raise InputError(f"{where}: {path!r} is listed before, at {first[key]}")
+        first[key] = where
+        size = _size(root / path)
+        if size is None:
+            missing.append(path)
+        else:
+            found.setdefault(row.get("split", "all"), []).append(Sample(Path(path).as_posix(), row["label"], size))
+    if missing:
+        raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
+    if not found:
+        raise InputError(f"{table}: has no rows")
+    if "train" not in found and "all" not in found:
+        raise InputError(f"{table}: no row has split=train")
+    return found
+
+
+def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row with its place as ``file:line``, checked."""
+    line = 1
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, [])
+            _check_columns(table, columns)
+            line = reader.line_num + 1
+            for fields in reader:
+                where, line = f"{table}:{line}", reader.line_num + 1
+                if fields:
+                    yield where, _row(where, columns, fields)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{table}: is not UTF-8 text ({error})") from error
+    except csv.Error as error:
+        raise InputError(f"{table}:{line}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{table}: {error.strerror}; data.csv names the table, relative to data.root") from error
+
+
+def _check_columns(table: Path, columns: list[str]) -> None:
+    expected = "the first line must be path,label or path,label,split"
+    unknown = [column for column in columns if column not in ("path", "label", "split")]
+    if unknown:
+        raise InputError(f"{table}:1: unknown columns {', '.join(map(repr, unknown))}; {expected}")
+    if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
+        raise InputError(f"{table}:1: has the columns {','.join(columns) or '(none)'}; {expected}")
+
+
+def _row(where: str, columns: list[str], fields: list[str]) -> dict[str, str]:
+    if len(fields) != len(columns):
+        raise InputError(f"{where}: {len(fields)} fields instead of {len(columns)}; text with a comma needs quotes")
+    row = dict(zip(columns, fields, strict=True))
+    for column in ("path", "label"):
+        if not row[column].strip() or "\0" in row[column]:
+            raise InputError(f"{where}: the {column} is {row[column]!r}")
+    if row.get("split", "train") not in ("train", "val", "test"):
+        raise InputError(f"{where}: split must be train, val or test, not {row['split']!r}")
+    return row
+
+
+def _size(path: Path) -> int | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

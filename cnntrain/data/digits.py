@@ -1,0 +1,37 @@
+"""Scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnntrain.data.base import Data
+from cnntrain.data.checks import refuse_download, refuse_root
+
+if TYPE_CHECKING:
+    from cnntrain.data.parts import DataSet
+
+
+@dataclass
+class Digits(Data):
+    """1,797 grey images of 8x8 pixels in 10 classes, which come with scikit-learn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_root(self)
+        refuse_download(self)
+
+    def load(self) -> DataSet:
+        import numpy as np
+        from sklearn.datasets import load_digits
+
+        from cnntrain.data.arrays import Arrays, array_set
+        from cnntrain.data.split import PARTS, stratified
+
+        bunch = load_digits()
+        images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16
+        everything = Arrays(images, bunch.target.astype(np.int64), [f"digits/{i}" for i in range(len(images))])
+        classes = [str(digit) for digit in range(10)]
+        pieces = stratified(everything.labels, self.split or [0.7, 0.15, 0.15], self.split_seed, classes)
+        parts = {name: everything.take(piece) for name, piece in zip(PARTS, pieces, strict=False)}
+        return array_set(parts, classes, self.channels)

@@ -1,0 +1,21 @@
+"""Torchvision's FashionMNIST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnntrain.data import torchvision_sets
+
+if TYPE_CHECKING:
+    from cnntrain.data.parts import DataSet
+
+
+@dataclass
+class FashionMnist(torchvision_sets.TorchvisionSet):
+    """Fashion-MNIST: 60,000 + 10,000 grey images of 28x28 pixels of 10 kinds of clothing."""
+
+    def load(self) -> DataSet:
+        from torchvision.datasets import FashionMNIST
+
+        return self.load_from(FashionMNIST, {"train": True}, {"train": False})

@@ -1,0 +1,57 @@
+"""A data set in memory: its parts (train, val, test), each a row of images with integer labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+
+class Images(Protocol):
+    """A row of images: ``images[i]`` is a uint8 tensor [channels, height, width]."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> torch.Tensor: ...
+
+
+@dataclass
+class Part:
+    """One part of a data set.
+
+    Attributes:
+        images: the images, decoded on access.
+        labels: int64 array [n], positions in `DataSet.classes`.
+        ids: one name a sample (a path below the root, or ``<part>/<index>``), which per-sample reports print.
+    """
+
+    images: Images
+    labels: np.ndarray
+    ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class DataSet:
+    """What `Data.load` returns.
+
+    Attributes:
+        classes: class names; a label is a position in this list.
+        channels: 1 or 3, of every image of every part.
+        native_size: the side in pixels of a set whose images are all square and alike, else None.
+        test: None where the source has no test part.
+        fingerprint: hex sha256 over the files or arrays and the split indices: equal fingerprints, equal parts.
+    """
+
+    classes: list[str]
+    channels: int
+    native_size: int | None
+    train: Part
+    val: Part
+    test: Part | None
+    fingerprint: str

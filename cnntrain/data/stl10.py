@@ -1,0 +1,23 @@
+"""Torchvision's STL10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnntrain.data import torchvision_sets
+
+if TYPE_CHECKING:
+    from cnntrain.data.parts import DataSet
+
+CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+
+
+@dataclass
+class Stl10(torchvision_sets.TorchvisionSet):
+    """STL-10: 5,000 + 8,000 colour images of 96x96 pixels in 10 classes. Unlabelled ones are not used."""
+
+    def load(self) -> DataSet:
+        from torchvision.datasets import STL10
+
+        return self.load_from(STL10, {"split": "train"}, {"split": "test"}, CLASSES)

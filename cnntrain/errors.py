@@ -1,0 +1,21 @@
+"""The two ways a user can be wrong. Both end a command with exit code 2 and a few plain lines, never a traceback."""
+
+
+class UserError(Exception):
+    """What was typed or given cannot be used; the message says what to do instead."""
+
+
+class ConfigError(UserError):
+    """One or more things are wrong with the configuration; all of them are reported at once."""
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InputError(UserError):
+    """A file, a folder, a data set or a weights file cannot be used; the message names it."""
+
+
+class RunError(Exception):
+    """A run that was sound when it began could not go on (a full disk, a loss that is not a number): exit code 1."""

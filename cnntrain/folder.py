@@ -1,0 +1,110 @@
+"""A run's folder: made once, held by one run at a time, found again by resume. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cnntrain.errors import ConfigError, InputError
+
+CONFIG, RESULT, LOCK = "config.yaml", "result.json", ".lock"
+
+
+def create(parent: Path) -> Path:
+    """Make ``<parent>/<YYYYMMDD-HHMMSS>``; runs that start in the same second get -1, -2, ...
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the run's folder in {parent}: {error.strerror}; choose output=<folder>") from error
+    number = 0
+    while True:
+        folder = parent / (f"{stamp}-{number}" if number else stamp)
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise InputError(f"cannot make {folder}: {error.strerror}; choose output=<folder>") from error
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that no second process writes to it; the lock goes with the process, killed or not.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with open(folder / LOCK, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{folder} is in use by a run under way") from error
+        yield
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a run under way holds the folder."""
+    if not (folder / LOCK).exists():
+        return False
+    with open(folder / LOCK, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def result(folder: Path) -> dict[str, Any] | None:
+    """What ``result.json`` says, or None where the run has not ended."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def is_finished(folder: Path) -> bool:
+    ended = result(folder)
+    return ended is not None and ended.get("status") == "finished"
+
+
+def config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run, as plain values.
+
+    Raises:
+        ConfigError: the folder is not there or is not a run's.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        what = "holds no config.yaml: it is not a run's folder" if folder.is_dir() else "does not exist"
+        raise ConfigError(f"{folder} {what}; give a run's folder, latest or auto")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} is damaged: it holds no keys")
+    return tree
+
+
+def unfinished(output: Path) -> list[Path]:
+    """Folders of runs that have not finished and that no process holds, the newest first."""
+    runs = [path.parent for path in output.glob(f"*/*/{CONFIG}")]
+    runs.sort(key=lambda run: (os.stat(run / CONFIG).st_mtime_ns, run.name), reverse=True)
+    return [run for run in runs if not is_finished(run) and not in_use(run)]

@@ -1,0 +1,28 @@
+"""Stochastic gradient descent with momentum, the optimizer of every historic recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnntrain.optim.base import Optim, check_fraction
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class SGD(Optim):
+    momentum: float
+    nesterov: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("momentum", self.momentum)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=true needs a momentum above 0")
+
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        import torch
+
+        return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)

@@ -1,0 +1,247 @@
+"""A training run: every object with state, reachable from one place, and the few verbs that the loop speaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from cnntrain import checkpoint, dist, seeds, signals
+from cnntrain.data.loader import Batch, eval_plan, train_plan
+from cnntrain.data.parts import DataSet
+from cnntrain.errors import InputError, RunError
+from cnntrain.metrics import Totals
+from cnntrain.report import Report
+from cnntrain.schedule.base import Position
+from cnntrain.schema import TrainConfig
+from cnntrain.transfer.frozen import Freezing
+
+if TYPE_CHECKING:
+    from cnntrain.build import Loaders
+
+
+@dataclass
+class Progress:
+    """How far a run has come; plain values, kept in its checkpoints.
+
+    `sums` are those of the epoch under way, so that its metrics survive an interruption.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    sums: list[float] | None = None
+    best: dict[str, float] | None = None
+    epochs_since_best: int = 0
+    seconds: float = 0.0
+    data_wait: float = 0.0
+    images: int = 0
+    hash_start: str = ""
+
+
+@dataclass
+class Run:
+    """What `build.build` makes and `loop.fit` drives."""
+
+    config: TrainConfig
+    data: DataSet
+    device: torch.device
+    model: nn.Module  # raw: never wrapped by DDP, so its keys are the architecture's
+    freezing: Freezing
+    optimizer: torch.optim.Optimizer
+    criterion: nn.Module
+    loaders: Loaders
+    macs: int
+    folder: Path = Path()  # set when the run is known to be sound
+    report: Report = field(default_factory=Report)
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        trainer = self.config.trainer
+        self.network = dist.wrap(self.model, self.device)
+        self.ema = ModelEmaV3(self.model, decay=trainer.ema_decay) if trainer.ema_decay else None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=trainer.precision == "float16")
+        self.totals = Totals(self.device)
+        self.precision = autocast(trainer.precision, self.device)
+        self.steps_per_epoch = len(self.data.train) // self.loaders.batch_size
+        self.total_steps = trainer.epochs * self.steps_per_epoch
+        if trainer.max_steps is not None:
+            self.total_steps = min(self.total_steps, trainer.max_steps)
+        self.pieces_done = 0
+        self.progress.hash_start = self.frozen_hash()
+
+    @property
+    def eval_model(self) -> nn.Module:
+        """The weights that are validated, tested and kept as the best."""
+        return self.ema.module if self.ema is not None else self.model
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended: at its last step, or early; never within an epoch, whose validation is due."""
+        progress, patience = self.progress, self.config.trainer.early_stopping
+        if progress.step_in_epoch:
+            return False
+        return progress.step >= self.total_steps or (patience is not None and progress.epochs_since_best >= patience)
+
+    def begin_epoch(self) -> None:
+        """Freeze what the policy freezes in this epoch; everything else goes to training mode."""
+        self.freezing.apply(self.progress.epoch)
+        self.freezing.train_mode()
+        self.totals = Totals(self.device)
+        if self.progress.sums is not None:
+            self.totals.load(self.progress.sums)
+
+    def train_batches(self) -> Iterator[Batch]:
+        """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
+        config, progress, share = self.config, self.progress, self.loaders.share
+        plan = train_plan(len(self.data.train), self.loaders.batch_size, config.seed, progress.epoch, share)
+        last = progress.step_in_epoch + self.total_steps - progress.step
+        plan = plan[progress.step_in_epoch * share.pieces : last * share.pieces]
+        start, waited = time.perf_counter(), self.loaders.train.waited
+        for number, batch in enumerate(self.loaders.train.batches(plan)):
+            piece = number % share.pieces
+            dist.sync_gradients(self.network, on=piece == share.pieces - 1)
+            seeds.seed_step(config.seed, "step", progress.step, piece, share.rank)
+            yield batch
+            progress.seconds += time.perf_counter() - start
+            progress.data_wait += self.loaders.train.waited - waited
+            progress.images += len(batch[1]) * share.ranks
+            start, waited = time.perf_counter(), self.loaders.train.waited
+
+    def step(self, loss: Tensor) -> bool:
+        """Backward, and with a step's last micro-batch the update; returns whether there was one."""
+        pieces = self.loaders.share.pieces
+        self.scaler.scale(loss / pieces).backward()
+        self.pieces_done = (self.pieces_done + 1) % pieces
+        if self.pieces_done:
+            return False
+        self._set_rates()
+        if self.config.trainer.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.trainer.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update(self.model)
+        self.progress.step += 1
+        self.progress.step_in_epoch += 1
+        return True
+
+    def _set_rates(self) -> None:
+        position = Position(self.progress.step, self.steps_per_epoch, self.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.schedule.rate(group["base_lr"], position)
+
+    def rate(self) -> float:
+        """The learning rate of the last step, of the body where it has one of its own."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def eval_batches(self, part: str) -> Iterator[Batch]:
+        """This rank's batches of val or test: over all ranks each sample once."""
+        loader = getattr(self.loaders, part)
+        return loader.batches(eval_plan(len(loader.samples), self.loaders.batch_size, self.loaders.share))
+
+    def stop_requested(self) -> bool:
+        """Whether any rank was told to stop; all ranks agree, so all stop after the same step."""
+        return dist.any_rank(signals.received() is not None)
+
+    def end_epoch(self, train: dict[str, float], val: dict[str, float]) -> None:
+        """Note an epoch's metrics: schedule, best checkpoint, early stopping, report."""
+        progress, config = self.progress, self.config
+        values = {f"train/{k}": v for k, v in train.items() if k != "count"}
+        values |= {f"val/{k}": v for k, v in val.items() if k != "count"}
+        values["lr"] = self.rate()
+        progress.epoch += 1
+        progress.step_in_epoch, progress.sums = 0, None
+        improved = self._is_best(values[config.checkpoint.metric])
+        if improved:
+            progress.best = {"epoch": progress.epoch, "step": progress.step, **values}
+        progress.epochs_since_best = 0 if improved else progress.epochs_since_best + 1
+        note = config.schedule.observe(progress.epoch, values)
+        self.report.epoch_done(self, values, improved, note)
+        if not isfinite(values["train/loss"]):
+            raise RunError(f"the training loss is {values['train/loss']} after epoch {progress.epoch}: lower optim.lr")
+        if improved:
+            self.save(checkpoint.BEST)
+        self.save(checkpoint.LAST)
+
+    def _is_best(self, value: float) -> bool:
+        best, metric = self.progress.best, self.config.checkpoint
+        if best is None:
+            return True
+        return value < best[metric.metric] if metric.lower_is_better else value > best[metric.metric]
+
+    def save_if_due(self) -> None:
+        """Write last.ckpt every ``checkpoint.every_steps`` steps."""
+        every = self.config.checkpoint.every_steps
+        if every and self.progress.step % every == 0:
+            self.save(checkpoint.LAST)
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint into the run's folder; all ranks add to it, the first writes it."""
+        self.progress.sums = self.totals.reduced() if self.progress.step_in_epoch else None
+        dist.from_first(lambda: checkpoint.save(self.folder / name, self.state_dict()))
+
+    def share_buffers(self) -> None:
+        """Give every rank the first one's BatchNorm statistics before they evaluate."""
+        dist.share_buffers(self.model)
+        if self.ema is not None:
+            dist.share_buffers(self.ema.module)
+
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an exact resume needs, and all that an evaluation needs, as tensors and plain values."""
+        return {
+            "config": {**asdict(self.config), "resume": None},
+            "classes": self.data.classes,
+            "fingerprint": self.data.fingerprint,
+            "preprocess": asdict(self.loaders.preprocess),
+            "progress": asdict(self.progress),
+            "model": self.model.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.config.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was saved.
+
+        Raises:
+            InputError: it is the state of another model, optimizer or data set.
+        """
+        if state["classes"] != self.data.classes:
+            raise InputError(f"the data's classes {self.data.classes} are not the run's {state['classes']}")
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.ema is not None:
+                self.ema.module.load_state_dict(state["ema"] or state["model"])
+            configured = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(f"the checkpoint does not fit this configuration: {error}") from error
+        for group, settings in zip(self.optimizer.param_groups, configured, strict=True):
+            group.update(settings)  # resume= may have changed them
+        self.config.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+
+    def frozen_hash(self) -> str:
+        """Digest of every frozen parameter and of the buffers of frozen modules."""
+        return checkpoint.digest({**self.freezing.frozen_parameters(), **self.freezing.frozen_buffers()})
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """The context of a forward pass: autocast for the half precisions, else nothing."""
+    if precision in ("float32", "float64"):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))

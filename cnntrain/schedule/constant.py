@@ -1,0 +1,13 @@
+"""The same learning rate throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.schedule.base import Position, Schedule
+
+
+@dataclass
+class Constant(Schedule):
+    def decay(self, position: Position) -> float:
+        return 1.0

@@ -1,0 +1,23 @@
+"""Half a cosine from the full learning rate down to a fraction of it (Loshchilov and Hutter 2016, one cycle)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+
+from cnntrain.schedule.base import Position, Schedule
+
+
+@dataclass
+class Cosine(Schedule):
+    final_fraction: float  # of the full rate, at the run's end
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.final_fraction < 1:
+            raise ValueError(f"final_fraction must be in [0, 1), not {self.final_fraction}")
+
+    def decay(self, position: Position) -> float:
+        warmup_steps = round(self.warmup_epochs * position.steps_per_epoch)
+        done = max(0, position.step - warmup_steps) / max(1, position.total_steps - warmup_steps)
+        return self.final_fraction + (1 - self.final_fraction) * (1 + cos(pi * done)) / 2

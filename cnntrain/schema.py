@@ -1,0 +1,136 @@
+"""The typed shape of every configuration: what keys exist, of what type, with what limits.
+
+Values live in ``configs/``; the dataclasses here have no defaults, so a composed config shows everything that a run
+depends on. The groups with behaviour (data, augment, optim, schedule, transfer) are declared by a base class in
+their package and filled by the subclass that their ``name`` chooses: the config *is* the object. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnntrain.augment.base import Augment
+from cnntrain.data.base import Data
+from cnntrain.optim.base import Optim
+from cnntrain.schedule.base import Schedule
+from cnntrain.transfer.base import Transfer
+
+
+def choice(*values: str) -> Any:
+    """A string key with a closed set of values; another value is an error that suggests the nearest."""
+    return field(metadata={"choices": values})
+
+
+@dataclass
+class Model:
+    """Which network, and what it starts from."""
+
+    name: str
+    pretrained: bool | None  # None: True for a transfer policy other than full, unless `weights` is given
+    weights: str | None
+    drop_rate: float | None
+    args: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.drop_rate is not None and not 0 <= self.drop_rate < 1:
+            raise ValueError(f"drop_rate must be in [0, 1), not {self.drop_rate}")
+        if self.pretrained and self.weights is not None:
+            raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+
+
+@dataclass
+class Trainer:
+    """How long, on what, and with which arithmetic."""
+
+    epochs: int
+    max_steps: int | None  # optimizer steps over the whole run; the run ends at whichever limit comes first
+    device: str = choice("auto", "cpu", "cuda")
+    precision: str = choice("float32", "float64", "bfloat16", "float16")
+    grad_accum: int  # micro-batches an optimizer step; the batch stays data.batch_size
+    clip_norm: float | None
+    label_smoothing: float
+    ema_decay: float | None
+    early_stopping: int | None  # epochs without a better checkpoint.metric
+    deterministic: bool
+    log_every: int  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch
+
+    def __post_init__(self) -> None:
+        for key, least in (("epochs", 1), ("max_steps", 1), ("grad_accum", 1), ("early_stopping", 1), ("log_every", 0)):
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise ValueError(f"{key} must be at least {least}, not {value}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm must be above 0, not {self.clip_norm}; null turns it off")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be between 0 and 1, not {self.ema_decay}; null turns it off")
+
+
+@dataclass
+class Checkpoint:
+    """When the run is saved, and what makes a checkpoint the best."""
+
+    every_steps: int | None  # besides the end of each epoch
+    metric: str = choice("val/top1", "val/top5", "val/loss")
+
+    def __post_init__(self) -> None:
+        if self.every_steps is not None and self.every_steps < 1:
+            raise ValueError(f"every_steps must be at least 1, not {self.every_steps}; null turns it off")
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric == "val/loss"
+
+
+@dataclass
+class TrainConfig:
+    """What `cnntrain` runs. The order of the fields is the order of ``config.yaml`` in a run's folder."""
+
+    seed: int
+    devices: int
+    resume: str | None
+    name: str | None
+    output: str
+    model: Model
+    data: Data
+    augment: Augment
+    optim: Optim
+    schedule: Schedule
+    transfer: Transfer
+    trainer: Trainer
+    checkpoint: Checkpoint
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, not {self.seed}")
+        if self.devices < 1:
+            raise ValueError(f"devices must be at least 1, not {self.devices}")
+        shares = self.devices * self.trainer.grad_accum
+        if self.data.batch_size % shares:
+            raise ValueError(
+                f"data.batch_size={self.data.batch_size} is the whole step's batch and cannot be shared equally by "
+                f"devices={self.devices} x trainer.grad_accum={self.trainer.grad_accum}"
+            )
+        if self.model.pretrained is None:
+            self.model.pretrained = self.transfer.wants_pretrained and self.model.weights is None
+
+
+@dataclass
+class EvalConfig:
+    """What ``cnntrain eval`` runs. `data` is laid over the data section that the checkpoint was trained with."""
+
+    run: str | None
+    checkpoint: str | None
+    part: str = choice("train", "val", "test")
+    devices: int
+    device: str = choice("auto", "cpu", "cuda")
+    data: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.checkpoint is None):
+            raise ValueError("give either run=<run folder> or checkpoint=<file>")
+        if self.devices < 1:
+            raise ValueError(f"devices must be at least 1, not {self.devices}")

@@ -1,0 +1,39 @@
+"""Order and randomness as functions: a seed for everything, derived from where in the run it is used.
+
+Nothing depends on how many random numbers were drawn before, so a resumed run draws what an uninterrupted one would,
+and neither the number of workers nor of ranks changes how a sample is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import torch
+
+
+def derive(*parts: int | str) -> int:
+    """A 63-bit seed for, say, (seed, "augment", epoch, index); different parts give unrelated seeds."""
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest()) >> 1
+
+
+def generator(*parts: int | str) -> torch.Generator:
+    """A CPU generator seeded by `derive`."""
+    return torch.Generator().manual_seed(derive(*parts))
+
+
+@contextmanager
+def cpu_seed(*parts: int | str) -> Iterator[None]:
+    """Within the block torch's global CPU generator starts from `derive`; afterwards it is as it was before."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(derive(*parts))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
+
+
+def seed_step(*parts: int | str) -> None:
+    """Seed torch's global generators, the accelerator's too, for what the model draws in one step (dropout)."""
+    torch.manual_seed(derive(*parts))

@@ -1,0 +1,48 @@
+"""Stop requests: a signal asks the run to save at its next step and end with exit code 75."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+STOPPED = 75  # EX_TEMPFAIL: run it again
+
+_received: str | None = None
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Within the block the signals of `HANDLED` only set a flag. Enter it after the process group exists: a process
+    blocked in the group's start would otherwise not die of SIGTERM.
+    """
+    global _received
+    _received = None
+    before = {each: signal.signal(each, _note) for each in HANDLED}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def received() -> str | None:
+    """The name of the first signal that came, or None."""
+    return _received
+
+
+def restore() -> None:
+    """Let signals end the process again."""
+    for each in HANDLED:
+        signal.signal(each, signal.SIG_DFL)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _received
+    if _received is not None and "RANK" not in os.environ:
+        # the second Ctrl-C of somebody who does not want to wait; ranks get a second signal from their launcher
+        raise KeyboardInterrupt
+    _received = signal.Signals(number).name

@@ -1,0 +1,137 @@
+"""Weights for a model to start from: timm's pretrained ones, or a local file with strictly matched keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from torch import Tensor, nn
+
+from cnntrain import checkpoint, models
+from cnntrain.errors import ConfigError, InputError
+from cnntrain.schema import Model
+from cnntrain.transfer.groups import classifier_modules
+
+CONNECT_SECONDS = 5.0
+
+
+def create(model: Model, classes: int, channels: int, pretrained: bool) -> nn.Module:
+    """Build `model` for so many classes and input channels, the classifier new where weights are loaded.
+
+    Raises:
+        ConfigError: the constructor does not know an argument, or the name's tag does not exist.
+        InputError: the pretrained weights cannot be had.
+    """
+    models.register()
+    kwargs: dict[str, Any] = {"num_classes": classes, "in_chans": channels, **model.args}
+    if model.drop_rate is not None:
+        kwargs["drop_rate"] = model.drop_rate
+    if pretrained:
+        _require_reachable(model.name)
+    try:
+        return timm.create_model(model.name, pretrained=pretrained, **kwargs)
+    except (TypeError, AssertionError) as error:
+        raise ConfigError(f"model.name={model.name} with model.args={model.args}: {error}") from error
+    except RuntimeError as error:
+        raise ConfigError(f"model.name={model.name}: {str(error).splitlines()[0]}") from error
+
+
+def load_file(model: nn.Module, path: Path) -> dict[str, Any] | None:
+    """Load a safetensors file, a state dict, or a checkpoint of ours into `model`; only a new head may differ.
+
+    Returns:
+        The preprocessing that a checkpoint of ours was trained with, else None.
+
+    Raises:
+        InputError: the file cannot be read, or its keys do not match; every mismatch is listed.
+    """
+    state = checkpoint.load_tensors(path)
+    preprocess = state.get("preprocess")
+    if "progress" in state and "model" in state:
+        state = checkpoint.eval_weights(state)
+    elif isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    head = tuple(f"{name}." for name in classifier_modules(model))
+    own = model.state_dict()
+    fits, problems = {}, []
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            problems.append(f"{key} is a {type(value).__name__}, not a tensor")
+        elif key not in own:
+            problems.append(f"{key} is not in the model")
+        elif own[key].shape == value.shape:
+            fits[key] = value
+        elif not key.startswith(head):
+            problems.append(f"{key} has shape {list(value.shape)}, the model's is {list(own[key].shape)}")
+    problems += [f"{key} is missing" for key in own if key not in state and not key.startswith(head)]
+    if problems:
+        lines = "\n".join(f"  {each}" for each in problems)
+        raise InputError(f"model.weights={path} does not match {type(model).__name__}:\n{lines}")
+    if not all(key in fits for key in own if key.startswith(head)):
+        fits = {key: value for key, value in fits.items() if not key.startswith(head)}  # a new head is wholly new
+    model.load_state_dict(fits, strict=False)
+    return preprocess if isinstance(preprocess, dict) else None
+
+
+def pretrained_statistics(model: nn.Module, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and deviation a channel that timm's weights expect; averaged where the images have another depth."""
+    settings = resolve_data_config({}, model=model)
+    mean, std = list(settings["mean"]), list(settings["std"])
+    if len(mean) == channels:
+        return mean, std
+    return [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+
+
+def _require_reachable(name: str) -> None:
+    """Answer within seconds when pretrained weights cannot be had, instead of after minutes of retries.
+
+    Raises:
+        InputError: there are no weights for this model, or they are neither cached nor reachable.
+    """
+    if name.split(".", 1)[0] not in timm.list_models() or not timm.models.is_model_pretrained(name):
+        raise InputError(
+            f"there are no pretrained weights for {name}, which transfer={{linear_probe, freeze_depth, ...}} and "
+            "model.pretrained=true need; give model.weights=<file>, or model.pretrained=false to train from scratch"
+        )
+    settings = timm.get_pretrained_cfg(name)
+    assert settings is not None
+    if settings.hf_hub_id:
+        reason = _hub_problem(settings.hf_hub_id)
+    else:
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / str(settings.url).rsplit("/", 1)[-1]
+        reason = None if cached.is_file() else _unreachable(str(settings.url))
+    if reason:
+        raise InputError(
+            f"cannot get the pretrained weights of {name} ({reason}). Three ways out:\n"
+            f"  model.weights=<file>: a safetensors file or state dict that you copied here\n"
+            f"  a filled Hugging Face cache (HF_HOME, from a machine with a network) with HF_HUB_OFFLINE=1\n"
+            f"  model.pretrained=false: train from scratch"
+        )
+
+
+def _hub_problem(repository: str) -> str | None:
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    files = ("model.safetensors", "pytorch_model.bin")
+    if any(isinstance(try_to_load_from_cache(repository, each), str) for each in files):
+        return None
+    if constants.HF_HUB_OFFLINE:
+        return f"HF_HUB_OFFLINE is set and {repository} is not in {constants.HF_HUB_CACHE}"
+    return _unreachable(constants.ENDPOINT)
+
+
+def _unreachable(url: str) -> str | None:
+    """Why `url` does not answer, or None; one attempt, through the proxies of the environment."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=CONNECT_SECONDS):
+            return None
+    except HTTPError:
+        return None  # it answered
+    except (URLError, OSError) as error:
+        return f"{url}: {getattr(error, 'reason', error)}"

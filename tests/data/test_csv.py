@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnntrain.data.csv import Csv
+from cnntrain.errors import InputError
+
+PRINTABLE = st.characters(exclude_categories=["Cs", "Cc"])
+FILE_NAME = st.text(PRINTABLE, min_size=1, max_size=12).map(lambda text: "f" + text.replace("/", "_"))
+LABEL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
+    str.strip
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path, make: Callable[..., Any]) -> Callable[..., Any]:
+    """Write the text as labels.csv, and files a.png ... h.png; return what loading gives."""
+
+    def load(text: str, encoding: str = "utf-8", **changes: Any) -> Any:
+        (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+        for name in "abcdefgh":
+            (tmp_path / f"{name}.png").write_bytes(b"not decoded here")
+        return make("csv", **{"root": str(tmp_path), **changes}).load()
+
+    return load
+
+
+def labelled(data: Any, *parts: str) -> dict[str, str]:
+    return {
+        id_: data.classes[label]
+        for part in parts
+        for id_, label in zip(getattr(data, part).ids, getattr(data, part).labels, strict=True)
+    }
+
+
+def test_labels_are_text(table: Any) -> None:
+    data = table("path,label,split\na.png,007,train\nb.png,7,train\nc.png,7,val\nd.png,007,test\n")
+    assert data.classes == ["007", "7"]
+    assert labelled(data, "train", "val", "test") == {
+        "a.png": "007",
+        "b.png": "7",
+        "c.png": "7",
+        "d.png": "007",
+    }
+    assert (len(data.train), len(data.val), len(data.test)) == (2, 1, 1)
+
+
+def test_byte_order_mark_crlf_blank_lines_and_column_order(table: Any) -> None:
+    data = table("label,split,path\r\nx,train,a.png\r\n\r\ny,train,b.png\r\nx,val,c.png\r\n", "utf-8-sig")
+    assert labelled(data, "train", "val") == {"a.png": "x", "b.png": "y", "c.png": "x"}
+
+
+def test_without_a_split_column_all_are_split(table: Any) -> None:
+    rows = "".join(f"{name}.png,{'xy'[index % 2]}\n" for index, name in enumerate("abcdefgh"))
+    data = table("path,label\n" + rows, split=[0.5, 0.25, 0.25])
+    assert (len(data.train), len(data.val), len(data.test)) == (4, 2, 2)
+    assert len(labelled(data, "train", "val", "test")) == 8
+
+
+def test_val_is_carved_where_the_column_has_none(table: Any) -> None:
+    rows = "".join(f"{name}.png,{'xy'[index % 2]},train\n" for index, name in enumerate("abcdef"))
+    data = table("path,label,split\n" + rows + "g.png,x,test\n", split=[0.5, 0.5])
+    assert (len(data.train), len(data.val), list(data.test.ids)) == (3, 3, ["g.png"])
+
+
+def test_split_beside_a_column_with_val_is_refused(table: Any) -> None:
+    with pytest.raises(InputError, match=r"data\.split=.* must be null"):
+        table("path,label,split\na.png,x,train\nb.png,y,train\nc.png,x,val\n", split=[0.9, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"labels\.csv:1: has the columns \(none\)"),
+        ("path,label\n", r"labels\.csv: has no rows"),
+        ("path,label,weight,x\n", r"labels\.csv:1: unknown columns 'weight', 'x'"),
+        ("path;label\n", r":1: unknown columns 'path;label'"),
+        ("path,path,label\n", r":1: has the columns path,path,label"),
+        ("path,split\n", r":1: has the columns path,split"),
+        ("path,label\na.png,x\nb.png\n", r"labels\.csv:3: 1 fields instead of 2"),
+        ("path,label\na.png,x,y\n", r"labels\.csv:2: 3 fields instead of 2"),
+        ('path,label\na.png,"x\ny"\nb.png,""\n', r"labels\.csv:4: the label is ''"),
+        ("path,label\n ,x\n", r"labels\.csv:2: the path is ' '"),
+        ('path,label\na.png,x\nb.png,"x"y\n', r"labels\.csv:3: "),
+        (
+            "path,label\na.png,x\n./a.png,y\n",
+            r"labels\.csv:3: './a\.png' is listed before, at .*labels\.csv:2",
+        ),
+        (
+            "path,label,split\na.png,x,valid\n",
+            r"labels\.csv:2: split must be train, val or test, not 'valid'",
+        ),
+        ("path,label,split\na.png,x,val\n", r"no row has split=train"),
+        (
+            "path,label,split\na.png,x,train\nb.png,y,train\nc.png,z,val\n",
+            r"val part has classes .*lacks: 'z'",
+        ),
+        ("path,label\na.png,x\nb.png,x\n", r"at least two classes"),
+        (
+            "path,label\n" + "".join(f"no{i}.png,x\n" for i in range(7)),
+            r"7 of 7 files .*'no0\.png'.* and 2 more",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(table: Any, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        table(text)
+
+
+def test_other_encodings_and_missing_tables_are_named(table: Any, tmp_path: Path, make: Any) -> None:
+    with pytest.raises(InputError, match=r"labels\.csv: is not UTF-8"):
+        table("path,label\na.png,é\n", "latin-1")
+    with pytest.raises(InputError, match=r"other\.csv: No such file"):
+        make("csv", root=str(tmp_path), csv="other.csv").load()
+
+
+def test_without_a_root_paths_are_relative_to_the_table(table: Any, tmp_path: Path) -> None:
+    text = "path,label,split\na.png,x,train\nb.png,y,train\nc.png,x,val\n"
+    rooted = table(text)
+    data = table(text, root=None, csv=str(tmp_path / "labels.csv"))
+    assert data.fingerprint == rooted.fingerprint
+    assert Path(data.train.images.root) == tmp_path
+
+
+def test_the_fingerprint_knows_labels_and_parts(table: Any, tmp_path: Path, make: Any) -> None:
+    first = table("path,label,split\na.png,x,train\nb.png,y,train\nc.png,x,val\n").fingerprint
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in tmp_path.glob("*.*"):
+        shutil.copy(path, copy)
+    assert make("csv", root=str(copy)).load().fingerprint == first
+    assert table("path,label,split\na.png,x,train\nb.png,y,train\nc.png,y,val\n").fingerprint != first
+
+
+def test_download_is_refused(make: Any) -> None:
+    with pytest.raises(ValueError, match="download"):
+        make("csv", download=True)
+
+
+@given(
+    rows=st.dictionaries(FILE_NAME, LABEL, min_size=2, max_size=6),
+    quote_all=st.booleans(),
+)
+@settings(deadline=None, max_examples=40)
+def test_what_a_csv_writer_writes_is_read_back(rows: dict[str, str], quote_all: bool) -> None:
+    if len(set(rows.values())) < 2:
+        rows[next(iter(rows))] = next(iter(rows.values())) + "?"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in rows:
+            Path(folder, name).write_bytes(b"x")
+        with open(Path(folder, "table,1.csv"), "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
+            writer.writerow(["path", "label", "split"])
+            writer.writerows([name, label, "train"] for name, label in rows.items())
+            Path(folder, "val.png").write_bytes(b"x")
+            writer.writerow(["val.png", next(iter(rows.values())), "val"])
+        data = Csv("csv", folder, 3, None, 8, 0, None, 0, False, "table,1.csv").load()
+    assert labelled(data, "train") == rows
+    assert list(data.train.ids) == list(rows)
+    assert data.classes == sorted(set(rows.values()))

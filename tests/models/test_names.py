@@ -1,0 +1,47 @@
+"""The static list of names against timm's registry."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+from timm.models import _registry
+
+from cnntrain import models
+
+
+def test_names_equal_the_registry():
+    models.register()
+    assert models.names() == set(_registry._model_entrypoints)
+
+
+def test_no_local_name_hides_one_of_timm():
+    models.register()
+    for name in models.local_names():
+        assert timm.models.model_entrypoint(name).__module__.startswith("cnntrain.models.")
+    zoo = models._registered_in(Path(timm.__file__).parent / "models")
+    assert not zoo & models.local_names()
+
+
+def test_names_are_found_without_importing_torch_or_timm():
+    code = (
+        "import sys; from cnntrain import models;"
+        "assert {'lenet5', 'vgg16', 'tv_densenet121'} <= models.names();"
+        "sys.exit(bool({'torch', 'timm', 'torchvision', 'numpy'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_importing_the_package_registers_nothing():
+    code = (
+        "import timm; from cnntrain import models; assert not timm.is_model('lenet5'); models.register();"
+        "models.register(); assert timm.is_model('lenet5')"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_without_timm_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install timm"):
+        models.names.__wrapped__()

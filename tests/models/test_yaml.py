@@ -1,0 +1,28 @@
+"""Every configs/model/*.yaml names a model that can be built with its arguments."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from cnntrain import models
+
+FOLDER = Path(__file__).parents[2] / "configs" / "model"
+FILES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "timm")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_yaml_builds(path):
+    models.register()
+    config = OmegaConf.to_container(OmegaConf.load(path))
+    assert config.pop("defaults") == ["timm", "_self_"]
+    assert set(config) <= set(OmegaConf.load(FOLDER / "timm.yaml"))
+    assert config["name"] in models.names()
+    with torch.device("meta"):
+        net = timm.create_model(config["name"], drop_rate=config.get("drop_rate"), **config.get("args", {}))
+    if "drop_rate" in config:
+        assert config["drop_rate"] in {m.p for m in net.modules() if isinstance(m, nn.Dropout)} | {vars(net).get("drop_rate")}
+    assert path.read_text().startswith("# "), "the first line names the paper and its year"
