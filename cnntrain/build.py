@@ -105,9 +105,7 @@ def load_data(data: Data) -> DataSet:
         return data.load()
 
 
-def build_model(
-    config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
-) -> tuple[nn.Module, Preprocess]:
+def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None) -> tuple[nn.Module, Preprocess]:
     """The model with its initial weights, and the preprocessing that goes with them."""
     pretrained = bool(config.model.pretrained) and saved is None
     with dist.first_rank_first():

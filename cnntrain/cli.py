@@ -1,4 +1,4 @@
-"""The command line: argv -> (command, overrides) -> Hydra -> ``commands.<name>.run(config)``, and errors in plain words.
+"""The command line: argv -> (command, overrides) -> Hydra -> ``commands.<name>.run``, and errors in plain words.
 
 Hydra keeps its whole command line; this file only chooses the command's root config, checks everything before anything
 heavy is imported, and turns errors into exit codes: 0 finished, 1 failed, 2 wrong config or input, 75 stopped by a
@@ -70,7 +70,7 @@ def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *flags, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, rather than print there
     codes.clear()
-    root = str(compose.builtin_dir().absolute())
+    root = str(config.builtin_dir().absolute())
     hydra.main(config_path=root, config_name=command, version_base="1.3")(task)()
     return max(codes, default=DONE)
 
@@ -83,7 +83,7 @@ def task(composed: DictConfig) -> None:
     settings = HydraConfig.get()
     typed = [line.lstrip("+") for line in settings.overrides.task]
     try:
-        code = _job(settings.job.config_name, config.plain(composed), typed)
+        code = _job(str(settings.job.config_name), config.plain(composed), typed)
     except UserError as error:
         code = _report(error)
     codes.append(code)
@@ -95,7 +95,7 @@ def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
     """Check the composed config, then run its command, over several processes where that is asked for."""
     if "WORLD_SIZE" in os.environ and tree["devices"] == 1:
         tree["devices"] = int(os.environ["WORLD_SIZE"])  # torchrun has said how many
-    checked = config.check(tree, config.SCHEMAS[command])
+    checked: Any = config.check(tree, config.SCHEMAS[command])
     if command == "train" and checked.resume is not None:
         checked = _resumed(checked, typed)
         if checked is None:

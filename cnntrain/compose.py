@@ -40,7 +40,7 @@ def use(config_dir: str | None) -> None:
             raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
         _user_dirs.append(folder)
     local = Path("configs").absolute()
-    if local.is_dir() and local.resolve() != builtin_dir().resolve():
+    if local.is_dir() and local.resolve() != config.builtin_dir().resolve():
         _user_dirs.append(local)
     groups.cache_clear()
     OmegaConf.register_new_resolver("own", _own, replace=True)
@@ -51,13 +51,6 @@ def use(config_dir: str | None) -> None:
 def _own(group: str, name: str, otherwise: str) -> str:
     """For defaults lists: the choice of `group` called `name` where a YAML offers it, else `otherwise`."""
     return name if name in groups().get(group, ()) else otherwise
-
-
-def builtin_dir() -> Path:
-    """The tree of YAML that comes with the package: in a wheel beside the modules, in a checkout beside the package."""
-    package = Path(__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 class UserDirs(SearchPathPlugin):
@@ -79,7 +72,7 @@ class TimmModels(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         name = config_path.removeprefix("model/").removesuffix(".yaml")
         node = OmegaConf.create({"defaults": ["timm", "_self_"], "name": name})
-        return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={})
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={"package": None})
 
     def available(self) -> bool:
         return True
@@ -99,7 +92,7 @@ class TimmModels(ConfigSource):
 def groups() -> dict[str, tuple[str, ...]]:
     """Config groups and the choices that a YAML offers for each, over all folders."""
     found: dict[str, set[str]] = {}
-    for folder in [*_user_dirs, builtin_dir()]:
+    for folder in [*_user_dirs, config.builtin_dir()]:
         for file in folder.rglob("*.yaml"):
             group = file.parent.relative_to(folder).as_posix()
             if group != "." and not group.startswith("hydra"):
@@ -118,7 +111,9 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         try:
             parsed += OverridesParser.create().parse_overrides([text])
         except HydraException:
-            problems.append(f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces")
+            problems.append(
+                f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces"
+            )
     if problems:
         raise ConfigError(*problems)
     return parsed
@@ -189,7 +184,7 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
         ConfigError: a file is missing or broken, or the overrides do not fit together.
     """
     try:
-        with initialize_config_dir(str(builtin_dir().absolute()), version_base="1.3"):
+        with initialize_config_dir(str(config.builtin_dir().absolute()), version_base="1.3"):
             return compose(command, overrides=list(lines))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(explain(error)) from error
@@ -212,7 +207,7 @@ def _origin(error: yaml.MarkedYAMLError) -> str:
     name = error.problem_mark.name if error.problem_mark else ""
     if Path(name).is_file():
         return name
-    for folder in [*_user_dirs, builtin_dir()]:
+    for folder in [*_user_dirs, config.builtin_dir()]:
         for file in sorted(folder.rglob("*.yaml")):
             try:
                 yaml.compose(file.read_text(encoding="utf-8"))
@@ -222,7 +217,9 @@ def _origin(error: yaml.MarkedYAMLError) -> str:
 
 
 def _group(override: Override) -> str:
-    return override.key_or_group.split("@")[0].replace(".", "/") if "/" in override.key_or_group else override.key_or_group
+    return (
+        override.key_or_group.split("@")[0].replace(".", "/") if "/" in override.key_or_group else override.key_or_group
+    )
 
 
 def _is_model(value: str) -> bool:
@@ -235,7 +232,7 @@ def _values(override: Override) -> list[object]:
         return [override.value()]
     if not override.is_discrete_sweep():
         return []
-    return [text for text in override.sweep_string_iterator()]
+    return list(override.sweep_string_iterator())
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:

@@ -8,15 +8,15 @@ that all that is wrong is reported at once, each with the nearest valid name.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
 from cnntrain import models
@@ -30,7 +30,15 @@ from cnntrain.transfer.base import Transfer
 
 SCHEMAS: dict[str, type] = {"train": TrainConfig, "eval": EvalConfig}
 # group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
-PLUGINS: dict[str, type] = {"data": Data, "augment": Augment, "optim": Optim, "schedule": Schedule, "transfer": Transfer}
+PLUGINS: dict[str, type] = {
+    "data": Data,
+    "augment": Augment,
+    "optim": Optim,
+    "schedule": Schedule,
+    "transfer": Transfer,
+}
+
+SCALARS: dict[type, Callable[..., Any]] = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
 
 T = TypeVar("T")
 
@@ -77,7 +85,10 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
     names = [each.name for each in fields(schema)]  # type: ignore[arg-type]
     for key in node:
         if key not in names:
-            hint = suggest(str(key), _similar(names, str(key)), path) or f"; {path[:-1] or 'top level'} has {', '.join(names)}"
+            hint = (
+                suggest(str(key), _similar(names, str(key)), path)
+                or f"; {path[:-1] or 'top level'} has {', '.join(names)}"
+            )
             problems.append(f"unknown key '{path}{key}'{hint}")
     values = {}
     hints = get_type_hints(schema)
@@ -86,7 +97,7 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
             problems.append(f"missing key '{path}{each.name}': give it a value, or inherit one with a defaults list")
         else:
             kind, value = hints[each.name], node[each.name]
-            values[each.name] = _value(kind, value, f"{path}{each.name}", problems, each.metadata.get("choices"))
+            values[each.name] = _value(kind, value, f"{path}{each.name}", problems)
     if len(problems) > before:
         return None
     try:
@@ -96,15 +107,19 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
         return None
 
 
-def _value(kind: Any, value: Any, path: str, problems: list[str], choices: Sequence[str] | None) -> Any:
+def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     if kind in PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
     if is_dataclass(kind):
         return _section(kind, value, f"{path}.", problems)  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            problems.append(
+                f"{path}={_show(value)} must be one of {', '.join(get_args(kind))}{suggest(str(value), get_args(kind))}"
+            )
+        return value
     leaf = _leaf(kind, value, path, problems)
-    if choices and leaf is not None and leaf not in choices:
-        problems.append(f"{path}={leaf} must be one of {', '.join(choices)}{suggest(str(leaf), choices)}")
     if path == "model.name" and leaf is not None and str(leaf).split(".", 1)[0] not in models.names():
         problems.append(f"model.name={leaf} is no model{suggest(str(leaf), models.names())}")
     return leaf
@@ -123,10 +138,7 @@ def _leaf(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
         elif container is dict:
             node = DictConfig(value) if isinstance(value, dict) else None
         else:
-            from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode
-
-            scalar = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}[bare]
-            return scalar(value, is_optional=False)._value()
+            return SCALARS[bare](value=value, is_optional=False)._value()
         if node is None:
             raise OmegaConfBaseException()
         return OmegaConf.to_container(node)
@@ -168,10 +180,16 @@ def _plugin(group: str, node: Any, problems: list[str]) -> type | None:
 
 @cache
 def plugin_names(group: str) -> tuple[str, ...]:
-    """The files of ``cnntrain/<group>/`` that define a subclass of the group's base."""
-    folder = Path(__file__).parent / group
-    marker = f"({PLUGINS[group].__name__}):"
-    return tuple(sorted(f.stem for f in folder.glob("*.py") if marker in f.read_text(encoding="utf-8")))
+    """What ``<group>.name`` can be: the files of ``cnntrain/<group>/`` that have a YAML of their name."""
+    files = {file.stem for file in (Path(__file__).parent / group).glob("*.py")}
+    return tuple(sorted(files & {file.stem for file in (builtin_dir() / group).glob("*.yaml")}))
+
+
+def builtin_dir() -> Path:
+    """The tree of YAML that comes with the package: in a wheel beside the modules, in a checkout beside the package."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def plugin_class(group: str, name: str) -> type:

@@ -130,6 +130,7 @@ def _spawn(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its tracebacks hide our own message
     logging.getLogger("torch.distributed.launcher").setLevel(logging.CRITICAL)
+    logging.getLogger("torch.multiprocessing").setLevel(logging.ERROR)
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

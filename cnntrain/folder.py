@@ -28,7 +28,9 @@ def create(parent: Path) -> Path:
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the run's folder in {parent}: {error.strerror}; choose output=<folder>") from error
+        raise InputError(
+            f"cannot make the run's folder in {parent}: {error.strerror}; choose output=<folder>"
+        ) from error
     number = 0
     while True:
         folder = parent / (f"{stamp}-{number}" if number else stamp)

@@ -26,7 +26,7 @@ def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
         return counter.get_total_flops() // 2
     hint = _working_size(model, channels, size)
     advice = f"data.image_size={hint} works" if hint else "take another model"
-    raise ConfigError(f"model.name: {type(model).__name__} does not take {size}x{size} images ({error}); {advice}")
+    raise ConfigError(f"{type(model).__name__} does not take {size}x{size} images ({error}); {advice}")
 
 
 def _working_size(model: nn.Module, channels: int, size: int) -> int | None:

@@ -72,7 +72,9 @@ def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
     return None
 
 
-def _overlay(saved: dict[str, Any], tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
+def _overlay(
+    saved: dict[str, Any], tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]
+) -> dict[str, Any]:
     """The saved configuration with the typed keys and groups taken from the composed one."""
     wanted = deepcopy(saved)
     for override in typed:
@@ -80,7 +82,9 @@ def _overlay(saved: dict[str, Any], tree: dict[str, Any], typed: Sequence[str], 
         if key == "resume":
             continue
         if key in groups and key not in tree:
-            raise ConfigError(f"{override} sets many keys at once and cannot be laid over a run under way; give the keys")
+            raise ConfigError(
+                f"{override} sets many keys at once and cannot be laid over a run under way; give the keys"
+            )
         *path, last = key.split(".")
         source, target = tree, wanted
         for part in path:

@@ -197,7 +197,6 @@ class Run:
         if self.ema is not None:
             dist.share_buffers(self.ema.module)
 
-
     def state_dict(self) -> dict[str, Any]:
         """All that an exact resume needs, and all that an evaluation needs, as tensors and plain values."""
         return {

@@ -8,19 +8,14 @@ torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from cnntrain.augment.base import Augment
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
 from cnntrain.transfer.base import Transfer
-
-
-def choice(*values: str) -> Any:
-    """A string key with a closed set of values; another value is an error that suggests the nearest."""
-    return field(metadata={"choices": values})
 
 
 @dataclass
@@ -46,8 +41,8 @@ class Trainer:
 
     epochs: int
     max_steps: int | None  # optimizer steps over the whole run; the run ends at whichever limit comes first
-    device: str = choice("auto", "cpu", "cuda")
-    precision: str = choice("float32", "float64", "bfloat16", "float16")
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "float64", "bfloat16", "float16"]
     grad_accum: int  # micro-batches an optimizer step; the batch stays data.batch_size
     clip_norm: float | None
     label_smoothing: float
@@ -74,7 +69,7 @@ class Checkpoint:
     """When the run is saved, and what makes a checkpoint the best."""
 
     every_steps: int | None  # besides the end of each epoch
-    metric: str = choice("val/top1", "val/top5", "val/loss")
+    metric: Literal["val/top1", "val/top5", "val/loss"]
 
     def __post_init__(self) -> None:
         if self.every_steps is not None and self.every_steps < 1:
@@ -124,9 +119,9 @@ class EvalConfig:
 
     run: str | None
     checkpoint: str | None
-    part: str = choice("train", "val", "test")
+    part: Literal["train", "val", "test"]
     devices: int
-    device: str = choice("auto", "cpu", "cuda")
+    device: Literal["auto", "cpu", "cuda"]
     data: dict[str, Any] | None
 
     def __post_init__(self) -> None:

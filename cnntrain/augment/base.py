@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torchvision.transforms.v2 import Transform
-
-NORMALIZATIONS = ("auto", "data", "model")
 
 
 @dataclass
@@ -22,7 +20,7 @@ class Augment:
     name: str
     # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;
     # auto: the model's where weights are loaded, else the data's
-    normalize: str = field(metadata={"choices": NORMALIZATIONS})
+    normalize: Literal["auto", "data", "model"]
 
     def train_transform(self, image_size: int) -> Transform:
         """The transform of training images; its randomness is drawn from torch's global generator."""

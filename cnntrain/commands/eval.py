@@ -68,7 +68,9 @@ def _trained_config(state: dict[str, Any], config: EvalConfig) -> TrainConfig:
     data = wanted if "name" in wanted else {**tree["data"], **wanted}
     trainer = {**tree["trainer"], "device": config.device, "grad_accum": 1}
     size = max(data.get("batch_size", 1) // config.devices, 1) * config.devices
-    return check({**tree, "data": {**data, "batch_size": size}, "trainer": trainer, "devices": config.devices}, TrainConfig)
+    return check(
+        {**tree, "data": {**data, "batch_size": size}, "trainer": trainer, "devices": config.devices}, TrainConfig
+    )
 
 
 def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
@@ -95,5 +97,3 @@ def _write(path: Path, result: dict[str, Any]) -> None:
     checkpoint.write_atomic(path, json.dumps(result, indent=2).encode())
     Screen(None).say(evaluation(result))
     print(path.parent, flush=True)
-
-

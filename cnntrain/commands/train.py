@@ -123,7 +123,9 @@ def _finish(training: Run) -> dict[str, Any]:
 
 def _hparams(config: TrainConfig) -> dict[str, Any]:
     """The choices that runs are usually compared by."""
-    names = {group: getattr(config, group).name for group in ("model", "data", "augment", "optim", "schedule", "transfer")}
+    names = {
+        group: getattr(config, group).name for group in ("model", "data", "augment", "optim", "schedule", "transfer")
+    }
     numbers = {"lr": config.optim.lr, "weight_decay": config.optim.weight_decay, "batch_size": config.data.batch_size}
     return {**names, **numbers, "seed": config.seed}
 

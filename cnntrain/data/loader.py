@@ -78,7 +78,9 @@ class Samples(Dataset[Batch]):
 class Loader:
     """Iterates over a part in a plan's order, with worker processes that live as long as the loader."""
 
-    def __init__(self, samples: Samples, workers: int, preprocess: Preprocess, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self, samples: Samples, workers: int, preprocess: Preprocess, device: torch.device, dtype: torch.dtype
+    ):
         self.samples = samples
         self.preprocess = preprocess
         self.device = device

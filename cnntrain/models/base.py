@@ -217,9 +217,7 @@ def he_init(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def default_cfg(
-    first_conv: str, input_size: tuple[int, int, int], num_classes: int, **more: Any
-) -> dict[str, Any]:
+def default_cfg(first_conv: str, input_size: tuple[int, int, int], num_classes: int, **more: Any) -> dict[str, Any]:
     """An entry of timm's `default_cfgs` for a net without published weights; `input_size` is (C, H, W)."""
     half = (0.5,) * input_size[0]
     cfg = dict(input_size=input_size, num_classes=num_classes, first_conv=first_conv, classifier="classifier")

@@ -59,7 +59,6 @@ class Schedule:
             raise ValueError(f"schedule {self.name} keeps no state, but the checkpoint has {sorted(state)}")
 
 
-
 def check_factor(value: float) -> None:
     if not 0 < value < 1:
         raise ValueError(f"factor must be between 0 and 1, not {value}")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from cnntrain.schedule.base import Position, Schedule, check_factor
 
 
 @dataclass
 class Plateau(Schedule):
-    metric: str = field(metadata={"choices": ("val/top1", "val/top5", "val/loss", "train/loss")})
-    mode: str = field(metadata={"choices": ("max", "min")})
+    metric: Literal["val/top1", "val/top5", "val/loss", "train/loss"]
+    mode: Literal["max", "min"]
     factor: float
     patience: int  # epochs without improvement that are borne; the rate falls at the next one
     threshold: float  # an improvement must be larger than this

@@ -25,7 +25,9 @@ class Freezing:
     def apply(self, epoch: int) -> None:
         """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past."""
         self.frozen = self.policy.frozen([group.name for group in self.groups], epoch)
-        names = {name for group, frozen in zip(self.groups, self.frozen, strict=True) if frozen for name in group.parameters}
+        names = {
+            name for group, frozen in zip(self.groups, self.frozen, strict=True) if frozen for name in group.parameters
+        }
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in names)
         self.modules = frozen_modules(self.model, names)

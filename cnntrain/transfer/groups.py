@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from timm.models import group_parameters
 from torch import nn
@@ -32,7 +33,8 @@ def coarse_groups(model: nn.Module) -> list[Group]:
     head = classifier_parameters(model)
     if not head:
         raise InputError(f"{type(model).__name__} has no classifier with parameters (is num_classes 0?)")
-    by_id = group_parameters(model, model.group_matcher(coarse=True))
+    matcher = cast(Any, model).group_matcher(coarse=True)
+    by_id = group_parameters(model, matcher)
     bodies = [[name for name in names if name not in head] for _, names in sorted(by_id.items())]
     groups = [Group(_common_name(names), tuple(names)) for names in bodies if names]
     groups.append(Group(HEAD, tuple(name for name, _ in model.named_parameters() if name in head)))
@@ -46,7 +48,7 @@ def coarse_groups(model: nn.Module) -> list[Group]:
 
 def classifier_modules(model: nn.Module) -> list[str]:
     """Names of the modules that ``get_classifier`` returns (some models return several)."""
-    classifier = model.get_classifier()
+    classifier = cast(Any, model).get_classifier()
     found = classifier if isinstance(classifier, (tuple, list, nn.ModuleList)) else [classifier]
     return [name for name, module in model.named_modules() if any(module is each for each in found)]
 

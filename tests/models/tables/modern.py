@@ -108,5 +108,7 @@ ROWS: list[dict] = [
     prelu("c", 330_623_944, 53.46e9, deep=True),
     cifar("densenet40", 1_019_722, dense(12, 16, False), 41, 16, coarse=8, deep=True),
     cifar("densenetbc100", 769_162, dense(16, 24, True), 53, 8, coarse=8),
-    {"name": "nasnetamobile", "params": 5_289_978, "macs": 0.5636e9, "coarse": 6, "fine": 17, "side": 64} | IMAGENET,
+    {"name": "nasnetamobile", "params": 5_289_978, "macs": 0.5636e9, "coarse": 6, "fine": 17}
+    | IMAGENET
+    | {"side": 32, "small": {"cell_count": 2}},
 ]
