@@ -105,8 +105,8 @@ def config(folder: Path) -> dict[str, Any]:
     return tree
 
 
-def unfinished(output: Path) -> list[Path]:
-    """Folders of runs that have not finished and that no process holds, the newest first."""
+def idle(output: Path) -> list[Path]:
+    """Folders of runs that no process holds, the newest first."""
     runs = [path.parent for path in output.glob(f"*/*/{CONFIG}")]
     runs.sort(key=lambda run: (os.stat(run / CONFIG).st_mtime_ns, run.name), reverse=True)
-    return [run for run in runs if not is_finished(run) and not in_use(run)]
+    return [run for run in runs if not in_use(run)]

@@ -51,7 +51,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
     if tree["resume"] == "auto":
         return _same_run(tree, output)
     if tree["resume"] == "latest":
-        runs = folders.unfinished(output)
+        runs = [run for run in folders.idle(output) if not folders.is_finished(run)]
         if not runs:
             raise ConfigError(f"resume=latest: there is no unfinished run under {output.absolute()}")
         folder = runs[0]
@@ -65,10 +65,11 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
 
 
 def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
-    """The newest unfinished run with exactly this configuration."""
-    for folder in folders.unfinished(output):
+    """The newest run with exactly this configuration."""
+    for folder in folders.idle(output):
         if _flat({**folders.config(folder), "resume": None}) == _flat({**tree, "resume": None}):
-            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished=False)
+            finished = folders.is_finished(folder)
+            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished)
     return None
 
 

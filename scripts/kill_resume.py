@@ -1,0 +1,83 @@
+"""Kill a run with SIGKILL at random moments and continue it with the same command: are the final weights the same?
+
+    python scripts/kill_resume.py [--runs 20] [--seed 0]
+
+Everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving average. Prints a
+line a run (kills that hit, the digest of the final weights) and at the end how many equal the uninterrupted run's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SETTINGS = [
+    "model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
+    "model.drop_rate=0.3", "trainer.epochs=40", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
+    "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
+]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        reference = to_the_end(Path(folder) / "reference")
+        seconds = time.monotonic() - start
+        print(f"uninterrupted: {seconds:.1f} s, {digests(reference)}", flush=True)
+        same = 0
+        for number in range(args.runs):
+            output = Path(folder) / str(number)
+            moment = rng.uniform(0.1, 1.0) * seconds
+            killed = kill_after(output, moment)
+            result = to_the_end(output)
+            equal = digests(result) == digests(reference)
+            same += equal
+            print(f"run {number:2d}: killed {killed}; {'identical' if equal else digests(result)}", flush=True)
+    print(f"{same} of {args.runs} identical")
+    sys.exit(same != args.runs)
+
+
+def command(output: Path) -> list[str]:
+    return [sys.executable, "-m", "cnntrain", *SETTINGS, f"output={output}"]
+
+
+def to_the_end(output: Path) -> dict:
+    """Run the command until it ends by itself; returns its result."""
+    done = subprocess.run(command(output), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    runs = list(output.glob("*/*/result.json"))
+    assert len(runs) == 1, f"a resumed run must stay in its folder, not {runs}"
+    return json.loads(runs[0].read_text())
+
+
+def kill_after(output: Path, seconds: float) -> str:
+    """Start the command, kill it after so many seconds; says where it stood."""
+    process = subprocess.Popen(command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+        return f"too late ({seconds:.1f} s)"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    epochs = [len(file.read_text().splitlines()) for file in output.glob("*/*/metrics.jsonl")]
+    return f"after {seconds:.1f} s, " + (f"{epochs[0]} epochs done" if epochs else "before the first step")
+
+
+def digests(result: dict) -> tuple[str, float]:
+    return result["weights_sha256"][:16], result["test"]["loss"]
+
+
+if __name__ == "__main__":
+    main()

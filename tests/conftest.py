@@ -1,0 +1,102 @@
+"""Small runs on made-up images, composed as the command line composes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain import build, checkpoint, compose, config
+from cnntrain.report import METRICS, JsonLines, Report
+from cnntrain.run import Run
+from cnntrain.schema import TrainConfig
+
+SMALL = (
+    "data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=16", "data.batch_size=16",
+    "data.num_classes=7", "model=lenet5", "trainer.device=cpu", "trainer.epochs=3", "optim.lr=0.02",
+)  # fmt: skip
+PROCESS_SECONDS = 300
+
+
+@pytest.fixture(autouse=True)
+def arithmetic() -> Iterator[None]:
+    """One thread, so that sums are added in one order; what `build` sets for the process is undone."""
+    threads, backends = torch.get_num_threads(), torch.backends.cudnn
+    kept = backends.deterministic, backends.benchmark, torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    backends.deterministic, backends.benchmark = kept[:2]
+    torch.use_deterministic_algorithms(kept[2])
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., TrainConfig]:
+    """A checked configuration: the small run, with overrides as they are typed laid over it."""
+
+    def make(*overrides: str) -> TrainConfig:
+        compose.use(None)
+        lines = compose.force(compose.parse([*SMALL, f"output={tmp_path}", *overrides]))
+        return config.check(config.plain(compose.compose_config("train", lines)), TrainConfig)
+
+    return make
+
+
+@pytest.fixture
+def make_run(configure: Callable[..., TrainConfig]) -> Callable[..., Run]:
+    """A run as `commands.train` makes it, in `folder`, continued from its last checkpoint where there is one."""
+
+    def make(*overrides: str, folder: Path | None = None) -> Run:
+        settings = configure(*overrides)
+        path = folder / checkpoint.LAST if folder is not None else None
+        saved = checkpoint.load(path) if path is not None and path.exists() else None
+        run = build.build(settings, saved)
+        if saved is not None:
+            run.load_state_dict(saved)
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+            run.folder = folder
+            run.report = Report([JsonLines(folder / METRICS, run.progress.step, run.progress.epoch)])
+        return run
+
+    return make
+
+
+@pytest.fixture
+def cnntrain(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a process of its own: ``cnntrain("data=fake", ...)``."""
+
+    def start(*words: str, launcher: tuple[str, ...] = ("-m", "cnntrain"), wait: bool = True) -> Any:
+        line = [sys.executable, "-W", "error::UserWarning:cnntrain", *launcher, *words]
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=process_environment()
+        )
+        if not wait:
+            return process
+        out, err = process.communicate(timeout=PROCESS_SECONDS)
+        return subprocess.CompletedProcess(line, process.returncode, out, err)
+
+    return start
+
+
+def process_environment() -> dict[str, str]:
+    drop = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID")
+    return {**{k: v for k, v in os.environ.items() if k not in drop}, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def metrics_of() -> Callable[[Path], list[dict[str, Any]]]:
+    """The lines of a folder's metrics.jsonl."""
+    return lambda folder: [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+@pytest.fixture
+def result_of() -> Callable[[Path], dict[str, Any]]:
+    return lambda folder: json.loads((folder / "result.json").read_text())
