@@ -103,7 +103,7 @@ class Run:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
         config, progress, share = self.config, self.progress, self.loaders.share
         plan = train_plan(len(self.data.train), self.loaders.batch_size, config.seed, progress.epoch, share)
-        last = progress.step_in_epoch + self.total_steps - progress.step
+        last = progress.step_in_epoch + max(0, self.total_steps - progress.step)
         plan = plan[progress.step_in_epoch * share.pieces : last * share.pieces]
         start, waited = time.perf_counter(), self.loaders.train.waited
         for number, batch in enumerate(self.loaders.train.batches(plan)):
@@ -224,7 +224,7 @@ class Run:
             self.model.load_state_dict(state["model"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"] or state["model"])
-            configured = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
+            configured = [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(f"the checkpoint does not fit this configuration: {error}") from error

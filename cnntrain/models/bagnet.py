@@ -52,28 +52,29 @@ class LocalBottleneck(nn.Module):
 class BagNet(Net):
     """A 1x1 and a 3x3 convolution, four stages of bottlenecks; the classifier on the mean of all local features.
 
-    `local` says for each stage whether its first block has the 3x3 convolution; all others are 1x1. Without padding an
+    `local` says for each stage whether its first block has the 3x3 convolution; all others are 1x1. `width` counts the stem's channels. Without padding an
     image smaller than the receptive field leaves nothing: RuntimeError.
     """
 
     def __init__(
         self,
         local: Sequence[bool],
+        width: int = 64,
         num_classes: int = 1000,
         in_chans: int = 3,
         drop_rate: float = 0.0,
         global_pool: str = "avg",
     ):
-        stem = OrderedDict[str, nn.Module](conv1=nn.Conv2d(in_chans, 64, 1, bias=False))
+        stem = OrderedDict[str, nn.Module](conv1=nn.Conv2d(in_chans, width, 1, bias=False))
         stem |= OrderedDict(
-            conv2=nn.Conv2d(64, 64, 3, bias=False), bn=nn.BatchNorm2d(64, momentum=0.001), act=nn.ReLU()
+            conv2=nn.Conv2d(width, width, 3, bias=False), bn=nn.BatchNorm2d(width, momentum=0.001), act=nn.ReLU()
         )
-        stages, ins = [Stage("stem", nn.Sequential(stem), 64)], 64
+        stages, ins = [Stage("stem", nn.Sequential(stem), width)], width
         for index, (count, stride, has_3x3) in enumerate(zip(COUNTS, STRIDES, local, strict=True)):
-            width = 64 * 2**index
-            outs = width * LocalBottleneck.expansion
-            first = LocalBottleneck(ins, width, 3 if has_3x3 else 1, stride)
-            blocks = Blocks(first, *(LocalBottleneck(outs, width, 1, 1) for _ in range(count - 1)))
+            within = width * 2**index
+            outs = within * LocalBottleneck.expansion
+            first = LocalBottleneck(ins, within, 3 if has_3x3 else 1, stride)
+            blocks = Blocks(first, *(LocalBottleneck(outs, within, 1, 1) for _ in range(count - 1)))
             stages.append(Stage(f"stage{index + 1}", blocks, outs, stride))
             ins = outs
         super().__init__(

@@ -16,7 +16,7 @@ from cnntrain.models.base import Stage, build, default_cfg
 from cnntrain.models.state_net import StateNet
 
 FILTERS = (64, 128, 256, 512, 512)
-DROP_RATES = (0.0, 0.1, 0.2, 0.3, 0.4)  # one a block
+DROP_RATES = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 
 @register_notrace_module  # one node of a traced graph, the same in training and evaluation
@@ -126,7 +126,7 @@ def xavier_init(module: nn.Module) -> None:
 
 
 class FractalNet(StateNet):
-    """Five blocks and the classifier; evaluation uses the whole net.
+    """A block for each of `filters`, and the classifier; evaluation uses the whole net.
 
     For a mini-batch in training, drop-path is global (one column, of all blocks) with probability `global_ratio`, else
     local (`drop_path_rate`). `block_drop_rates` are the dropouts in the blocks, `drop_rate` the classifier's.
@@ -141,10 +141,11 @@ class FractalNet(StateNet):
         block_drop_rates: Sequence[float] = DROP_RATES,
         drop_path_rate: float = 0.15,
         global_ratio: float = 0.5,
+        filters: Sequence[int] = FILTERS,
         global_pool: str = "avg",
     ):
         stages, ins = [], in_chans
-        for index, (outs, rate) in enumerate(zip(FILTERS, block_drop_rates, strict=True)):
+        for index, (outs, rate) in enumerate(zip(filters, block_drop_rates, strict=True)):
             join, draw = Join(drop_path_rate), ColumnDraw(columns, global_ratio)
             block = FractalBlock(ins, outs, columns, rate, join, draw)
             stages.append(Stage(f"block{index + 1}", block, outs, 2))

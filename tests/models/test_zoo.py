@@ -103,7 +103,7 @@ def test_parameters_and_macs(stem):
         images = torch.empty(1, 3, side, side)
     digits = 1 if stem == "wrn68_3" else 3
     assert round(sum(parameter.numel() for parameter in net.parameters()) / 1e6, digits) == params
-    with FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         assert net(images).shape == (1, 1000)
     assert counter.get_total_flops() / 2e9 == pytest.approx(macs, rel=0.005)
 
