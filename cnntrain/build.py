@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain import dist, layers, seeds, weights
 from cnntrain.augment.base import Augment
+from cnntrain.criterion import Criterion
 from cnntrain.data.base import Data
 from cnntrain.data.loader import Loader, Preprocess, Samples, Share, step_batch
 from cnntrain.data.parts import DataSet, Part
@@ -57,7 +58,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
         model=model,
         freezing=freezing,
         optimizer=config.optim.build(groups),
-        criterion=nn.CrossEntropyLoss(label_smoothing=config.trainer.label_smoothing),
+        criterion=Criterion(config.trainer.label_smoothing, config.model.aux_weight),
         loaders=Loaders.build(config, data, preprocess, device, share),
         macs=macs,
     )

@@ -34,6 +34,20 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
     write_atomic(path, buffer.getbuffer())
 
 
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, in one step; both are only ever replaced, never written into.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        os.link(source, temporary)
+        os.replace(temporary, target)
+    except OSError:  # a file system without hard links
+        write_atomic(target, source.read_bytes())
+
+
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Replace `path` by `content` in one step that survives a crash.
 
@@ -121,13 +135,13 @@ def _update(sha: Any, value: Any) -> None:
         sha.update(f"tensor {data.dtype} {tuple(data.shape)}".encode())
         sha.update(data.reshape(-1).view(torch.uint8).numpy())
     elif isinstance(value, Mapping):
-        sha.update(f"dict {len(value)}".encode())
+        sha.update(f"dict {len(value)};".encode())
         for key in sorted(value, key=str):
-            sha.update(repr(key).encode())
+            sha.update(f"{key!r};".encode())
             _update(sha, value[key])
     elif isinstance(value, (list, tuple)):
-        sha.update(f"list {len(value)}".encode())
+        sha.update(f"list {len(value)};".encode())
         for each in value:
             _update(sha, each)
     else:
-        sha.update(repr(value).encode())
+        sha.update(f"{value!r};".encode())  # the separator tells [1, 23] from [12, 3]

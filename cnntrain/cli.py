@@ -47,6 +47,9 @@ def run(argv: Sequence[str]) -> int:
         return _report(error)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else FAILED
+    except BrokenPipeError:  # cnntrain --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         print("cnntrain: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -58,7 +61,10 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> int:
         return DONE
     args = get_args_parser().parse_args(flags)
     compose.use(args.config_dir)
-    if args.help or args.hydra_help or args.shell_completion:
+    if args.help:
+        print(compose.help_text(command))
+        return DONE
+    if args.hydra_help or args.shell_completion:
         return _hydra(command, flags, overrides)
     parsed = compose.parse(overrides)
     compose.check(command, parsed, multirun=args.multirun)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cnntrain import checkpoint
+from cnntrain.criterion import Criterion
 from cnntrain.data.loader import Batch
 from cnntrain.metrics import Totals
 from cnntrain.run import Run
@@ -35,8 +36,7 @@ def train_epoch(run: Run) -> dict[str, float] | None:
     with run.report.epoch(run):
         for images, labels in run.train_batches():
             with run.precision:
-                logits = run.network(images)
-                loss = run.criterion(logits, labels)
+                loss, logits = run.criterion(run.network(images), labels)
             run.totals.add(loss.detach(), logits, labels)
             if run.step(loss):
                 run.report.step_done(run)
@@ -52,9 +52,9 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], precision: AbstractCont
     """Metrics over exactly the samples of `batches`, over all ranks: ``loss``, ``top1``, ``top5``, ``count``."""
     model.eval()
     totals = Totals(next(model.parameters()).device)
+    criterion = Criterion()
     for images, labels in batches:
         with precision:
-            logits = model(images)
-            loss = nn.functional.cross_entropy(logits, labels)
+            loss, logits = criterion(model(images), labels)
         totals.add(loss, logits, labels)
     return totals.metrics()

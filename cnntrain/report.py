@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cnntrain import dist
+from cnntrain import checkpoint, dist
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,11 +45,14 @@ class Report:
         self.screen = screen
 
     @classmethod
-    def open(cls, folder: Path, step: int) -> Report:
-        """The report of a run in `folder` that stands at `step`; what a killed run logged after it is dropped."""
+    def open(cls, folder: Path, step: int, epoch: int) -> Report:
+        """The report of a run in `folder` that has done so many steps and whole epochs.
+
+        What a killed run logged later is dropped: the resumed one logs it again.
+        """
         if dist.rank() > 0:
             return cls()
-        return cls([JsonLines(folder / METRICS, step), TensorBoard(folder / "tb", step)], Screen(folder / LOG))
+        return cls([JsonLines(folder / METRICS, step, epoch), TensorBoard(folder / "tb", step)], Screen(folder / LOG))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for sink in self.sinks:
@@ -78,13 +81,13 @@ class Report:
         """Log an epoch's metrics and show them in one line."""
         progress = run.progress
         self.log(progress.step, {"epoch": progress.epoch, **values})
-        shown = [
-            f"{name} {values[name]:.4f}" if name.endswith("loss") else f"{name} {values[name]:6.2%}"
-            for name in ("train/loss", "train/top1", "val/loss", "val/top1", "val/top5")
-        ]
         rate = progress.images / progress.seconds if progress.seconds else 0
-        line = f"epoch {progress.epoch:3d}/{run.config.trainer.epochs}  {'  '.join(shown)}  lr {values['lr']:.3g}"
-        self.say(f"{line}  {rate:,.0f} img/s{'  best' if improved else ''}")
+        self.say(
+            f"epoch {progress.epoch:3d}/{run.config.trainer.epochs}"
+            f"  train loss {values['train/loss']:.4f} top-1 {values['train/top1']:.2%}"
+            f"  val {values['val/loss']:.4f} {values['val/top1']:.2%}"
+            f"  lr {values['lr']:.3g}  {rate:,.0f} img/s{'  best' if improved else ''}"
+        )
         if note:
             self.say(f"  {note}")
 
@@ -109,11 +112,10 @@ class Report:
 class JsonLines:
     """One JSON object a line: ``{"step": ..., "val/top1": ...}``, fractions as fractions."""
 
-    def __init__(self, path: Path, step: int):
-        kept = []
+    def __init__(self, path: Path, step: int, epoch: int):
         if path.exists():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _is_before(line, step, epoch)]
+            checkpoint.write_atomic(path, "".join(f"{line}\n" for line in kept).encode())
         self.file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed by `close`)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -123,12 +125,16 @@ class JsonLines:
         self.file.close()
 
 
-def _step_of(line: str) -> float:
-    """The step of a logged line; a line cut short by a kill is later than any."""
+def _is_before(line: str, step: int, epoch: int) -> bool:
+    """Whether a logged line belongs to a run that stands there; a line cut short by a kill does not.
+
+    The step alone would not do: a checkpoint written at an epoch's last step is from before the epoch's line.
+    """
     try:
-        return json.loads(line)["step"]
+        values = json.loads(line)
     except ValueError:
-        return float("inf")
+        return False
+    return values["step"] <= step and values.get("epoch", 0) <= epoch
 
 
 class TensorBoard:
@@ -230,8 +236,8 @@ def _stages(run: Run) -> Table:
     return table
 
 
-def summary(result: Mapping[str, Any]) -> Table:
-    """The end of a run: its accuracies (percent), speed and size."""
+def summary(result: Mapping[str, Any]) -> list[Any]:
+    """The end of a run: its accuracies (percent), and its speed."""
     table = _metrics_table(f"{result['model']['name']}: {result['status']}")
     best, test = result["best"], result["test"]
     if best is not None:
@@ -240,11 +246,11 @@ def summary(result: Mapping[str, Any]) -> Table:
     if test is not None:
         _metrics_row(table, "test", test)
     train = result["train"]
-    table.caption = (
+    speed = (
         f"{result['epochs']} epochs, {train['seconds']:.1f} s of training, {train['images_per_second']:,.0f} images/s, "
         f"{train['data_wait']:.0%} of the time waiting for data"
     )
-    return table
+    return [table, speed]
 
 
 def evaluation(result: Mapping[str, Any]) -> Table:

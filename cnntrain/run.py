@@ -15,6 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from cnntrain import checkpoint, dist, seeds, signals
+from cnntrain.criterion import Criterion
 from cnntrain.data.loader import Batch, eval_plan, train_plan
 from cnntrain.data.parts import DataSet
 from cnntrain.errors import InputError, RunError
@@ -57,7 +58,7 @@ class Run:
     model: nn.Module  # raw: never wrapped by DDP, so its keys are the architecture's
     freezing: Freezing
     optimizer: torch.optim.Optimizer
-    criterion: nn.Module
+    criterion: Criterion
     loaders: Loaders
     macs: int
     folder: Path = Path()  # set when the run is known to be sound
@@ -162,7 +163,7 @@ class Run:
         values["lr"] = self.rate()
         progress.epoch += 1
         progress.step_in_epoch, progress.sums = 0, None
-        improved = self._is_best(values[config.checkpoint.metric])
+        improved = self._is_best(values)
         if improved:
             progress.best = {"epoch": progress.epoch, "step": progress.step, **values}
         progress.epochs_since_best = 0 if improved else progress.epochs_since_best + 1
@@ -171,14 +172,19 @@ class Run:
         if not isfinite(values["train/loss"]):
             raise RunError(f"the training loss is {values['train/loss']} after epoch {progress.epoch}: lower optim.lr")
         if improved:
+            # the best first: a crash in between repeats this epoch and finds the same best again
             self.save(checkpoint.BEST)
-        self.save(checkpoint.LAST)
+            dist.from_first(lambda: checkpoint.link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST))
+        else:
+            self.save(checkpoint.LAST)
 
-    def _is_best(self, value: float) -> bool:
+    def _is_best(self, values: dict[str, float]) -> bool:
         best, metric = self.progress.best, self.config.checkpoint
         if best is None:
             return True
-        return value < best[metric.metric] if metric.lower_is_better else value > best[metric.metric]
+        if values[metric.metric] == best[metric.metric]:
+            return values["val/loss"] < best["val/loss"]  # small validation parts often tie
+        return (values[metric.metric] < best[metric.metric]) == metric.lower_is_better
 
     def save_if_due(self) -> None:
         """Write last.ckpt every ``checkpoint.every_steps`` steps."""
@@ -224,15 +230,22 @@ class Run:
             self.model.load_state_dict(state["model"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(state["ema"] or state["model"])
-            configured = [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.optimizer.param_groups]
+            configured = [
+                {k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.optimizer.param_groups
+            ]
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(f"the checkpoint does not fit this configuration: {error}") from error
         for group, settings in zip(self.optimizer.param_groups, configured, strict=True):
             group.update(settings)  # resume= may have changed them
-        self.config.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
+        config = self.config
+        config.schedule.load_state_dict(state["schedule"])
+        if state["scaler"]:  # empty where the precision needed none
+            self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        before = state["config"]
+        if (before["transfer"], before["trainer"]["precision"]) != (asdict(config.transfer), config.trainer.precision):
+            self.progress.hash_start = self.frozen_hash()  # resume= changed what is frozen, or its type
 
     def frozen_hash(self) -> str:
         """Digest of every frozen parameter and of the buffers of frozen modules."""

@@ -26,9 +26,12 @@ class Model:
     pretrained: bool | None  # None: True for a transfer policy other than full, unless `weights` is given
     weights: str | None
     drop_rate: float | None
+    aux_weight: float  # of the loss of auxiliary heads, where `args` ask for them
     args: dict[str, Any]
 
     def __post_init__(self) -> None:
+        if not self.aux_weight >= 0:
+            raise ValueError(f"aux_weight must be at least 0, not {self.aux_weight}")
         if self.drop_rate is not None and not 0 <= self.drop_rate < 1:
             raise ValueError(f"drop_rate must be in [0, 1), not {self.drop_rate}")
         if self.pretrained and self.weights is not None:

@@ -45,4 +45,4 @@ def _note(number: int, frame: FrameType | None) -> None:
     if _received is not None and "RANK" not in os.environ:
         # the second Ctrl-C of somebody who does not want to wait; ranks get a second signal from their launcher
         raise KeyboardInterrupt
-    _received = signal.Signals(number).name
+    _received = _received or signal.Signals(number).name

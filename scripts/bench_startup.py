@@ -1,6 +1,6 @@
 """How long until an answer, as ratios to bare imports, interleaved in one run, by medians.
 
-    python scripts/bench_startup.py [--rounds 7]
+python scripts/bench_startup.py [--rounds 7]
 """
 
 from __future__ import annotations

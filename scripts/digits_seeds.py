@@ -1,6 +1,6 @@
 """The default command over several seeds: validation and test accuracy, and the mean of each.
 
-    python scripts/digits_seeds.py [--seeds 5]
+python scripts/digits_seeds.py [--seeds 5]
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def main() -> None:
             result = json.loads((Path(done.stdout.splitlines()[-1]) / "result.json").read_text())
             val.append(result["best"]["val/top1"])
             test.append(result["test"]["top1"])
-            print(f"seed {seed}: val {val[-1]:.2%}, test {test[-1]:.2%}, {result['train']['seconds']:.1f} s", flush=True)
+            print(
+                f"seed {seed}: val {val[-1]:.2%}, test {test[-1]:.2%}, {result['train']['seconds']:.1f} s", flush=True
+            )
     print(f"mean: val {mean(val):.2%}, test {mean(test):.2%}")
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,28 @@ def arithmetic() -> Iterator[None]:
     torch.use_deterministic_algorithms(kept[2])
 
 
+@pytest.fixture(autouse=True)
+def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushing to a busy disk takes seconds, and no test cuts the power."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
 @pytest.fixture
 def configure(tmp_path: Path) -> Callable[..., TrainConfig]:
     """A checked configuration: the small run, with overrides as they are typed laid over it."""
 
-    def make(*overrides: str) -> TrainConfig:
-        compose.use(None)
-        lines = compose.force(compose.parse([*SMALL, f"output={tmp_path}", *overrides]))
-        return config.check(config.plain(compose.compose_config("train", lines)), TrainConfig)
+    return lambda *overrides: config.check({**composed(overrides), "output": str(tmp_path)}, TrainConfig)
 
-    return make
+
+@cache
+def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    compose.use(None)
+    lines = compose.force(compose.parse([*SMALL, *overrides]))
+    return config.plain(compose.compose_config("train", lines))
 
 
 @pytest.fixture
-def make_run(configure: Callable[..., TrainConfig]) -> Callable[..., Run]:
+def make_run(configure: Callable[..., TrainConfig]) -> Iterator[Callable[..., Run]]:
     """A run as `commands.train` makes it, in `folder`, continued from its last checkpoint where there is one."""
 
     def make(*overrides: str, folder: Path | None = None) -> Run:
@@ -64,9 +73,13 @@ def make_run(configure: Callable[..., TrainConfig]) -> Callable[..., Run]:
             folder.mkdir(exist_ok=True)
             run.folder = folder
             run.report = Report([JsonLines(folder / METRICS, run.progress.step, run.progress.epoch)])
+            reports.append(run.report)
         return run
 
-    return make
+    reports: list[Report] = []
+    yield make
+    for report in reports:
+        report.close()
 
 
 @pytest.fixture

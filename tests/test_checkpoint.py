@@ -80,10 +80,10 @@ def test_digests_are_equal_exactly_for_equal_content(one: Any, other: Any) -> No
     assert (checkpoint.digest(one) == checkpoint.digest(other)) == same(one, other)
 
 
-@settings(max_examples=200)
-@given(st.lists(st.integers(0, 99), max_size=4), st.lists(st.integers(0, 99), max_size=4))
-def test_the_digest_keeps_neighbouring_numbers_apart(one: list[int], other: list[int]) -> None:
-    assert (checkpoint.digest(one) == checkpoint.digest(other)) == (one == other)
+def test_the_digest_keeps_neighbours_apart() -> None:
+    assert checkpoint.digest([1, 23]) != checkpoint.digest([12, 3])
+    assert checkpoint.digest({"a": 1, "b": [2]}) != checkpoint.digest({"a": [1], "b": 2})
+    assert checkpoint.digest([[1], 2]) != checkpoint.digest([[1, 2]])
 
 
 def test_the_digest_ignores_the_order_of_keys_and_the_layout_of_tensors() -> None:

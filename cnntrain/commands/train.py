@@ -43,7 +43,7 @@ def run(config: TrainConfig, overrides: Sequence[str]) -> int:
             stack.enter_context(dist.on_first(folder.held, place))
         training.folder = place
         dist.from_first(lambda: _prepare(training))
-        training.report = Report.open(place, training.progress.step)
+        training.report = Report.open(place, training.progress.step, training.progress.epoch)
         stack.callback(training.report.close)
         stack.enter_context(signals.handled())
         if saved is not None and saved["fingerprint"] != training.data.fingerprint:
@@ -70,7 +70,8 @@ def _train(training: Run, overrides: Sequence[str]) -> int:
         training.report.say(f"stopped after saving; to continue: cnntrain resume={training.folder}")
         code = signals.STOPPED
     else:
-        training.report.say(report.summary(result))
+        for each in report.summary(result):
+            training.report.say(each)
         code = 0
     if dist.rank() == 0:
         print(training.folder, flush=True)

@@ -52,8 +52,8 @@ class LocalBottleneck(nn.Module):
 class BagNet(Net):
     """A 1x1 and a 3x3 convolution, four stages of bottlenecks; the classifier on the mean of all local features.
 
-    `local` says for each stage whether its first block has the 3x3 convolution; all others are 1x1. `width` counts the stem's channels. Without padding an
-    image smaller than the receptive field leaves nothing: RuntimeError.
+    `local` says for each stage whether its first block has the 3x3 convolution; all others are 1x1. `width` counts the
+    stem's channels. Without padding an image smaller than the receptive field leaves nothing: RuntimeError.
     """
 
     def __init__(

@@ -22,13 +22,25 @@ STAGES = (
 
 
 class ConvMobileNet(Net):
-    """A strided 3x3 convolution to 32 channels and thirteen more, each with a norm and a ReLU; the classifier."""
+    """A strided 3x3 convolution to 32 channels and thirteen more, each with a norm and a ReLU; the classifier.
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.0, global_pool: str = "avg"):
-        stages, ins = [Stage("stem", conv_bn_relu(in_chans, 32, stride=2), 32, 2)], 32
+    All have `width` times as many channels: the paper's width multiplier.
+    """
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_rate: float = 0.0,
+        global_pool: str = "avg",
+    ):
+        ins = int(32 * width)
+        stages = [Stage("stem", conv_bn_relu(in_chans, ins, stride=2), ins, 2)]
         for index, rows in enumerate(STAGES):
             blocks = []
-            for outs, stride in rows:
+            for channels, stride in rows:
+                outs = int(channels * width)
                 blocks.append(conv_bn_relu(ins, outs, stride=stride))
                 ins = outs
             stages.append(Stage(f"stage{index + 1}", Blocks(*blocks), ins, rows[0][1]))

@@ -1,0 +1,132 @@
+"""Each optimizer against torch's own, built by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cnntrain.optim.adamw import AdamW
+from cnntrain.optim.base import Optim
+from cnntrain.optim.groups import parameter_groups
+from cnntrain.optim.rmsprop import RMSprop
+from cnntrain.optim.sgd import SGD
+
+COMMON: dict[str, Any] = {"lr": 0.05, "weight_decay": 0.1, "decay_norms_and_biases": True}
+Build = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+PAIRS: dict[str, tuple[Optim, Build]] = {
+    "sgd": (
+        SGD("sgd", **COMMON, momentum=0.9, nesterov=False),
+        lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
+    ),
+    "nesterov": (
+        SGD("sgd", **COMMON, momentum=0.8, nesterov=True),
+        lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8, weight_decay=0.1, nesterov=True),
+    ),
+    "adamw": (
+        AdamW("adamw", **COMMON, beta1=0.8, beta2=0.95, eps=1e-6),
+        lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-6),
+    ),
+    "rmsprop": (
+        RMSprop("rmsprop", **COMMON, momentum=0.9, alpha=0.95, eps=1e-3),
+        lambda p: torch.optim.RMSprop(p, lr=0.05, weight_decay=0.1, momentum=0.9, alpha=0.95, eps=1e-3),
+    ),
+}
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(36, 5)]
+    return nn.Sequential(*layers).double()
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 10) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        images = torch.randn(6, 2, 5, 5, generator=generator, dtype=torch.float64)
+        model(images).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_ten_steps_are_torchs(name: str) -> None:
+    optim, build = PAIRS[name]
+    model = network()
+    reference = deepcopy(model)
+    train(model, optim.build(parameter_groups(model, optim, {"3.weight", "3.bias"}, 1.0)))
+    train(reference, build(list(reference.parameters())))
+    for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_frozen_parameters_neither_move_nor_decay(name: str) -> None:
+    optim = PAIRS[name][0]
+    model = network()
+    before = deepcopy(model.state_dict())
+    model[0].requires_grad_(False)
+    train(model, optim.build(parameter_groups(model, optim, {"3.weight", "3.bias"}, 1.0)), 3)
+    for key, value in model[0].state_dict(prefix="0.").items():
+        assert torch.equal(value, before[key])
+    assert not torch.equal(model[3].weight, before["3.weight"])
+
+
+def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
+    model = network()
+    optim = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=False, momentum=0, nesterov=False)
+    groups = parameter_groups(model, optim, {"3.weight", "3.bias"}, 10.0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {
+        names[id(p)]: (group["lr"], group["base_lr"], group["weight_decay"]) for group in groups for p in group["params"]
+    }
+    body, head = (0.05, 0.05), (0.5, 0.5)
+    assert found == {
+        "0.weight": (*body, 0.1), "0.bias": (*body, 0.0), "1.weight": (*body, 0.0), "1.bias": (*body, 0.0),
+        "3.weight": (*head, 0.1), "3.bias": (*head, 0.0),
+    }  # fmt: skip
+    assert sum(len(group["params"]) for group in groups) == 6
+
+
+def test_the_bodys_rate_is_that_of_the_first_group() -> None:
+    optim = PAIRS["sgd"][0]
+    groups = parameter_groups(network(), optim, {"3.weight", "3.bias"}, 3.0)
+    assert [group["lr"] for group in groups] == pytest.approx([0.05, 0.15])
+
+
+def test_norms_and_biases_stay_without_decay_or_gradient() -> None:
+    model = network()
+    optim = SGD("sgd", 0.5, 0.1, decay_norms_and_biases=False, momentum=0, nesterov=False)
+    before = deepcopy(model.state_dict())
+    optimizer = optim.build(parameter_groups(model, optim, set(), 1.0))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        factor = 0.95 if parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), factor * before[name])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD("sgd", 0, 0, True, 0.9, False), "lr must be above 0, not 0"),
+        (lambda: SGD("sgd", float("nan"), 0, True, 0.9, False), "lr must be above 0, not nan"),
+        (lambda: SGD("sgd", 1, -1, True, 0.9, False), "weight_decay must be at least 0, not -1"),
+        (lambda: SGD("sgd", 1, 0, True, 1.0, False), r"momentum must be in \[0, 1\), not 1.0"),
+        (lambda: SGD("sgd", 1, 0, True, 0, True), "nesterov=true needs a momentum above 0"),
+        (lambda: AdamW("adamw", 1, 0, True, 1, 0.9, 1e-8), r"beta1 must be in \[0, 1\)"),
+        (lambda: AdamW("adamw", 1, 0, True, 0.9, -1, 1e-8), r"beta2 must be in \[0, 1\)"),
+        (lambda: AdamW("adamw", 1, 0, True, 0.9, 0.9, 0), "eps must be above 0, not 0"),
+        (lambda: RMSprop("rmsprop", 1, 0, True, 0.9, 2, 1e-8), r"alpha must be in \[0, 1\)"),
+        (lambda: RMSprop("rmsprop", 1, 0, True, -1, 0.9, 1e-8), r"momentum must be in \[0, 1\)"),
+        (lambda: RMSprop("rmsprop", 1, 0, True, 0.9, 0.9, 0), "eps must be above 0"),
+    ],
+)
+def test_limits(make: Callable[[], Optim], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

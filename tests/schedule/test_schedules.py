@@ -1,0 +1,133 @@
+"""Each schedule against torch's own of the same name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim import SGD, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
+
+from cnntrain.schedule.base import Position, Schedule
+from cnntrain.schedule.constant import Constant
+from cnntrain.schedule.cosine import Cosine
+from cnntrain.schedule.multistep import MultiStep
+from cnntrain.schedule.step import Step
+
+BASE = 0.3
+
+
+def optimizer(rate: float = BASE) -> SGD:
+    return SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+
+
+def ours(schedule: Schedule, epochs: int, per_epoch: int) -> list[float]:
+    total = epochs * per_epoch
+    return [schedule.rate(BASE, Position(step, per_epoch, total)) for step in range(total)]
+
+
+def theirs(optim: SGD, scheduler: LRScheduler, steps: int) -> list[float]:
+    rates = []
+    for _ in range(steps):
+        rates.append(optim.param_groups[0]["lr"])
+        optim.step()
+        scheduler.step()
+    return rates
+
+
+def repeated(rates: list[float], times: int) -> list[float]:
+    return [rate for rate in rates for _ in range(times)]
+
+
+factors = st.floats(0.05, 0.9)
+
+
+@given(st.integers(1, 5), factors, st.integers(1, 12), st.integers(1, 4))
+def test_step(every: int, factor: float, epochs: int, per_epoch: int) -> None:
+    optim = optimizer()
+    expected = theirs(optim, lr_scheduler.StepLR(optim, every, factor), epochs)
+    found = ours(Step("step", 0, every, factor), epochs, per_epoch)
+    assert found == pytest.approx(repeated(expected, per_epoch))
+
+
+@given(st.sets(st.integers(1, 12), max_size=4).map(sorted), factors, st.integers(1, 12), st.integers(1, 4))
+def test_multistep(milestones: list[int], factor: float, epochs: int, per_epoch: int) -> None:
+    optim = optimizer()
+    expected = theirs(optim, lr_scheduler.MultiStepLR(optim, milestones, factor), epochs)
+    found = ours(MultiStep("multistep", 0, milestones, factor), epochs, per_epoch)
+    assert found == pytest.approx(repeated(expected, per_epoch))
+
+
+@settings(deadline=None)
+@given(st.floats(0, 0.9), st.integers(1, 12), st.integers(1, 9))
+def test_cosine(final: float, epochs: int, per_epoch: int) -> None:
+    optim, steps = optimizer(), epochs * per_epoch
+    expected = theirs(optim, lr_scheduler.CosineAnnealingLR(optim, steps, eta_min=final * BASE), steps)
+    assert ours(Cosine("cosine", 0, final), epochs, per_epoch) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 30))
+def test_the_warm_up_is_torchs_linear_one(steps: int) -> None:
+    optim = optimizer()
+    scheduler = lr_scheduler.LinearLR(optim, start_factor=1 / steps, total_iters=steps - 1)
+    expected = theirs(optim, scheduler, steps + 10)
+    schedule = Constant("constant", steps / 10)
+    found = [schedule.rate(BASE, Position(step, 10, steps + 10)) for step in range(steps + 10)]
+    assert found == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 12), st.integers(2, 5))
+def test_a_cosine_after_a_warm_up_is_torchs_sequence_of_both(per_epoch: int, epochs: int) -> None:
+    optim, steps = optimizer(), epochs * per_epoch
+    parts: list[LRScheduler] = [
+        lr_scheduler.LinearLR(optim, start_factor=1 / per_epoch, total_iters=per_epoch - 1),
+        lr_scheduler.CosineAnnealingLR(optim, steps - per_epoch),
+    ]
+    expected = []
+    for step in range(steps):  # SequentialLR itself steps with the deprecated epoch argument
+        expected.append(optim.param_groups[0]["lr"])
+        optim.step()
+        if step + 1 == per_epoch:
+            optim.param_groups[0]["lr"] = BASE
+        else:
+            parts[step >= per_epoch].step()
+    assert ours(Cosine("cosine", 1, 0.0), epochs, per_epoch) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_constant_rate_stays() -> None:
+    assert ours(Constant("constant", 0), 3, 4) == [BASE] * 12
+
+
+def test_the_last_step_of_a_cosine_is_above_the_end() -> None:
+    assert 0 < ours(Cosine("cosine", 0, 0.0), 10, 10)[-1] < 0.001 * BASE
+
+
+def test_schedules_without_memory_keep_no_state() -> None:
+    schedule = Constant("constant", 0)
+    assert schedule.observe(1, {"val/top1": 0.5}) is None
+    assert schedule.state_dict() == {}
+    schedule.load_state_dict({})
+    with pytest.raises(ValueError, match=r"schedule constant keeps no state, but the checkpoint has \['best'\]"):
+        schedule.load_state_dict({"best": 1})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Constant("constant", -1), "warmup_epochs must be at least 0, not -1"),
+        (lambda: Step("step", 0, 0, 0.1), "every_epochs must be at least 1, not 0"),
+        (lambda: Step("step", 0, 1, 1.0), "factor must be between 0 and 1, not 1.0"),
+        (lambda: MultiStep("multistep", 0, [3, 2], 0.1), "milestones must be rising epochs from 1 on"),
+        (lambda: MultiStep("multistep", 0, [0, 2], 0.1), "milestones must be rising epochs from 1 on"),
+        (lambda: MultiStep("multistep", 0, [2, 2], 0.1), "milestones must be rising epochs from 1 on"),
+        (lambda: Cosine("cosine", 0, 1.0), r"final_fraction must be in \[0, 1\)"),
+        (lambda: Cosine("cosine", float("nan"), 0.0), "warmup_epochs must be at least 0, not nan"),
+    ],
+)
+def test_limits(make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(ValueError, match=message):
+        make()
