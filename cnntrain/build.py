@@ -109,12 +109,13 @@ def load_data(data: Data) -> DataSet:
 def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None) -> tuple[nn.Module, Preprocess]:
     """The model with its initial weights, and the preprocessing that goes with them."""
     pretrained = bool(config.model.pretrained) and saved is None
+    seen = saved["preprocess"]["image_size"] if saved is not None else config.data.image_size or data.native_size
     with dist.first_rank_first():
-        model = weights.create(config.model, len(data.classes), data.channels, pretrained)
+        model = weights.create(config.model, len(data.classes), data.channels, seen, pretrained)
     if saved is not None:
         return model, Preprocess(**saved["preprocess"])
     loaded = weights.load_file(model, Path(config.model.weights)) if config.model.weights else None
-    size = config.data.image_size or data.native_size or _own_size(model)
+    size = seen or _own_size(model)
     mean, std = _statistics(config.augment, data, size, model, pretrained, loaded)
     return model, Preprocess(data.channels, size, mean, std)
 

@@ -214,7 +214,8 @@ def opening(run: Run) -> list[Any]:
     lines = [
         f"{config.model.name}: {sum(p.numel() for p in run.model.parameters()):,} parameters, "
         f"{run.macs / 1e6:,.1f} M multiply-adds at {channels}x{size}x{size}, "
-        f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights",
+        f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights"
+        f"{', stem for small images' if getattr(run.model, 'small_stem', False) else ''}",
         f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
         f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",

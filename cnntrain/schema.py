@@ -17,6 +17,8 @@ from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
 from cnntrain.transfer.base import Transfer
 
+SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
+
 
 @dataclass
 class Model:
@@ -26,6 +28,7 @@ class Model:
     pretrained: bool | None  # None: True for a transfer policy other than full, unless `weights` is given
     weights: str | None
     drop_rate: float | None
+    stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: float  # of the loss of auxiliary heads, where `args` ask for them
     args: dict[str, Any]
 
@@ -36,6 +39,11 @@ class Model:
             raise ValueError(f"drop_rate must be in [0, 1), not {self.drop_rate}")
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+
+    def small_stem(self, image_size: int) -> bool:
+        """Whether the net gets the stem for small images, where its family has one."""
+        from_scratch = not self.pretrained and self.weights is None
+        return self.stem == "cifar" or (self.stem == "auto" and from_scratch and image_size <= SMALL_IMAGE)
 
 
 @dataclass

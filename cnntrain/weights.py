@@ -12,31 +12,39 @@ from torch import Tensor, nn
 
 from cnntrain import checkpoint, models
 from cnntrain.errors import ConfigError, InputError
+from cnntrain.models.stem import use_cifar_stem
 from cnntrain.schema import Model
 from cnntrain.transfer.groups import classifier_modules
 
 CONNECT_SECONDS = 5.0
 
 
-def create(model: Model, classes: int, channels: int, pretrained: bool) -> nn.Module:
-    """Build `model` for so many classes and input channels, the classifier new where weights are loaded.
+def create(model: Model, classes: int, channels: int, size: int | None, pretrained: bool) -> nn.Module:
+    """Build `model` for so many classes, input channels and pixels a side (None: the model's own size).
 
     Raises:
         ConfigError: the constructor does not know an argument, or the name's tag does not exist.
         InputError: the pretrained weights cannot be had.
     """
     models.register()
-    kwargs: dict[str, Any] = {"num_classes": classes, "in_chans": channels, **model.args}
+    kwargs: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+    published = timm.get_pretrained_cfg(model.name.split(".", 1)[0])
+    if size is not None and published is not None and published.fixed_input_size:
+        kwargs["img_size"] = size
+    kwargs |= model.args
     if model.drop_rate is not None:
         kwargs["drop_rate"] = model.drop_rate
     if pretrained:
         _require_reachable(model.name)
     try:
-        return timm.create_model(model.name, pretrained=pretrained, **kwargs)
-    except (TypeError, AssertionError) as error:
+        built = timm.create_model(model.name, pretrained=pretrained, **kwargs)
+    except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(f"model.name={model.name} with model.args={model.args}: {error}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={model.name}: {str(error).splitlines()[0]}") from error
+    if size is not None and model.small_stem(size) and not use_cifar_stem(built) and model.stem == "cifar":
+        raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")
+    return built
 
 
 def load_file(model: nn.Module, path: Path) -> dict[str, Any] | None:

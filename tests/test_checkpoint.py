@@ -55,7 +55,11 @@ def same(one: Any, other: Any) -> bool:
 @pytest.fixture
 def state() -> dict[str, Any]:
     return {
-        "model": {"weight": torch.arange(600.0).reshape(20, 30), "count": torch.tensor(3), "half": torch.ones(5).half()},
+        "model": {
+            "weight": torch.arange(600.0).reshape(20, 30),
+            "count": torch.tensor(3),
+            "half": torch.ones(5).half(),
+        },
         "ema": None,
         "progress": {"epoch": 2, "best": {"val/top1": 0.75}, "sums": [1.0, 2.5]},
         "classes": ["a", "é"],

@@ -28,7 +28,10 @@ def scored(logits: torch.Tensor, labels: torch.Tensor, cuts: list[int]) -> Total
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(2, 12), st.integers(1, 60), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 60), max_size=4).map(sorted)
+    st.integers(2, 12),
+    st.integers(1, 60),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.integers(0, 60), max_size=4).map(sorted),
 )
 def test_accuracies_and_loss_are_scikit_learns(classes: int, count: int, seed: int, cuts: list[int]) -> None:
     generator = torch.Generator().manual_seed(seed)

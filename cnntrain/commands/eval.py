@@ -38,7 +38,8 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
     if trained.data.image_size is not None:
         preprocess = replace(preprocess, image_size=trained.data.image_size)
     part = _relabelled(data, config.part, state["classes"])
-    model = weights.create(trained.model, len(state["classes"]), preprocess.channels, pretrained=False)
+    seen = state["preprocess"]["image_size"]
+    model = weights.create(trained.model, len(state["classes"]), preprocess.channels, seen, pretrained=False)
     model.load_state_dict(checkpoint.eval_weights(state))
     dtype = build.input_dtype(trained)
     model.to(device, dtype)

@@ -18,9 +18,10 @@ def parameter_groups(model: nn.Module, optim: Optim, head: set[str], head_lr_mul
     Args:
         head: names of the classifier's parameters.
     """
+    exempt: set[str] = getattr(model, "no_weight_decay", set)()  # such as PReLU slopes, as the paper asks
     members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        decays = optim.decay_norms_and_biases or parameter.ndim > 1
+        decays = name not in exempt and (optim.decay_norms_and_biases or parameter.ndim > 1)
         members.setdefault((name in head, decays), []).append(parameter)
     groups = []
     for (in_head, decays), parameters in sorted(members.items()):

@@ -36,11 +36,11 @@ def coarse_groups(model: nn.Module) -> list[Group]:
     matcher = cast(Any, model).group_matcher(coarse=True)
     by_id = group_parameters(model, matcher)
     bodies = [[name for name in names if name not in head] for _, names in sorted(by_id.items())]
-    groups = [Group(_common_name(names), tuple(names)) for names in bodies if names]
-    groups.append(Group(HEAD, tuple(name for name, _ in model.named_parameters() if name in head)))
+    every = [name for name, _ in model.named_parameters()]
+    groups = [Group(_common_name(names, every), tuple(names)) for names in bodies if names]
+    groups.append(Group(HEAD, tuple(name for name in every if name in head)))
     claimed = sorted(name for group in groups for name in group.parameters)
-    every = sorted(name for name, _ in model.named_parameters())
-    if claimed != every:
+    if claimed != sorted(every):
         missing = sorted(set(every) - set(claimed))
         raise InputError(f"{type(model).__name__}: no group of timm's matcher claims {', '.join(missing)}")
     return groups
@@ -59,15 +59,15 @@ def classifier_parameters(model: nn.Module) -> set[str]:
     return {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
 
 
-def _common_name(names: list[str]) -> str:
-    """The modules that the parameters share, such as ``layer1``; else the first and the last of them."""
+def _common_name(names: list[str], every: list[str]) -> str:
+    """The module that holds just these parameters, such as ``layer1``; else the first and the last of several."""
     paths = [name.split(".")[:-1] for name in names]
-    shared = []
+    shared: list[str] = []
     for level in zip(*paths, strict=False):
         if len(set(level)) > 1:
             break
         shared.append(level[0])
-    if shared:
+    if shared and sum(name.startswith(".".join([*shared, ""])) for name in every) == len(names):
         return ".".join(shared)
-    tops = list(dict.fromkeys(path[0] if path else name for path, name in zip(paths, names, strict=True)))
-    return tops[0] if len(tops) == 1 else f"{tops[0]}..{tops[-1]}"
+    tops = [".".join(path[: len(shared) + 1]) or name for path, name in zip(paths, names, strict=True)]
+    return tops[0] if len(set(tops)) == 1 else f"{tops[0]}..{tops[-1]}"

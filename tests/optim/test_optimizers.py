@@ -82,7 +82,9 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
     groups = parameter_groups(model, optim, {"3.weight", "3.bias"}, 10.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = {
-        names[id(p)]: (group["lr"], group["base_lr"], group["weight_decay"]) for group in groups for p in group["params"]
+        names[id(p)]: (group["lr"], group["base_lr"], group["weight_decay"])
+        for group in groups
+        for p in group["params"]
     }
     body, head = (0.05, 0.05), (0.5, 0.5)
     assert found == {

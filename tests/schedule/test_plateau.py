@@ -48,9 +48,7 @@ def test_it_is_torchs(metrics: list[float], mode: str, patience: int, threshold:
         reference.step(value)
         expected.append(optim.param_groups[0]["lr"])
     metric = "val/top1" if mode == "max" else "val/loss"
-    schedule = plateau(
-        metric=metric, mode=mode, factor=0.5, patience=patience, threshold=threshold, min_lr=min_lr
-    )
+    schedule = plateau(metric=metric, mode=mode, factor=0.5, patience=patience, threshold=threshold, min_lr=min_lr)
     assert rates(schedule, metrics) == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
