@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from argparse import ArgumentError, Namespace
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnntrain import __version__, compose, config, resume
-from cnntrain.errors import ConfigError, UserError
+from cnntrain.errors import ConfigError, RunError, UserError
 from cnntrain.schema import TrainConfig
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -59,7 +59,7 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> int:
     if "--version" in flags:
         print(f"cnntrain {__version__}")
         return DONE
-    args = get_args_parser().parse_args(flags)
+    args = _parsed(flags)
     compose.use(args.config_dir)
     if args.help:
         print(compose.help_text(command))
@@ -69,6 +69,18 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> int:
     parsed = compose.parse(overrides)
     compose.check(command, parsed, multirun=args.multirun)
     return _hydra(command, flags, compose.force(parsed))
+
+
+def _parsed(flags: list[str]) -> Namespace:
+    parser = get_args_parser()
+    parser.exit_on_error = False  # raise, rather than print the usage of Hydra's own program
+    try:
+        args = parser.parse_args(flags)
+    except ArgumentError as error:
+        raise ConfigError(str(error)) from error
+    if args.multirun and (args.cfg or args.info):
+        raise ConfigError("-m runs and --cfg or --info prints: give one of them")
+    return args
 
 
 def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
@@ -92,6 +104,9 @@ def task(composed: DictConfig) -> None:
         code = _job(str(settings.job.config_name), config.plain(composed), typed)
     except UserError as error:
         code = _report(error)
+    except RunError as error:
+        print(f"cnntrain: {error}", file=sys.stderr)
+        code = FAILED
     codes.append(code)
     if settings.mode == RunMode.RUN and code:
         sys.exit(code)
@@ -99,24 +114,29 @@ def task(composed: DictConfig) -> None:
 
 def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
     """Check the composed config, then run its command, over several processes where that is asked for."""
-    if "WORLD_SIZE" in os.environ and tree["devices"] == 1:
+    laid = typed
+    if "WORLD_SIZE" in os.environ and tree.get("devices") == 1:
         tree["devices"] = int(os.environ["WORLD_SIZE"])  # torchrun has said how many
-    checked: Any = config.check(tree, config.SCHEMAS[command])
-    if command == "train" and checked.resume is not None:
-        checked = _resumed(checked, typed)
+        laid = [*typed, f"devices={tree['devices']}"]
+    if command == "train" and tree["resume"] is not None:
+        checked: Any = _resumed(tree, laid)
         if checked is None:
             return DONE
+    else:
+        checked = config.check(tree, config.SCHEMAS[command])
+    if "devices" not in tree:  # a command that runs in one process, and may not need torch
+        return importlib.import_module(f"cnntrain.commands.{command}").run(checked, typed)
     from cnntrain import dist  # the first import that brings torch in: the config is valid
 
     runner = importlib.import_module(f"cnntrain.commands.{command}").run
     return dist.launch(runner, checked, typed)
 
 
-def _resumed(wanted: TrainConfig, typed: Sequence[str]) -> TrainConfig | None:
+def _resumed(tree: dict[str, Any], typed: Sequence[str]) -> TrainConfig | None:
     """The configuration to continue a run with, or None where it has finished already."""
-    found = resume.resolve(asdict(wanted), typed, list(compose.groups()))
+    found = resume.resolve(tree, typed, list(compose.groups()))
     if found is None:
-        return replace(wanted, resume=None)
+        return config.check({**tree, "resume": None}, TrainConfig)
     _say(f"resume: {found.folder}")
     for note in found.notes:
         _say(f"  {note}")
@@ -174,20 +194,25 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         elif name in REFUSED:
             raise ConfigError(f"{name} is not offered: {REFUSED[name]}")
         elif name not in known:
-            raise ConfigError(f"unknown option '{word}'{_as_override(name, words)}")
+            raise ConfigError(f"unknown option '{word}'{_as_override(name, word, words)}")
         else:
             flags.append(word)
-            if name in VALUE_FLAGS and "=" not in word and words and "=" not in words[0]:
+            if name in VALUE_FLAGS and "=" not in word and words and not _is_word(words[0]):
                 flags.append(words.popleft())
     return flags, overrides
 
 
-def _as_override(flag: str, words: Sequence[str]) -> str:
+def _is_word(text: str) -> bool:
+    """Whether this is a command or an override, which --info, with its optional value, must not take for its own."""
+    return "=" in text or text in config.SCHEMAS
+
+
+def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
     """How an option in the style of other tools is written here: ``--epochs 3`` is ``trainer.epochs=3``."""
-    word = flag.lstrip("-").replace("-", "_")
+    key = flag.lstrip("-").replace("-", "_")
     last = {key.rsplit(".", 1)[-1]: key for key in config.known_keys()}
-    near = get_close_matches(word, last, n=1)
-    value = words[0] if words else "..."
+    near = get_close_matches(key, last, n=1)
+    value = word.partition("=")[2] or (words[0] if words else "...")
     return f"; keys are written key=value: {last[near[0]]}={value}" if near else "; see cnntrain --help"
 
 

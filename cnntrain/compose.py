@@ -6,15 +6,17 @@ import itertools
 import string
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -90,15 +92,22 @@ class TimmModels(ConfigSource):
         return []  # 1,400 names would drown the help text; completion offers the ones with a YAML
 
 
+def folders() -> list[Path]:
+    """Where YAML is looked for, in this order."""
+    return [*_user_dirs, config.builtin_dir()]
+
+
 @cache
 def groups() -> dict[str, tuple[str, ...]]:
     """Config groups and the choices that a YAML offers for each, over all folders."""
     found: dict[str, set[str]] = {}
-    for folder in [*_user_dirs, config.builtin_dir()]:
+    for folder in folders():
         for file in folder.rglob("*.yaml"):
-            group = file.parent.relative_to(folder).as_posix()
-            if group != "." and not group.startswith("hydra"):
-                found.setdefault(group, set()).add(file.stem)
+            path = file.relative_to(folder).with_suffix("")
+            if path.parts[0] == "hydra":
+                continue
+            for group in path.parents[:-1]:  # model/mine/net.yaml is model=mine/net and model/mine=net
+                found.setdefault(group.as_posix(), set()).add(path.relative_to(group).as_posix())
     return {group: tuple(sorted(names)) for group, names in sorted(found.items())}
 
 
@@ -144,6 +153,8 @@ def force(overrides: Sequence[Override]) -> list[str]:
         is_choice = _group(each) in groups()
         if each.is_delete() or each.key_or_group.startswith("hydra"):
             lines.append(line)
+        elif is_choice and each.value() is None:
+            lines.append(f"~{each.key_or_group}")  # Hydra's way to say that a group is left out
         elif is_choice:
             lines.append(line.lstrip("+"))
         else:
@@ -159,16 +170,20 @@ def choice_problems(overrides: Sequence[Override]) -> list[str]:
         if group not in groups() or each.is_delete():
             continue
         for value in _values(each):
-            if value is None or value == "null":
+            if value is None:
+                continue
+            if value == "null" and each.is_sweep_override():
+                problems.append(f"{group}=null cannot be one of several values to try: give it a command of its own")
                 continue
             options = groups()[group]
             known = isinstance(value, str) and (value in options or (group == "model" and _is_model(value)))
             if not known:
                 candidates = {*options, *(models.names() if group == "model" else ())}
                 hint = config.suggest(str(value), candidates)
-                listed = "" if hint else f"; choose one of {', '.join(options)}"
-                extra = ", or any model of timm" if group == "model" and not hint else ""
-                problems.append(f"{group}={value} does not exist{hint}{listed}{extra}")
+                listed = f"; choose one of {', '.join(options)}"
+                if group == "model":
+                    listed = "; cnntrain --help lists models, and any model of timm is one"
+                problems.append(f"{group}={value} does not exist{hint or listed}")
     return problems
 
 
@@ -186,7 +201,9 @@ def check(command: str, overrides: Sequence[Override], multirun: bool) -> None:
         sound = [each for each in sound if each not in swept]
     for lines in _jobs(sound):
         try:
-            config.check(config.plain(compose_config(command, lines)), config.SCHEMAS[command])
+            tree = config.plain(compose_config(command, lines))
+            if tree.get("resume") in (None, "auto"):  # else what is typed is laid over a run's configuration first
+                config.check(tree, config.SCHEMAS[command])
         except ConfigError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -200,17 +217,24 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
         ConfigError: a file is missing or broken, or the overrides do not fit together.
     """
     try:
-        with initialize_config_dir(str(config.builtin_dir().absolute()), version_base="1.3"):
+        root = str(config.builtin_dir().absolute())
+        in_job = GlobalHydra.instance().is_initialized()  # a command that composes other configs
+        with nullcontext() if in_job else initialize_config_dir(root, version_base="1.3"):
             return compose(command, overrides=list(lines))
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(explain(error)) from error
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(explain(error)) from error  # Hydra's word on a malformed defaults list is a ValueError
 
 
 def explain(error: BaseException) -> str:
     """Hydra's, OmegaConf's and PyYAML's errors in a line or two."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return f"{_origin(error)}, line {mark.line + 1}, column {mark.column + 1}: broken YAML: {error.problem}"
+        origin = mark.name if Path(mark.name).is_file() else _origin(error)
+        return f"{origin}, line {mark.line + 1}, column {mark.column + 1}: broken YAML: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_origin(error)} is not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "a defaults list leads back to its own file: give your YAML a name that its defaults do not use"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"no config '{error.missing_cfg_file}'{config.suggest(name, groups().get(group, ()))}"
@@ -218,18 +242,17 @@ def explain(error: BaseException) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _origin(error: yaml.MarkedYAMLError) -> str:
-    """The YAML file that the parser was reading: it was opened by name, or handed over as a string by Hydra."""
-    name = error.problem_mark.name if error.problem_mark else ""
-    if Path(name).is_file():
-        return name
-    for folder in [*_user_dirs, config.builtin_dir()]:
+def _origin(error: Exception) -> str:
+    """The YAML file that fails with `error`, which does not name it: Hydra reads a file and parses a string."""
+    for folder in folders():
         for file in sorted(folder.rglob("*.yaml")):
             try:
                 yaml.compose(file.read_text(encoding="utf-8"))
-            except yaml.MarkedYAMLError:
+            except type(error):
                 return str(file)
-    return name
+            except (yaml.YAMLError, UnicodeDecodeError):
+                continue
+    return "a config"
 
 
 def _group(override: Override) -> str:
@@ -243,12 +266,15 @@ def _is_model(value: str) -> bool:
 
 
 def _values(override: Override) -> list[object]:
-    """The value, or each value of a sweep; a sweep without an end (interval) has none to look at."""
+    """The value, or each value of a sweep; one without an end (interval) has none to look at."""
     if not override.is_sweep_override():
         return [override.value()]
-    if not override.is_discrete_sweep():
-        return []
-    return list(override.sweep_string_iterator())
+    return list(override.sweep_string_iterator()) if _is_listed(override) else []
+
+
+def _is_listed(override: Override) -> bool:
+    """Whether a sweep's values are known here; Hydra finds those of a glob later."""
+    return override.is_discrete_sweep() and not isinstance(override.value(), Glob)
 
 
 def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:
@@ -256,7 +282,7 @@ def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:
     fixed = force([each for each in overrides if not each.is_sweep_override()])
     sweeps = []
     for each in overrides:
-        if each.is_sweep_override() and each.is_discrete_sweep():
+        if each.is_sweep_override() and _is_listed(each):
             head = force([each])[0].partition("=")[0]
             sweeps.append([f"{head}={value}" for value in each.sweep_string_iterator()])
     firsts = [values[0] for values in sweeps]

@@ -25,10 +25,15 @@ from cnntrain.data.base import Data
 from cnntrain.errors import ConfigError
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
-from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain.schema import EvalConfig, ModelsConfig, SummaryConfig, TrainConfig
 from cnntrain.transfer.base import Transfer
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "eval": EvalConfig}
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "eval": EvalConfig,
+    "models": ModelsConfig,
+    "summary": SummaryConfig,
+}
 # group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
 PLUGINS: dict[str, type] = {
     "data": Data,
@@ -79,7 +84,7 @@ def suggest(word: str, candidates: Sequence[str] | set[str] | frozenset[str], pr
 def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | None:
     """One dataclass from its part of the tree, or None when `problems` grew."""
     if not isinstance(node, Mapping):
-        problems.append(f"{path or 'the config'} must be a group of keys, not {node!r}")
+        problems.append(f"{path[:-1] or 'the config'} must be a group of keys, not {node!r}")
         return None
     before = len(problems)
     names = [each.name for each in fields(schema)]  # type: ignore[arg-type]
@@ -108,7 +113,11 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
 
 
 def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
-    if kind in PLUGINS.values():
+    optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
+    if optional and value is None:
+        return None
+    bare = next(each for each in get_args(kind) if each is not type(None)) if optional else kind
+    if bare in PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
     if is_dataclass(kind):
@@ -119,20 +128,19 @@ def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
                 f"{path}={_show(value)} must be one of {', '.join(get_args(kind))}{suggest(str(value), get_args(kind))}"
             )
         return value
-    leaf = _leaf(kind, value, path, problems)
+    leaf = _leaf(bare, value, path, problems, " or null" if optional else "")
     if path == "model.name" and leaf is not None and str(leaf).split(".", 1)[0] not in models.names():
         problems.append(f"model.name={leaf} is no model{suggest(str(leaf), models.names())}")
     return leaf
 
 
-def _leaf(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
+def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
     """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
-    optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
-    if optional and value is None:
-        return None
-    bare = next(each for each in get_args(kind) if each is not type(None)) if optional else kind
     container = get_origin(bare)
+    parts = value if container is list and isinstance(value, list) else [value]
     try:
+        if bare is not str and container is not dict and any(_unresolved(each) for each in parts):
+            raise OmegaConfBaseException()  # a typed node would keep such text as it is
         if container is list:
             node: Any = ListConfig(value, element_type=get_args(bare)[0]) if isinstance(value, list) else None
         elif container is dict:
@@ -142,9 +150,14 @@ def _leaf(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
         if node is None:
             raise OmegaConfBaseException()
         return OmegaConf.to_container(node)
-    except OmegaConfBaseException:
-        problems.append(f"{path}={_show(value)} must be {_describe(bare)}{' or null' if optional else ''}")
+    except (OmegaConfBaseException, OverflowError):
+        problems.append(f"{path}={_show(value)} must be {_describe(bare)}{or_null}")
         return None
+
+
+def _unresolved(value: Any) -> bool:
+    """Whether OmegaConf takes `value` for an interpolation or for a missing value, of any type."""
+    return isinstance(value, str) and ("${" in value or value == "???")
 
 
 def _show(value: Any) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -51,34 +52,61 @@ def held(folder: Path) -> Iterator[None]:
         InputError: another process holds it.
     """
     with open(folder / LOCK, "a") as file:
+        patience = 5  # `in_use` of another process locks for an instant
+        while not _locked(file, fcntl.LOCK_EX):
+            patience -= 1
+            if not patience:
+                raise InputError(f"{folder} is in use by a run under way")
+            time.sleep(0.05)
+        _held.add(file)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{folder} is in use by a run under way") from error
-        yield
+            yield
+        finally:
+            _held.discard(file)
 
 
 def in_use(folder: Path) -> bool:
     """Whether a run under way holds the folder."""
     if not (folder / LOCK).exists():
         return False
-    with open(folder / LOCK, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with open(folder / LOCK, "rb") as file:
+        return not _locked(file, fcntl.LOCK_SH)
+
+
+def _locked(file: IO[Any], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _close_held() -> None:
+    for file in _held:
+        file.close()
+
+
+# a forked process (a loader's worker) shares the lock, and would keep it for seconds after its parent was killed
+_held: set[IO[Any]] = set()
+os.register_at_fork(after_in_child=_close_held)
 
 
 def result(folder: Path) -> dict[str, Any] | None:
-    """What ``result.json`` says, or None where the run has not ended."""
+    """What ``result.json`` says, or None where the run has not ended.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     path = folder / RESULT
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        ended = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(ended, dict):
+        raise InputError(f"{path} is damaged: it holds no keys")
+    return ended
 
 
 def is_finished(folder: Path) -> bool:
@@ -98,7 +126,7 @@ def config(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{folder} {what}; give a run's folder, latest or auto")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} is damaged: it holds no keys")

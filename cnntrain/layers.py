@@ -1,15 +1,18 @@
-"""Facts about a network found by running it once: does it take this input, and how many multiply-adds is that."""
+"""Facts about a network found by running it once: whether it takes this input, multiply-adds, its layers one by one,
+the memory that training keeps. A network on the meta device answers in milliseconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnntrain.errors import ConfigError
+from cnntrain.recorder import Layer, record
 
 LARGEST_TRIED = 512  # pixels a side
 
@@ -27,6 +30,66 @@ def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
     hint = _working_size(model, channels, size)
     advice = f"data.image_size={hint} works" if hint else "take another model"
     raise ConfigError(f"{type(model).__name__} does not take {size}x{size} images ({error}); {advice}")
+
+
+def table(model: nn.Module, channels: int, size: int) -> list[Layer]:
+    """The layers of one image's forward pass, in the order in which they run; see `recorder.Layer` for the columns.
+
+    Raises:
+        ConfigError: as `multiply_adds`.
+    """
+    multiply_adds(model, channels, size)
+    with _evaluating(model):
+        return record(model, _image(model, 1, channels, size))
+
+
+def depth(rows: Sequence[Layer]) -> int:
+    """Convolutions and linear layers on the longest path from the image to an output.
+
+    It is the number in the names of the ResNets, of VGG16 and of the 22 layers of GoogLeNet. The two layers of a
+    squeeze-and-excitation lie on the longest path too.
+    """
+    longest: list[int] = []
+    for row in rows:
+        before = max((longest[each] for each in row.inputs if each >= 0), default=0)
+        longest.append(before + row.weighted)
+    return max(longest, default=0)
+
+
+def uneven(row: Layer) -> str | None:
+    """A sentence where the layer's stride does not fit its map: (N - F + 2P) / S + 1 is no whole number."""
+    if row.window is None or not any(left := row.window.left_over(row.size)):
+        return None
+    window, axis = row.window, 0 if left[0] else 1
+    size, kernel, stride, padding = (each[axis] for each in (row.size, window.kernel, window.stride, window.padding))
+    reach = window.dilation[axis] * (kernel - 1) + 1
+    value = (size - reach + 2 * padding) / stride + 1
+    what = "padding only" if max(left) <= padding else "of the map"
+    formula = f"({size} - {reach} + 2*{padding}) / {stride} + 1 = {value:.4g}"
+    return f"{formula} is rounded down to {int(value)}: rows and columns unseen: {max(left)}, {what}"
+
+
+def kept_for_backward(model: nn.Module, train_mode: Callable[[], None], batch: int, channels: int, size: int) -> int:
+    """Bytes that a training step's forward pass keeps for the backward pass: the images, and what autograd saves
+    besides parameters and buffers.
+
+    Each tensor is counted once. Frozen layers save nothing unless a gradient has to pass through them. `train_mode`
+    sets the model's mode, in which it is left.
+    """
+    own = {each.untyped_storage()._cdata for each in [*model.parameters(), *model.buffers()]}
+    images = _image(model, batch, channels, size)
+    saved = {images.untyped_storage()._cdata: images}  # holds what it counts, so that no address is used twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage()._cdata
+        if address not in own:
+            saved.setdefault(address, tensor)
+        return tensor
+
+    train_mode()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(images)
+    return sum(each.untyped_storage().nbytes() for each in saved.values())
 
 
 def _working_size(model: nn.Module, channels: int, size: int) -> int | None:
@@ -47,12 +110,16 @@ def _working_size(model: nn.Module, channels: int, size: int) -> int | None:
 
 def _forward_error(model: nn.Module, channels: int, size: int) -> str | None:
     """The first line of what a forward pass of one image raises, or None."""
-    parameter = next(model.parameters())
     try:
-        model(torch.zeros(1, channels, size, size, device=parameter.device, dtype=parameter.dtype))
+        model(_image(model, 1, channels, size))
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:  # what torch and timm raise on a bad size
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None
+
+
+def _image(model: nn.Module, batch: int, channels: int, size: int) -> Tensor:
+    parameter = next(model.parameters())
+    return torch.zeros(batch, channels, size, size, device=parameter.device, dtype=parameter.dtype)
 
 
 @contextmanager

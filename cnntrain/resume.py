@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain import config
 from cnntrain import folder as folders
 from cnntrain.errors import ConfigError
+from cnntrain.schema import TrainConfig
 
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
@@ -37,7 +39,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
     """Find the run that ``resume=`` names.
 
     Args:
-        tree: the composed configuration.
+        tree: the composed configuration, not yet checked: a typed key may fit the saved run only.
         typed: overrides of the command line, ``key=value`` or ``group=choice``.
         groups: names of the config groups.
 
@@ -47,18 +49,18 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
     Raises:
         ConfigError: there is no such run, or a change is typed that its checkpoint does not fit.
     """
-    output = Path(tree["output"])
+    output = Path(str(tree["output"]))
     if tree["resume"] == "auto":
-        return _same_run(tree, output)
+        return _same_run(asdict(config.check(tree, TrainConfig)), output)
     if tree["resume"] == "latest":
         runs = [run for run in folders.idle(output) if not folders.is_finished(run)]
         if not runs:
             raise ConfigError(f"resume=latest: there is no unfinished run under {output.absolute()}")
         folder = runs[0]
     else:
-        folder = Path(tree["resume"])
+        folder = Path(str(tree["resume"]))
     saved = folders.config(folder)
-    wanted = _overlay(saved, tree, typed, groups)
+    wanted = asdict(config.check(_overlay(saved, tree, typed, groups), TrainConfig))
     notes = _differences(saved, wanted)
     wanted["resume"] = str(folder.absolute())
     return Resumed(folder, wanted, notes, folders.is_finished(folder) and not notes)
@@ -82,14 +84,16 @@ def _overlay(
         key = override.partition("=")[0]
         if key == "resume":
             continue
-        if key in groups and key not in tree:
+        if key.startswith("~") or (key in groups and key not in tree):
             raise ConfigError(
-                f"{override} sets many keys at once and cannot be laid over a run under way; give the keys"
+                f"{override} does not set one key or one group and cannot be laid over a run under way; give the keys"
             )
         *path, last = key.split(".")
         source, target = tree, wanted
         for part in path:
-            source, target = source[part], target.setdefault(part, {})
+            if not isinstance(target.get(part), dict):
+                target[part] = {}
+            source, target = source[part], target[part]
         target[last] = deepcopy(source[last])
     return wanted
 

@@ -18,6 +18,7 @@ from cnntrain.schedule.base import Schedule
 from cnntrain.transfer.base import Transfer
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
+UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 
 
 @dataclass
@@ -140,3 +141,56 @@ class EvalConfig:
             raise ValueError("give either run=<run folder> or checkpoint=<file>")
         if self.devices < 1:
             raise ValueError(f"devices must be at least 1, not {self.devices}")
+
+
+@dataclass
+class SummaryConfig:
+    """What ``cnntrain summary`` shows. No data is read: `data` gives the images' shape and the number of classes."""
+
+    model: Model
+    data: Data | None  # None: the model's own image size and classes
+    transfer: Transfer
+    classes: int | None
+    batch_size: int | None
+    format: Literal["table", "markdown", "json", "dot", "png"]
+    output: str | None
+    tensorboard: str | None
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "batch_size"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be at least 1, not {value}")
+        if self.format == "png" and self.output is None:
+            raise ValueError("format=png needs output=<file>")
+        if self.model.pretrained is None:  # decides on the stem, as in training; no weights are loaded
+            self.model.pretrained = self.transfer.wants_pretrained and self.model.weights is None
+
+
+@dataclass
+class ModelsConfig:
+    """What ``cnntrain models`` lists."""
+
+    filter: str
+    all: bool
+    max_params: str | None
+    max_macs: str | None
+    sort: Literal["name", "year", "family", "params", "macs", "depth", "top1", "top5"]
+    reverse: bool
+    format: Literal["table", "json", "csv"]
+
+    def __post_init__(self) -> None:
+        for key in ("max_params", "max_macs"):
+            text = getattr(self, key)
+            if text is not None and count_of(text) is None:
+                raise ValueError(f"{key} must be a number such as 25000000, 25M or 4.1G, not {text}")
+
+
+def count_of(text: str) -> float | None:
+    """25M -> 25,000,000; None for what is no such number."""
+    number, unit = (text[:-1], text[-1]) if text[-1:].upper() in UNITS else (text, "")
+    try:
+        value = float(number) * UNITS.get(unit.upper(), 1)
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 SETTINGS = [
     "model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
-    "model.drop_rate=0.3", "trainer.epochs=40", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
+    "model.drop_rate=0.3", "trainer.epochs=30", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
     "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ SMALL = (
     "data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=16", "data.batch_size=16",
     "data.num_classes=7", "model=lenet5", "trainer.device=cpu", "trainer.epochs=3", "optim.lr=0.02",
 )  # fmt: skip
-PROCESS_SECONDS = 300
+PROCESS_SECONDS = 180
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,11 @@ def cnntrain(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
         if not wait:
             return process
-        out, err = process.communicate(timeout=PROCESS_SECONDS)
+        try:
+            out, err = process.communicate(timeout=PROCESS_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return subprocess.CompletedProcess(line, process.returncode, out, err)
 
     return start

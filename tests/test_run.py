@@ -207,7 +207,7 @@ def test_rates_follow_the_schedule_and_the_heads_multiplier(make_run: MakeRun) -
     for _ in range(2):
         run.begin_epoch()
         for images, labels in run.train_batches():
-            run.step(run.criterion(run.network(images), labels))
+            run.step(run.criterion(run.network(images), labels)[0])
             seen.append([group["lr"] for group in run.optimizer.param_groups])
         run.progress.step_in_epoch = 0
         run.progress.epoch += 1
@@ -222,7 +222,7 @@ def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(make_run
     for pieces in (1, 2, 4):
         run = make_run("trainer.precision=float64", f"trainer.grad_accum={pieces}", "trainer.clip_norm=0.1")
         run.begin_epoch()
-        updates = [run.step(run.criterion(run.network(x), y)) for x, y in run.train_batches()]
+        updates = [run.step(run.criterion(run.network(x), y)[0]) for x, y in run.train_batches()]
         assert updates == ([False] * (pieces - 1) + [True]) * 3
         weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
     assert (weights[0] - weights[1]).abs().max() < 1e-14
@@ -234,7 +234,7 @@ def test_the_gradient_is_clipped_to_the_norm(make_run: MakeRun) -> None:
     before = torch.cat([p.detach().flatten().clone() for p in run.model.parameters()])
     run.begin_epoch()
     images, labels = next(iter(run.train_batches()))
-    run.step(run.criterion(run.network(images), labels))
+    run.step(run.criterion(run.network(images), labels)[0])
     after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     assert (after - before).norm().item() == pytest.approx(0.001, rel=1e-3)
 
@@ -244,7 +244,7 @@ def test_the_moving_average_is_the_recursion_of_its_definition(make_run: MakeRun
     expected = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.begin_epoch()
     for images, labels in run.train_batches():
-        run.step(run.criterion(run.network(images), labels))
+        run.step(run.criterion(run.network(images), labels)[0])
         for name, value in run.model.state_dict().items():
             moves = value.is_floating_point()
             expected[name] = 0.9 * expected[name] + 0.1 * value if moves else value.clone()

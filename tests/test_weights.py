@@ -156,7 +156,7 @@ def test_pretrained_weights_come_from_a_filled_cache(
     source = tiny(seed=1)
     fill(hub_cache, TINY, source.state_dict())
     if offline:
-        model = weights.create(settings(), 7, 3, pretrained=True)
+        model = weights.create(settings(), 7, 3, None, pretrained=True)
         assert model.get_classifier().out_features == 7
     else:
         overrides = (f"model={TINY}", "transfer=linear_probe", "data.image_size=32", "trainer.epochs=1")
@@ -193,7 +193,7 @@ def test_without_a_network_the_answer_is_quick_and_names_three_ways_out(
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
-        weights.create(settings(), 10, 3, pretrained=True)
+        weights.create(settings(), 10, 3, None, pretrained=True)
     assert time.monotonic() - start < 3
     assert three_ways_out(caught.value, str(getattr(error, "reason", error)))
     assert not hub_cache.exists()
@@ -204,7 +204,7 @@ def test_offline_with_an_empty_cache_names_the_cache(
 ) -> None:
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as caught:
-        weights.create(settings(), 10, 3, pretrained=True)
+        weights.create(settings(), 10, 3, None, pretrained=True)
     assert three_ways_out(caught.value, f"HF_HUB_OFFLINE is set and timm/test_resnet.r160_in1k is not in {hub_cache}")
 
 
@@ -219,17 +219,17 @@ def test_a_hub_that_answers_with_an_error_is_reachable(monkeypatch: pytest.Monke
 def test_a_model_without_pretrained_weights_says_so(settings: Callable[..., Model]) -> None:
     for name in ("lenet5", "test_coatnet"):
         with pytest.raises(InputError, match=f"there are no pretrained weights for {name}"):
-            weights.create(settings(name=name), 10, 3, pretrained=True)
+            weights.create(settings(name=name), 10, 3, None, pretrained=True)
 
 
 def test_arguments_reach_the_constructor_and_unknown_ones_are_answered(settings: Callable[..., Model]) -> None:
-    model = weights.create(settings(args={"drop_path_rate": 0.1}, drop_rate=0.4), 10, 1, pretrained=False)
+    model = weights.create(settings(args={"drop_path_rate": 0.1}, drop_rate=0.4), 10, 1, None, pretrained=False)
     assert model.drop_rate == 0.4
     assert next(model.parameters()).shape[1] == 1
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet with model\.args=\{'depht': 3\}: .*depht"):
-        weights.create(settings(args={"depht": 3}), 10, 3, pretrained=False)
+        weights.create(settings(args={"depht": 3}), 10, 3, None, pretrained=False)
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet\.nonesuch"):
-        weights.create(settings(name="test_resnet.nonesuch"), 10, 3, pretrained=False)
+        weights.create(settings(name="test_resnet.nonesuch"), 10, 3, None, pretrained=False)
 
 
 def test_statistics_of_pretrained_weights_fit_the_channels() -> None:

@@ -37,6 +37,11 @@ class Data:
         if self.split is not None:
             _check_fractions(self.split)
 
+    @property
+    def class_count(self) -> int | None:
+        """How many classes the set has, where that is known without reading it."""
+        return None
+
     def load(self) -> DataSet:
         """Read the set, downloading it first where that is wanted and possible.
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Cifar10(torchvision_sets.TorchvisionSet):
     """CIFAR-10: 50,000 + 10,000 colour images of 32x32 pixels in 10 classes."""
 
+    class_count = 10
+
     def load(self) -> DataSet:
         from torchvision.datasets import CIFAR10
 

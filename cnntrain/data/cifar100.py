@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Cifar100(torchvision_sets.TorchvisionSet):
     """CIFAR-100: 50,000 + 10,000 colour images of 32x32 pixels in 100 (fine) classes."""
 
+    class_count = 100
+
     def load(self) -> DataSet:
         from torchvision.datasets import CIFAR100
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Digits(Data):
     """1,797 grey images of 8x8 pixels in 10 classes, which come with scikit-learn."""
 
+    class_count = 10
+
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_root(self)

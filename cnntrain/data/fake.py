@@ -33,6 +33,10 @@ class Fake(Data):
             if getattr(self, key) < least:
                 raise ValueError(f"{key} must be at least {least}, not {getattr(self, key)}")
 
+    @property
+    def class_count(self) -> int:
+        return self.num_classes
+
     def load(self) -> DataSet:
         import numpy as np
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class FashionMnist(torchvision_sets.TorchvisionSet):
     """Fashion-MNIST: 60,000 + 10,000 grey images of 28x28 pixels of 10 kinds of clothing."""
 
+    class_count = 10
+
     def load(self) -> DataSet:
         from torchvision.datasets import FashionMNIST
 

@@ -86,10 +86,10 @@ class Loader:
         self.device = device
         self.dtype = dtype
         self.waited = 0.0  # seconds that the consumer has waited for batches
-        self._plan: list[list[tuple[int, int]]] = []
+        self._planned = _Planned()
         self._loader = DataLoader(
             samples,
-            batch_sampler=_Planned(self),
+            batch_sampler=self._planned,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
@@ -102,7 +102,7 @@ class Loader:
         Raises:
             InputError: an image cannot be read.
         """
-        self._plan = plan
+        self._planned.batches = plan
         start = time.perf_counter()
         try:
             for images, labels in self._loader:
@@ -116,16 +116,19 @@ class Loader:
 
 
 class _Planned:
-    """The batch sampler of `Loader`: reads the plan anew at each iteration."""
+    """The batch sampler of `Loader`, which changes its plan before each iteration.
 
-    def __init__(self, loader: Loader):
-        self._loader = loader
+    It must not know its loader: workers of a loader in a reference cycle take five seconds each to go.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self._loader._plan)
+        return iter(self.batches)
 
     def __len__(self) -> int:
-        return len(self._loader._plan)
+        return len(self.batches)
 
 
 def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share) -> list[list[tuple[int, int]]]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Mnist(torchvision_sets.TorchvisionSet):
     """The MNIST digits: 60,000 + 10,000 grey images of 28x28 pixels in 10 classes."""
 
+    class_count = 10
+
     def load(self) -> DataSet:
         from torchvision.datasets import MNIST
 

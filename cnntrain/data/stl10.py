@@ -17,6 +17,8 @@ CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "
 class Stl10(torchvision_sets.TorchvisionSet):
     """STL-10: 5,000 + 8,000 colour images of 96x96 pixels in 10 classes. Unlabelled ones are not used."""
 
+    class_count = 10
+
     def load(self) -> DataSet:
         from torchvision.datasets import STL10
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Svhn(torchvision_sets.TorchvisionSet):
     """Street View House Numbers, cropped: 73,257 + 26,032 colour images of 32x32 pixels in 10 classes."""
 
+    class_count = 10
+
     def load(self) -> DataSet:
         from torchvision.datasets import SVHN
 

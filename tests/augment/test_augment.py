@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional as F  # noqa: N812 (torchvision's own short name)
+from torchvision.transforms.v2 import functional as F
 
 from cnntrain import seeds
 from cnntrain.augment.affine import Affine

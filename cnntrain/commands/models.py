@@ -1,0 +1,103 @@
+"""``cnntrain models``: the networks that ``model=`` knows by name, with their papers and figures.
+
+Nothing here imports torch while the figures are on disk, so that the table is there at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from cnntrain import catalog, models, render
+from cnntrain.schema import ModelsConfig, count_of
+
+COLUMNS = (
+    "name", "year", "paper", "family", "params", "MACs", "input", "depth", "top-1", "top-5", "source", "weights",
+)  # fmt: skip
+LEFT = ("name", "paper", "family", "source", "weights")
+PAPER_WIDTH = 40  # characters
+
+
+def run(config: ModelsConfig, overrides: Sequence[str]) -> int:
+    """Print the models that `config` selects."""
+    named = [each.name for each in catalog.entries()]
+    names = [each for each in named if fnmatchcase(each, config.filter)]
+    figures = _figures(names)
+    if config.all:
+        names += [each for each in sorted(models.names() - set(named)) if fnmatchcase(each, config.filter)]
+    rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, config)], config)
+    if config.format == "json":
+        print(json.dumps(rows, indent=2))
+    elif config.format == "csv":
+        print(render.comma_separated(list(rows[0]) if rows else ["name"], [list(each.values()) for each in rows]), end="")
+    else:
+        print(render.table(f"{len(rows)} models", COLUMNS, [_cells(each) for each in rows], LEFT), end="")
+    return 0
+
+
+def _figures(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The figures of `names`, those that are not on disk computed and put there, even where this is interrupted."""
+    kept = catalog.Cache()
+    missing = [each for each in names if each not in kept.figures]
+    if not missing:
+        return kept.figures
+    from cnntrain.figures import figures  # brings torch in
+
+    computed = {}
+    try:
+        for number, name in enumerate(missing, 1):
+            if sys.stderr.isatty():
+                print(f"\r\033[Kcomputing figures {number}/{len(missing)}: {name}", end="", file=sys.stderr, flush=True)
+            computed[name] = figures(name)
+    finally:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        kept.add(computed)
+    return kept.figures
+
+
+def _within(row: dict[str, Any], config: ModelsConfig) -> bool:
+    """Whether a model keeps the limits; one whose figures are unknown keeps none."""
+    for key, limit in (("params", config.max_params), ("macs", config.max_macs)):
+        most = count_of(limit) if limit is not None else None
+        if most is not None and (row[key] is None or row[key] > most):
+            return False
+    return True
+
+
+def _sorted(rows: list[dict[str, Any]], config: ModelsConfig) -> list[dict[str, Any]]:
+    """By the column asked for, equal ones by name; what has no value comes last either way."""
+    known = sorted((each for each in rows if each[config.sort] is not None), key=lambda each: each["name"])
+    unknown = [each for each in rows if each[config.sort] is None]
+    return sorted(known, key=lambda each: each[config.sort], reverse=config.reverse) + unknown
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    mark = "*" if row["errors_of"] else ""
+    paper = row["paper"] or ""
+    return [
+        row["name"],
+        str(row["year"] or ""),
+        paper if len(paper) <= PAPER_WIDTH else f"{paper[: PAPER_WIDTH - 3].rstrip()}...",
+        row["family"] or "",
+        _short(row["params"]),
+        _short(row["macs"]),
+        row["input"] or "",
+        str(row["depth"] or ""),
+        *(f"{row[key]:.1f}{mark}" if row[key] is not None else "" for key in ("top1", "top5")),
+        row["source"],
+        "" if row["weights"] is None else "yes" if row["weights"] else "no",
+    ]
+
+
+def _short(count: int | None) -> str:
+    """25557032 is 25.56 M."""
+    if count is None:
+        return ""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return str(count)

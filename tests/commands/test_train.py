@@ -1,0 +1,224 @@
+"""The command from its configuration to its folder, and through real processes that are really killed."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from cnntrain import checkpoint, folder, loop, signals
+from cnntrain.commands import train
+from cnntrain.errors import InputError, RunError
+from cnntrain.schema import TrainConfig
+
+Configure = Callable[..., TrainConfig]
+SLOW = (
+    "data=fake", "model=resnet20", "data.image_size=16", "data.train_size=64", "data.val_size=16", "data.test_size=16",
+    "data.batch_size=16", "data.num_classes=7", "trainer.device=cpu", "trainer.epochs=30", "optim.lr=0.02",
+    "model.drop_rate=0.2", "augment=flip_crop", "trainer.ema_decay=0.9", "trainer.grad_accum=2",
+    "schedule.patience=2", "schedule.warmup_epochs=1.5", "checkpoint.every_steps=3",
+)  # fmt: skip
+
+
+def only_run(output: Path) -> Path:
+    (path,) = output.glob("*/*/config.yaml")
+    return path.parent
+
+
+def run(config: TrainConfig, *overrides: str) -> Path:
+    assert train.run(config, overrides) == 0
+    return only_run(Path(config.output))
+
+
+def test_a_run_leaves_everything_in_its_folder(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+    place = run(configure())
+    assert re.fullmatch(r"\d{8}-\d{6}", place.name)
+    assert place.parent.name == "fake-lenet5-full"
+    names = {each.name for each in place.iterdir()}
+    assert names >= {"config.yaml", "metrics.jsonl", "result.json", "last.ckpt", "best.ckpt", "tb", "train.log"}
+    assert capsys.readouterr().out.splitlines()[-1] == str(place)
+    assert not list(place.glob(".*.tmp"))
+
+
+def test_the_resolved_config_is_plain_and_complete(configure: Configure) -> None:
+    place = run(configure("optim.lr=0.123"))
+    tree = yaml.safe_load((place / "config.yaml").read_text())
+    assert tree["optim"]["lr"] == 0.123
+    assert tree["resume"] is None
+    assert folder.config(place) == tree
+    assert checkpoint.load(place / checkpoint.LAST)["config"] == tree
+
+
+def test_the_best_checkpoint_is_tested_once(configure: Configure, result_of: Any, metrics_of: Any) -> None:
+    place = run(configure("trainer.epochs=4", "data.test_size=33"))
+    result = result_of(place)
+    best = checkpoint.load(place / checkpoint.BEST)
+    assert best["progress"]["epoch"] == result["best"]["epoch"]
+    assert result["test"]["count"] == 33
+    assert sum("test/top1" in line for line in metrics_of(place)) == 1
+    last = checkpoint.load(place / checkpoint.LAST)
+    assert result["weights_sha256"] == checkpoint.digest(last["model"])
+
+
+def test_a_set_without_a_test_part_is_not_tested(configure: Configure, result_of: Any) -> None:
+    place = run(configure("data.test_size=0", "trainer.epochs=1"))
+    assert result_of(place)["test"] is None
+    assert result_of(place)["status"] == "finished"
+
+
+def test_the_name_is_the_folders(configure: Configure) -> None:
+    assert run(configure("name=mine", "trainer.epochs=1")).parent.name == "mine"
+
+
+def test_two_equal_runs_end_with_the_same_weights(configure: Configure, tmp_path: Path, result_of: Any) -> None:
+    digests = set()
+    for name in ("a", "b"):
+        config = configure("trainer.epochs=1")
+        config.output = str(tmp_path / name)
+        digests.add(result_of(run(config))["weights_sha256"])
+    assert len(digests) == 1
+
+
+def test_frozen_parts_are_proved_and_counted(configure: Configure, result_of: Any) -> None:
+    place = run(configure("model=resnet20", "data.image_size=16", "transfer=linear_probe", "model.pretrained=false",
+                          "trainer.epochs=1"))  # fmt: skip
+    result = result_of(place)
+    frozen, model = result["frozen"], result["model"]
+    assert frozen["params"] == model["params"] - model["trainable_params"] > 0
+    assert model["trainable_params"] == 64 * 7 + 7
+    assert frozen["buffers"] > 0
+    assert frozen["hash_start"] == frozen["hash_end"]
+
+
+def test_a_frozen_part_that_moves_fails_the_run(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, result_of: Any
+) -> None:
+    fit = loop.fit
+
+    def meddle(training: Any) -> str:
+        ended = fit(training)
+        with torch.no_grad():
+            next(training.model.parameters()).add_(1)
+        return ended
+
+    monkeypatch.setattr(loop, "fit", meddle)
+    config = configure("transfer=linear_probe", "model.pretrained=false", "trainer.epochs=1")
+    with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
+        train.run(config, [])
+    result = result_of(only_run(Path(config.output)))
+    assert result["status"] == "failed"
+    assert result["error"].startswith("RunError: frozen parameters")
+
+
+def test_a_failed_run_says_why_in_its_result(configure: Configure, result_of: Any) -> None:
+    config = configure("optim.lr=1e30")
+    with pytest.raises(RunError, match=r"lower optim\.lr"):
+        train.run(config, [])
+    result = result_of(only_run(Path(config.output)))
+    assert result["status"] == "failed"
+    assert "lower optim.lr" in result["error"]
+
+
+def test_a_folder_in_use_is_refused(configure: Configure) -> None:
+    place = run(configure("trainer.epochs=1"))
+    config = configure("trainer.epochs=2", f"resume={place}")
+    with folder.held(place), pytest.raises(InputError, match="is in use by a run under way"):
+        train.run(config, [])
+
+
+def test_a_resume_without_a_checkpoint_starts_over_in_the_folder(configure: Configure, result_of: Any) -> None:
+    place = run(configure("trainer.epochs=1"))
+    for name in (checkpoint.LAST, checkpoint.BEST, "result.json"):
+        (place / name).unlink()
+    (place / f".{checkpoint.LAST}.99.tmp").write_bytes(b"half")
+    assert train.run(configure("trainer.epochs=1", f"resume={place}"), []) == 0
+    assert result_of(place)["status"] == "finished"
+    assert not list(place.glob(".*.tmp"))
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_written(configure: Configure) -> None:
+    place = run(configure("trainer.epochs=1"))
+    path = place / checkpoint.LAST
+    path.write_bytes(path.read_bytes()[:1000])
+    before = {each.name: each.stat().st_mtime_ns for each in place.iterdir() if each.name != ".lock"}
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be read"):
+        train.run(configure("trainer.epochs=2", f"resume={place}"), [])
+    assert {each.name: each.stat().st_mtime_ns for each in place.iterdir() if each.name != ".lock"} == before
+
+
+def test_changed_data_is_named_at_a_resume(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+    place = run(configure("trainer.epochs=1"))
+    train.run(configure("trainer.epochs=2", "data.split_seed=5", f"resume={place}"), [])
+    assert "the data's files or their split have changed: this resume is inexact" in capsys.readouterr().out
+
+
+def test_a_signal_ends_a_run_with_75_after_saving(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], result_of: Any
+) -> None:
+    config = configure()
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "received", lambda: "SIGTERM")
+        assert train.run(config, []) == signals.STOPPED == 75
+    place = only_run(Path(config.output))
+    assert result_of(place)["status"] == "stopped"
+    assert f"to continue: cnntrain resume={place}" in capsys.readouterr().out
+    assert checkpoint.load(place / checkpoint.LAST)["progress"]["step"] == 1
+    assert train.run(configure(f"resume={place}"), []) == 0
+    assert result_of(place)["status"] == "finished"
+    assert "resumed at epoch 0, step 1" in capsys.readouterr().out
+
+
+def wait_for_step(process: subprocess.Popen[str], output: Path, least: int) -> Path:
+    """Until the run under `output` has logged a step from `least` on; returns its folder."""
+    start = time.monotonic()
+    while time.monotonic() - start < 200:
+        assert process.poll() is None, process.communicate()
+        for path in output.glob("*/*/metrics.jsonl"):
+            lines = path.read_text().splitlines()
+            if any(int(match[1]) >= least for line in lines if (match := re.match(r'\{"step": (\d+),', line))):
+                return path.parent
+        time.sleep(0.01)
+    raise AssertionError("no such step")
+
+
+def end(process: subprocess.Popen[str], number: int) -> tuple[int, str, str]:
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_killed_then_stopped_then_resumed_a_run_ends_as_one_that_was_left_alone(
+    configure: Configure, cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any, metrics_of: Any
+) -> None:
+    expected = result_of(run(configure(*SLOW[1:])))
+    output = tmp_path / "killed"
+    killed = cnntrain(*SLOW, f"output={output}", wait=False)
+    place = wait_for_step(killed, output, 8)
+    assert end(killed, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not (place / "result.json").exists()
+
+    stopped = cnntrain("resume=latest", f"output={output}", wait=False)
+    reached = max(line["step"] for line in metrics_of(place))
+    wait_for_step(stopped, output, reached + 8)
+    code, out, err = end(stopped, signal.SIGTERM)
+    assert (code, err) == (75, "")
+    assert out.splitlines()[-1] == str(place)
+    assert result_of(place)["status"] == "stopped"
+
+    resumed = cnntrain(f"resume={place}")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    result = result_of(place)
+    assert result["status"] == "finished"
+    assert result["weights_sha256"] == expected["weights_sha256"]
+    assert result["best"] == expected["best"]
+    assert result["test"] == expected["test"]
+    epochs = [line for line in metrics_of(place) if "epoch" in line]
+    assert epochs == [line for line in metrics_of(Path(expected["run_dir"])) if "epoch" in line]
