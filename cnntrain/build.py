@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain import dist, layers, seeds, weights
-from cnntrain.augment.base import Augment
 from cnntrain.criterion import Criterion
 from cnntrain.data.base import Data
 from cnntrain.data.loader import Loader, Preprocess, Samples, Share, step_batch
@@ -110,13 +109,16 @@ def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
     """The model with its initial weights, and the preprocessing that goes with them."""
     pretrained = bool(config.model.pretrained) and saved is None
     seen = saved["preprocess"]["image_size"] if saved is not None else config.data.image_size or data.native_size
+    source = weights.read(Path(config.model.weights)) if config.model.weights and saved is None else None
+    small_stem = saved["small_stem"] if saved is not None else source.small_stem if source is not None else None
     with dist.first_rank_first():
-        model = weights.create(config.model, len(data.classes), data.channels, seen, pretrained)
+        model = weights.create(config.model, len(data.classes), data.channels, seen, pretrained, small_stem)
     if saved is not None:
         return model, Preprocess(**saved["preprocess"])
-    loaded = weights.load_file(model, Path(config.model.weights)) if config.model.weights else None
+    if source is not None:
+        weights.load(model, source)
     size = seen or _own_size(model)
-    mean, std = _statistics(config.augment, data, size, model, pretrained, loaded)
+    mean, std = _statistics(config, data, size, model, source)
     return model, Preprocess(data.channels, size, mean, std)
 
 
@@ -125,15 +127,15 @@ def _own_size(model: nn.Module) -> int:
 
 
 def _statistics(
-    augment: Augment, data: DataSet, size: int, model: nn.Module, pretrained: bool, loaded: dict[str, Any] | None
+    config: TrainConfig, data: DataSet, size: int, model: nn.Module, source: weights.Source | None
 ) -> tuple[list[float], list[float]]:
     """Mean and deviation a channel, as ``augment.normalize`` chooses them."""
-    from_file = loaded is not None and len(loaded["mean"]) == data.channels
-    if augment.normalize != "data" and loaded is not None and from_file:
-        return loaded["mean"], loaded["std"]
-    if augment.normalize == "model" or (augment.normalize == "auto" and pretrained):
-        return weights.pretrained_statistics(model, data.channels)
-    return mean_and_deviation(data.train, augment.eval_transform(size))
+    choice = config.augment.normalize
+    if choice == "data" or (choice == "auto" and source is None and not config.model.pretrained):
+        return mean_and_deviation(data.train, config.augment.eval_transform(size))
+    if source is not None and source.preprocess is not None and source.preprocess["channels"] == data.channels:
+        return source.preprocess["mean"], source.preprocess["std"]
+    return weights.pretrained_statistics(model, data.channels)
 
 
 def _choose_arithmetic(config: TrainConfig) -> None:

@@ -20,7 +20,7 @@ import yaml
 
 from cnntrain import __version__, compose, models
 
-CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^()]*))?\)")
+CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
 COMPUTED = ("family", "params", "macs", "input", "depth", "source", "weights")
 DECK_ERRORS = Path(models.__file__).parent / "deck_errors.yaml"

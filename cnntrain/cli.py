@@ -85,7 +85,7 @@ def _parsed(flags: list[str]) -> Namespace:
 
 def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
     """Hand over to Hydra, which calls `task` once or, with -m, once a job."""
-    sys.argv = [sys.argv[0], *flags, *overrides]
+    sys.argv = [sys.argv[0], *overrides, *flags]  # flags last: --info would take an override for its value
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, rather than print there
     codes.clear()
     root = str(config.builtin_dir().absolute())

@@ -61,7 +61,7 @@ class UserDirs(SearchPathPlugin):
     """Puts the user's config folders before the package's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in reversed(_user_dirs):
+        for folder in _user_dirs:  # each goes right before ours, after those before it
             search_path.prepend(provider="cnntrain-user", path=f"file://{folder}", anchor="main")
         search_path.append(provider="cnntrain-models", path="timm://registry")
 

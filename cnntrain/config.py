@@ -70,7 +70,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         tree = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).strip()) from error
+        raise ConfigError(f"{error.full_key}: {str(error).strip().splitlines()[0]}") from error
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 

@@ -14,7 +14,15 @@ from torch import nn
 from cnntrain.errors import InputError, RunError
 from cnntrain.recorder import Layer
 
-COLOURS = {"Conv": "#cfe2f3", "Linear": "#d9ead3", "Pool": "#f4cccc", "Norm": "#eeeeee", "add": "#fff2cc", "cat": "#fff2cc"}
+# the fill of a layer whose type has this in its name
+COLOURS = {
+    "Conv": "#cfe2f3",
+    "Linear": "#d9ead3",
+    "Pool": "#f4cccc",
+    "Norm": "#eeeeee",
+    "add": "#fff2cc",
+    "cat": "#fff2cc",
+}
 
 
 def dot(title: str, image: tuple[int, ...], rows: Sequence[Layer]) -> str:
@@ -69,7 +77,9 @@ def tensorboard(model: nn.Module, image: tuple[int, ...], folder: Path) -> None:
             warnings.simplefilter("ignore")  # of the tracer, about code that depends on sizes
             writer.add_graph(model, torch.zeros(1, *image))
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"tensorboard: {type(model).__name__} cannot be traced: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"tensorboard: {type(model).__name__} cannot be traced: {str(error).splitlines()[0]}"
+        ) from error
     except OSError as error:
         raise InputError(f"tensorboard={folder}: {error.strerror}") from error
 

@@ -1,4 +1,4 @@
-"""What each of torch's operations does to a receptive field. What has no rule makes the field unknown, never a guess."""
+"""What each of torch's operations does to a receptive field. What has no rule makes it unknown, never a guess."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _adaptive(call: Call) -> Field | None:
     not equally wide and equally far apart."""
     if call.field.folded is not None:
         return None
-    axes = []
+    axes: list[Axis] = []
     for axis, size, count in zip(
         (call.field.rows, call.field.columns), call.source.shape[-2:], call.out.shape[-2:], strict=True
     ):
@@ -79,7 +79,7 @@ def _adaptive(call: Call) -> Field | None:
         if len(widths) > 1 or len(steps) > 1:
             return None
         axes.append(axis.window(widths.pop(), steps.pop(), 0, 1) if steps else axis.collapse(size))
-    return Field(*axes)
+    return Field(axes[0], axes[1])
 
 
 def _reduce(call: Call) -> Field | None:
@@ -133,10 +133,12 @@ def _slice(call: Call) -> Field | None:
     dim, start, step = (call.values[name] for name in ("dim", "start", "step"))
     if not call.spatial(dim):
         return call.field
-    name = "columns" if (dim + 1) % call.source.ndim == 0 else "rows"
     first, size = start or 0, call.source.shape[dim]
-    axis: Axis = getattr(call.field, name).shift(max(first + size, 0) if first < 0 else min(first, size))
-    return replace(call.field, **{name: replace(axis, jump=axis.jump * step)})
+    first = max(first + size, 0) if first < 0 else min(first, size)
+    columns = (dim + 1) % call.source.ndim == 0
+    axis = (call.field.columns if columns else call.field.rows).shift(first)
+    axis = replace(axis, jump=axis.jump * step)
+    return replace(call.field, columns=axis) if columns else replace(call.field, rows=axis)
 
 
 def _pad(call: Call) -> Field | None:
@@ -152,9 +154,10 @@ def _along(call: Call) -> Field | None:
 
 
 SAME = {
-    "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "native_group_norm",
-    "native_layer_norm", "native_dropout", "channel_shuffle", "native_channel_shuffle", "clone", "detach", "alias", "_to_copy", "_prelu_kernel", "expand",
-}  # fmt: skip
+    *("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"),
+    *("native_group_norm", "native_layer_norm", "native_dropout", "channel_shuffle", "native_channel_shuffle"),
+    *("clone", "detach", "alias", "_to_copy", "_prelu_kernel", "expand"),
+}
 RULES: dict[str, Callable[[Call], Field | None]] = {
     **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
     **dict.fromkeys(("mean", "sum", "amax", "max"), _reduce),
@@ -162,8 +165,6 @@ RULES: dict[str, Callable[[Call], Field | None]] = {
     **dict.fromkeys(("view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"), _reshape),
     **dict.fromkeys(("permute", "transpose", "t"), _permute),
     **dict.fromkeys(("constant_pad_nd", "reflection_pad2d", "replication_pad2d"), _pad),
-    **dict.fromkeys(
-        ("cat", "split", "split_with_sizes", "unbind", "select", "index_select", "_softmax"), _along
-    ),
+    **dict.fromkeys(("cat", "split", "split_with_sizes", "unbind", "select", "index_select", "_softmax"), _along),
     "slice": _slice,
 }

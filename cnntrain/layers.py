@@ -15,6 +15,7 @@ from cnntrain.errors import ConfigError
 from cnntrain.recorder import Layer, record
 
 LARGEST_TRIED = 512  # pixels a side
+NO_SUCH_SIZE = (RuntimeError, AssertionError, ValueError, IndexError)  # what torch and timm raise on a bad size
 
 
 def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
@@ -38,9 +39,12 @@ def table(model: nn.Module, channels: int, size: int) -> list[Layer]:
     Raises:
         ConfigError: as `multiply_adds`.
     """
-    multiply_adds(model, channels, size)
-    with _evaluating(model):
-        return record(model, _image(model, 1, channels, size))
+    try:
+        with _evaluating(model):
+            return record(model, _image(model, 1, channels, size))
+    except NO_SUCH_SIZE:
+        multiply_adds(model, channels, size)  # says what is wrong, and which size works
+        raise
 
 
 def depth(rows: Sequence[Layer]) -> int:
@@ -112,7 +116,7 @@ def _forward_error(model: nn.Module, channels: int, size: int) -> str | None:
     """The first line of what a forward pass of one image raises, or None."""
     try:
         model(_image(model, 1, channels, size))
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:  # what torch and timm raise on a bad size
+    except NO_SUCH_SIZE as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None
 

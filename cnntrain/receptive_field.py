@@ -100,17 +100,20 @@ def window_of(func: Any, values: Mapping[str, Any]) -> Window | None:
     """The window that the operation slides over a map of rows and columns, if it is such an operation."""
     name = func.overloadpacket.__name__
     if name == "convolution":
-        kernel = list(values["weight"].shape[2:])
-        sliding = not values["transposed"] and len(kernel) == 2
-        ceil_mode = False
+        shape: Any = list(values["weight"].shape[2:])
+        sliding = not values["transposed"] and len(shape) == 2
     else:
+        shape = values.get("kernel_size")
         sliding = name in ("max_pool2d_with_indices", "avg_pool2d", "avg_pool3d")
-        kernel, ceil_mode = values.get("kernel_size"), bool(values.get("ceil_mode"))
     if not sliding:
         return None
-    stride = values["stride"] or kernel
-    pairs = [_pair(each) for each in (kernel, stride, values["padding"], values.get("dilation", 1))]
-    return Window(*pairs, ceil_mode=ceil_mode)
+    return Window(
+        kernel=_pair(shape),
+        stride=_pair(values["stride"] or shape),  # a pooling's default
+        padding=_pair(values["padding"]),
+        dilation=_pair(values.get("dilation", 1)),
+        ceil_mode=bool(values.get("ceil_mode")),
+    )
 
 
 def _pair(value: Any) -> tuple[int, int]:

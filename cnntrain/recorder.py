@@ -6,7 +6,7 @@ functional calls are seen alike. On the meta device a pass takes milliseconds an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,9 +87,7 @@ class Recorder(TorchDispatchMode):
             self._note(func, bound(func, args, kwargs), marked, results, macs)
         return out
 
-    def _note(
-        self, func: Any, values: dict[str, Any], marked: list[Tensor], results: list[Tensor], macs: int
-    ) -> None:
+    def _note(self, func: Any, values: dict[str, Any], marked: list[Tensor], results: list[Tensor], macs: int) -> None:
         """Mark what an operation returns, and write it down: in its module's row, or in one of its own."""
         known = [self.marks[each].field for each in marked]
         sources = frozenset().union(*(self.marks[each].sources for each in marked))
@@ -109,7 +107,7 @@ class Recorder(TorchDispatchMode):
             frame.window = frame.window or sliding
         elif (fresh or func._schema.is_mutable) and name not in UNSHOWN:
             own = Frame(frame.path, frame.module, False, macs=macs, fresh=fresh, window=sliding, sources=set(sources))
-            used = any(p is each for p in frame.module.parameters(recurse=False) for each in _tensors(values))
+            used = _storages(frame.module.parameters(recurse=False)) & _storages(_tensors(values))
             sources = frozenset({self._row(own, None if used else name, results[0], seen)})
         for each in results:
             self.marks[each] = Mark(seen, sources)
@@ -203,3 +201,8 @@ def _tensors(values: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
     elif isinstance(values, dict):
         yield from _tensors(list(values.values()))
+
+
+def _storages(tensors: Iterable[Tensor]) -> set[int]:
+    """What identifies the tensors' memory: a view of a parameter has the parameter's."""
+    return {each.untyped_storage()._cdata for each in tensors}

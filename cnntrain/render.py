@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+BAR = r"\|"
 PIPED_WIDTH = 240  # characters, where the output is no terminal
 
 
@@ -21,7 +22,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
     console = Console(file=io.StringIO(), width=width, highlight=False)
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
-        grid.add_column(name, justify="left" if name in left else "right", overflow="fold")
+        text = name in left
+        grid.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
     for row in rows:
         grid.add_row(*row)
     with console.capture() as captured:
@@ -32,8 +34,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
     """A table in GitHub's markdown under a heading."""
     rules = [":--" if name in left else "--:" for name in columns]
-    lines = [columns, rules, *rows]
-    return f"## {title}\n\n" + "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    lines = [f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in (columns, rules, *rows)]
+    return "\n".join([f"## {title}", "", *lines, ""])
 
 
 def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -128,13 +128,14 @@ class JsonLines:
 def _is_before(line: str, step: int, epoch: int) -> bool:
     """Whether a logged line belongs to a run that stands there; a line cut short by a kill does not.
 
-    The step alone would not do: a checkpoint written at an epoch's last step is from before the epoch's line.
+    The step alone would not do: a checkpoint written at an epoch's last step is from before the epoch's line. A line of
+    the test is from after every checkpoint.
     """
     try:
         values = json.loads(line)
     except ValueError:
         return False
-    return values["step"] <= step and values.get("epoch", 0) <= epoch
+    return values["step"] <= step and values.get("epoch", 0) <= epoch and "test/loss" not in values
 
 
 class TensorBoard:

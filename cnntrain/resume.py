@@ -21,7 +21,7 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.channels", "data.image_size",
-    "augment.normalize", "optim.name", "schedule.name", "name", "output",
+    "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
 
 

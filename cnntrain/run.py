@@ -180,7 +180,7 @@ class Run:
 
     def _is_best(self, values: dict[str, float]) -> bool:
         best, metric = self.progress.best, self.config.checkpoint
-        if best is None:
+        if best is None or not isfinite(best[metric.metric]):
             return True
         if values[metric.metric] == best[metric.metric]:
             return values["val/loss"] < best["val/loss"]  # small validation parts often tie
@@ -210,6 +210,7 @@ class Run:
             "classes": self.data.classes,
             "fingerprint": self.data.fingerprint,
             "preprocess": asdict(self.loaders.preprocess),
+            "small_stem": getattr(self.model, "small_stem", False),
             "progress": asdict(self.progress),
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema is not None else None,

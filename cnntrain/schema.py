@@ -9,6 +9,7 @@ torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from cnntrain.augment.base import Augment
@@ -18,7 +19,7 @@ from cnntrain.schedule.base import Schedule
 from cnntrain.transfer.base import Transfer
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
-UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
 @dataclass
@@ -188,9 +189,9 @@ class ModelsConfig:
 
 def count_of(text: str) -> float | None:
     """25M -> 25,000,000; None for what is no such number."""
-    number, unit = (text[:-1], text[-1]) if text[-1:].upper() in UNITS else (text, "")
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in UNITS else (text, "")
     try:
-        value = float(number) * UNITS.get(unit.upper(), 1)
-    except ValueError:
+        value = Decimal(number) * UNITS.get(unit, 1)  # 4.1 * 1e9 is less than 4.1e9 in floats
+    except InvalidOperation:
         return None
-    return value if 0 <= value < float("inf") else None
+    return float(value) if value.is_finite() and value >= 0 else None

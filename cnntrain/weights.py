@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from torch import Tensor, nn
 from cnntrain import checkpoint, models
 from cnntrain.errors import ConfigError, InputError
 from cnntrain.models.stem import use_cifar_stem
-from cnntrain.schema import Model
+from cnntrain.schema import SMALL_IMAGE, Model
 from cnntrain.transfer.groups import classifier_modules
 
 CONNECT_SECONDS = 5.0
 
 
-def create(model: Model, classes: int, channels: int, size: int | None, pretrained: bool) -> nn.Module:
+def create(
+    model: Model, classes: int, channels: int, size: int | None, pretrained: bool, small_stem: bool | None = None
+) -> nn.Module:
     """Build `model` for so many classes, input channels and pixels a side (None: the model's own size).
+
+    Args:
+        small_stem: whether the first layers keep a small image's size; None: as `model` says.
 
     Raises:
         ConfigError: the constructor does not know an argument, or the name's tag does not exist.
@@ -42,26 +48,48 @@ def create(model: Model, classes: int, channels: int, size: int | None, pretrain
         raise ConfigError(f"model.name={model.name} with model.args={model.args}: {error}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={model.name}: {str(error).splitlines()[0]}") from error
-    if size is not None and model.small_stem(size) and not use_cifar_stem(built) and model.stem == "cifar":
+    if small_stem is None or model.stem != "auto":
+        small_stem = model.small_stem(size or SMALL_IMAGE + 1)
+    if small_stem and not use_cifar_stem(built) and model.stem == "cifar":
         raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")
     return built
 
 
-def load_file(model: nn.Module, path: Path) -> dict[str, Any] | None:
-    """Load a safetensors file, a state dict, or a checkpoint of ours into `model`; only a new head may differ.
+@dataclass
+class Source:
+    """What a weights file holds.
 
-    Returns:
-        The preprocessing that a checkpoint of ours was trained with, else None.
+    Attributes:
+        preprocess: what a checkpoint of ours was trained with, else None.
+        small_stem: whether that was with the stem for small images; None where the file does not say.
+    """
+
+    path: Path
+    tensors: dict[str, Any]
+    preprocess: dict[str, Any] | None = None
+    small_stem: bool | None = None
+
+
+def read(path: Path) -> Source:
+    """Read a safetensors file, a state dict, or a checkpoint of ours.
 
     Raises:
-        InputError: the file cannot be read, or its keys do not match; every mismatch is listed.
+        InputError: the file cannot be read.
     """
     state = checkpoint.load_tensors(path)
-    preprocess = state.get("preprocess")
     if "progress" in state and "model" in state:
-        state = checkpoint.eval_weights(state)
-    elif isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+        return Source(path, checkpoint.eval_weights(state), state["preprocess"], state["small_stem"])
+    inner = state.get("state_dict")
+    return Source(path, inner if isinstance(inner, dict) else state)
+
+
+def load(model: nn.Module, source: Source) -> None:
+    """Load a file's weights into `model`; only a new head may differ.
+
+    Raises:
+        InputError: its keys do not match; every mismatch is listed.
+    """
+    path, state = source.path, source.tensors
     head = tuple(f"{name}." for name in classifier_modules(model))
     own = model.state_dict()
     fits, problems = {}, []
@@ -81,7 +109,6 @@ def load_file(model: nn.Module, path: Path) -> dict[str, Any] | None:
     if not all(key in fits for key in own if key.startswith(head)):
         fits = {key: value for key, value in fits.items() if not key.startswith(head)}  # a new head is wholly new
     model.load_state_dict(fits, strict=False)
-    return preprocess if isinstance(preprocess, dict) else None
 
 
 def pretrained_statistics(model: nn.Module, channels: int) -> tuple[list[float], list[float]]:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+EPOCHS = 30
 SETTINGS = [
     "model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
-    "model.drop_rate=0.3", "trainer.epochs=30", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
+    "model.drop_rate=0.3", f"trainer.epochs={EPOCHS}", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
     "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
 ]  # fmt: skip
 
@@ -38,8 +40,7 @@ def main() -> None:
         same = 0
         for number in range(args.runs):
             output = Path(folder) / str(number)
-            moment = rng.uniform(0.1, 1.0) * seconds
-            killed = kill_after(output, moment)
+            killed = kill_somewhere(output, rng)
             result = to_the_end(output)
             equal = digests(result) == digests(reference)
             same += equal
@@ -62,17 +63,25 @@ def to_the_end(output: Path) -> dict:
     return json.loads(runs[0].read_text())
 
 
-def kill_after(output: Path, seconds: float) -> str:
-    """Start the command, kill it after so many seconds; says where it stood."""
+def kill_somewhere(output: Path, rng: random.Random) -> str:
+    """Start the command and kill it: while it starts, or a moment after a random epoch; says where it stood."""
+    epoch = rng.randrange(EPOCHS)
+    delay = rng.uniform(0, 0.4) if epoch else rng.uniform(0.1, 6)
     process = subprocess.Popen(command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while epochs_done(output) < epoch and process.poll() is None:
+        time.sleep(0.005)
     try:
-        process.wait(seconds)
-        return f"too late ({seconds:.1f} s)"
+        process.wait(delay)
+        shutil.rmtree(output)  # it was faster: this was no kill
+        return kill_somewhere(output, rng)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    epochs = [len(file.read_text().splitlines()) for file in output.glob("*/*/metrics.jsonl")]
-    return f"after {seconds:.1f} s, " + (f"{epochs[0]} epochs done" if epochs else "before the first step")
+    return f"{delay:.2f} s after epoch {epoch}, with {epochs_done(output)} epochs done"
+
+
+def epochs_done(output: Path) -> int:
+    return sum(len(file.read_text().splitlines()) for file in output.glob("*/*/metrics.jsonl"))
 
 
 def digests(result: dict) -> tuple[str, float]:

@@ -111,7 +111,9 @@ def test_nothing_imports_the_command_line() -> None:
 
 def test_the_loop_knows_neither_commands_nor_configuration_nor_plugins() -> None:
     known = ours(PACKAGE / "loop.py")
-    assert not below(known, "cnntrain.commands", "cnntrain.cli", "cnntrain.build", "cnntrain.config", "cnntrain.compose")
+    assert not below(
+        known, "cnntrain.commands", "cnntrain.cli", "cnntrain.build", "cnntrain.config", "cnntrain.compose"
+    )
     assert not below(known, "cnntrain.models", "cnntrain.transfer", "cnntrain.optim", "cnntrain.schedule")
 
 

@@ -182,6 +182,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "x.ckpt")
 
 
+def attempt(path: Path) -> dict[str, Any] | str:
+    """The checkpoint, or what is said of it."""
+    try:
+        return checkpoint.load(path)
+    except InputError as error:
+        return str(error)
+
+
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path, state: dict[str, Any]) -> None:
     path = tmp_path / "last.ckpt"
     checkpoint.save(path, state)
@@ -191,10 +199,9 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path, state: dict[s
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
-        try:
-            loaded = checkpoint.load(path)
-        except InputError as error:
-            assert str(path) in str(error)
+        loaded = attempt(path)
+        if isinstance(loaded, str):
+            assert str(path) in loaded
             noticed += 1
         else:  # padding, or zip's own bookkeeping
             loaded.pop("format")

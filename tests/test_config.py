@@ -280,7 +280,9 @@ def test_a_misspelled_key_is_reported_wherever_it_stands(data: st.DataObject) ->
         assert any(each.startswith(f"unknown key '{path}{word}'") for each in problems(whole))
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12).filter(lambda t: "${" not in t and t != "???")
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12).filter(
+    lambda t: "${" not in t and t != "???"
+)
 TYPED = {
     "seed": st.integers(0, 2**62),
     "data.split_seed": st.integers(0, 2**62),

@@ -29,7 +29,9 @@ class Clock(real.datetime):
         return cls(2026, 1, 2, 3, 4, 5)
 folder.datetime = Clock
 """
-CREATE = FROZEN_CLOCK + "print('ready', flush=True); input()\nfor _ in range(10): print(folder.create(Path(sys.argv[1])))"
+CREATE = (
+    FROZEN_CLOCK + "print('ready', flush=True); input()\nfor _ in range(10): print(folder.create(Path(sys.argv[1])))"
+)
 HOLD = "import sys\nfrom pathlib import Path\nfrom cnntrain import folder\nwith folder.held(Path(sys.argv[1])):\n    "
 HOLD_IT = HOLD + "print('held', flush=True); input()"
 HOLD_AND_FORK = HOLD + (

@@ -96,7 +96,7 @@ def test_the_network_is_in_the_right_mode_throughout(make_run: MakeRun, tmp_path
                    "model.pretrained=false", "trainer.epochs=2", folder=tmp_path / "run")  # fmt: skip
     modes: list[tuple[bool, bool, bool]] = []
     norms = {name: m for name, m in run.model.named_modules() if isinstance(m, nn.BatchNorm2d)}
-    first, last = list(norms.values())[0], list(norms.values())[-1]
+    first, last = next(iter(norms.values())), list(norms.values())[-1]
     run.model.register_forward_pre_hook(lambda m, _: modes.append((m.training, first.training, last.training)))
     loop.fit(run)
     assert modes == ([(True, False, True)] * 3 + [(False, False, False)]) * 2

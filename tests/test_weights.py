@@ -56,7 +56,9 @@ def save(kind: str, state: dict[str, torch.Tensor], folder: Path) -> Path:
 @pytest.mark.parametrize("kind", ["safetensors", "state dict", "wrapped"])
 def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
     source, model = tiny(seed=1), tiny(seed=2)
-    assert weights.load_file(model, save(kind, source.state_dict(), tmp_path)) is None
+    loaded = weights.read(save(kind, source.state_dict(), tmp_path))
+    assert loaded.preprocess is None and loaded.small_stem is None
+    weights.load(model, loaded)
     assert same(model, source.state_dict())
 
 
@@ -64,7 +66,7 @@ def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
 def test_a_head_of_other_classes_is_replaced_whole(kind: str, tmp_path: Path) -> None:
     source, model = tiny(seed=1), tiny(classes=7, seed=2)
     head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
-    weights.load_file(model, save(kind, source.state_dict(), tmp_path))
+    weights.load(model, weights.read(save(kind, source.state_dict(), tmp_path)))
     assert same(model, source.state_dict(), but=("fc.",))
     assert same(model, head)
 
@@ -73,14 +75,14 @@ def test_a_head_whose_bias_is_missing_is_replaced_whole(tmp_path: Path) -> None:
     source, model = tiny(seed=1).state_dict(), tiny(seed=2)
     head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
     del source["fc.bias"]
-    weights.load_file(model, save("state dict", source, tmp_path))
+    weights.load(model, weights.read(save("state dict", source, tmp_path)))
     assert same(model, head)
 
 
 def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
     source = {key: value for key, value in tiny(seed=1).state_dict().items() if not key.startswith("fc.")}
     model = tiny(seed=2)
-    weights.load_file(model, save("safetensors", source, tmp_path))
+    weights.load(model, weights.read(save("safetensors", source, tmp_path)))
     assert same(model, source)
 
 
@@ -94,7 +96,7 @@ def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
     source["note"] = "a string"  # type: ignore[assignment]
     path = save("state dict", source, tmp_path)
     with pytest.raises(InputError) as caught:
-        weights.load_file(model, path)
+        weights.load(model, weights.read(path))
     lines = str(caught.value).splitlines()
     assert lines[0] == f"model.weights={path} does not match ResNet:"
     assert set(lines[1:]) == {

@@ -39,7 +39,8 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
         preprocess = replace(preprocess, image_size=trained.data.image_size)
     part = _relabelled(data, config.part, state["classes"])
     seen = state["preprocess"]["image_size"]
-    model = weights.create(trained.model, len(state["classes"]), preprocess.channels, seen, pretrained=False)
+    shape = len(state["classes"]), preprocess.channels, seen
+    model = weights.create(trained.model, *shape, pretrained=False, small_stem=state["small_stem"])
     model.load_state_dict(checkpoint.eval_weights(state))
     dtype = build.input_dtype(trained)
     model.to(device, dtype)

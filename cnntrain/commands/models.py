@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from cnntrain import catalog, models, render
+from cnntrain.errors import ConfigError
 from cnntrain.schema import ModelsConfig, count_of
 
 COLUMNS = (
@@ -32,9 +33,11 @@ def run(config: ModelsConfig, overrides: Sequence[str]) -> int:
     if config.format == "json":
         print(json.dumps(rows, indent=2))
     elif config.format == "csv":
-        print(render.comma_separated(list(rows[0]) if rows else ["name"], [list(each.values()) for each in rows]), end="")
+        columns = list(rows[0]) if rows else []
+        print(render.comma_separated(columns, [list(each.values()) for each in rows]), end="")
     else:
-        print(render.table(f"{len(rows)} models", COLUMNS, [_cells(each) for each in rows], LEFT), end="")
+        title = f"{len(rows)} models; errors in percent, * of an ensemble"
+        print(render.table(title, COLUMNS, [_cells(each) for each in rows], LEFT), end="")
     return 0
 
 
@@ -51,12 +54,20 @@ def _figures(names: Sequence[str]) -> dict[str, dict[str, Any]]:
         for number, name in enumerate(missing, 1):
             if sys.stderr.isatty():
                 print(f"\r\033[Kcomputing figures {number}/{len(missing)}: {name}", end="", file=sys.stderr, flush=True)
-            computed[name] = figures(name)
+            computed[name] = _named(name, figures)
     finally:
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr, flush=True)
         kept.add(computed)
     return kept.figures
+
+
+def _named(name: str, figures: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """The figures of one model; what is wrong with its YAML is said with its name."""
+    try:
+        return figures(name)
+    except ConfigError as error:
+        raise ConfigError(*(f"model={name}: {each}" for each in error.problems)) from error
 
 
 def _within(row: dict[str, Any], config: ModelsConfig) -> bool:
@@ -87,7 +98,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _short(row["macs"]),
         row["input"] or "",
         str(row["depth"] or ""),
-        *(f"{row[key]:.1f}{mark}" if row[key] is not None else "" for key in ("top1", "top5")),
+        *(f"{row[key]}{mark}" if row[key] is not None else "" for key in ("top1", "top5")),
         row["source"],
         "" if row["weights"] is None else "yes" if row["weights"] else "no",
     ]

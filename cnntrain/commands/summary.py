@@ -174,7 +174,7 @@ def _footer(network: Network, layout: str) -> str:
     lines = [
         f"parameters: {network.params:,} ({size(network.params * FLOAT_BYTES)})",
         f"trainable: {network.trained:,}; non-trainable: {network.params - network.trained:,}",
-        *([f"not reached by this pass: {unused:,} parameters"] if unused else []),
+        *([f"parameters of none of these layers: {unused:,}"] if unused else []),
         f"multiply-adds: {network.macs:,}; depth: {layers.depth(network.rows)}",
         f"activations of one image, forward: {network.values:,} values ({size(network.values * FLOAT_BYTES)})",
         f"training memory, batch {network.batch} in float32 with momentum, about {size(memory.total)}: weights "

@@ -26,7 +26,9 @@ shares = st.tuples(st.integers(1, 3), st.integers(1, 3))  # ranks, pieces
 
 
 def part(count: int = 20, size: int = 8) -> Part:
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     return Part(images, np.arange(count), [str(i) for i in range(count)])
 
 

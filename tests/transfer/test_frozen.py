@@ -25,7 +25,7 @@ from cnntrain.transfer.linear_probe import LinearProbe
 # name -> arguments, image size; small inputs, random weights
 MODELS: dict[str, tuple[dict[str, Any], int]] = {
     "resnet18": ({"drop_rate": 0.5}, 32),
-    "vgg11_bn": ({"drop_rate": 0.5}, 32),
+    "vgg11_bn": ({"drop_rate": 0.5, "mlp_ratio": 1 / 32}, 32),
     "densenet121": ({"drop_rate": 0.3}, 32),
     "mobilenetv2_100": ({"drop_rate": 0.2, "drop_path_rate": 0.2}, 32),
     "resnetv2_18": ({"drop_rate": 0.5}, 64),

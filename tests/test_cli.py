@@ -1,0 +1,368 @@
+"""The command line as a user meets it: exit codes, a few plain lines for each error, and a run from end to end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cnntrain import __version__, cli, compose, config
+from cnntrain.schema import EvalConfig, TrainConfig
+
+SMOKE = ("experiment=smoke", "trainer.device=cpu")
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "PIL", "tensorboard", "rich")
+RESULT_KEYS = {
+    "best": {"epoch", "val/top1", "val/loss"},
+    "test": {"top1", "top5", "loss", "count"},
+    "train": {"seconds", "images_per_second", "data_wait"},
+    "model": {"name", "params", "trainable_params", "macs"},
+    "frozen": {"params", "buffers", "hash_start", "hash_end"},
+}
+RESULT_VALUES = {"status", "run_dir", "epochs", "weights_sha256", "peak_memory_bytes", "versions", "command"}
+
+
+@pytest.fixture(autouse=True)
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty working directory; what Hydra sets for the process is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["cnntrain"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    loggers = [logging.getLogger(name) for name in (None, "hydra")]
+    kept = [(each.handlers[:], each.level, each.propagate) for each in loggers]
+    yield
+    for each, (handlers, level, propagate) in zip(loggers, kept, strict=True):
+        each.handlers[:], each.propagate = handlers, propagate
+        each.setLevel(level)
+    compose.use(None)
+
+
+class Screen:
+    """What one command line has printed and returned."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+        self.lines = err.splitlines()
+
+
+@pytest.fixture
+def cnn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Screen]:
+    """Run a command line in this process: ``cnn("experiment=smoke", ...)``."""
+
+    def run(*words: str) -> Screen:
+        capsys.readouterr()
+        code = cli.run(words)
+        return Screen(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The configurations that commands are given, in place of running them."""
+    from cnntrain import dist
+
+    seen: list[Any] = []
+
+    def launch(runner: Any, checked: Any, typed: Any) -> int:
+        seen.append(checked)
+        return 0
+
+    monkeypatch.setattr(dist, "launch", launch)
+    return seen
+
+
+def made(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("outputs/*/*/config.yaml"))
+
+
+def assert_plain_error(screen: Screen, *said: str) -> None:
+    assert screen.code == 2, screen.out + screen.err
+    assert "Traceback" not in screen.err and "HYDRA_FULL_ERROR" not in screen.err
+    assert 1 <= len(screen.lines) <= 6, screen.err
+    assert all(line.startswith("cnntrain: ") and len(line) < 400 for line in screen.lines)
+    for each in said:
+        assert each in screen.err
+    assert not Path("outputs").exists() and not Path("multirun").exists()
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("trainer.epochs=ten", "trainer.epochs=ten must be an integer"),
+        ("optim.lrr=1", "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
+        ("+optim.lrr=1", "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
+        ("model=vgg61", "model=vgg61 does not exist; did you mean "),
+        ("data=cifar-10", "data=cifar-10 does not exist; did you mean 'cifar10'"),
+        ("--epochs 3", "unknown option '--epochs'; keys are written key=value: trainer.epochs=3"),
+        ("--epochs=3", "unknown option '--epochs=3'; keys are written key=value: trainer.epochs=3"),
+        ("--lr 0.1 --epochs 3", "keys are written key=value: optim.lr=0.1"),
+        ("--batch-size 8", "data.batch_size=8"),
+        ("--zzz", "unknown option '--zzz'; see cnntrain --help"),
+        ("transfer.depth=99", "unknown key 'transfer.depth'"),
+        ("transfer=freeze_depth transfer.depth=99 model.pretrained=false", "transfer.depth=99: this model has "),
+        ("data=imagefolder", "data.root is required"),
+        ("resume=nowhere", "nowhere does not exist; give a run's folder, latest or auto"),
+        ("resume=latest", "there is no unfinished run under"),
+        ("optim=null", "missing key 'optim'"),
+        ("trian", "nor key=value; did you mean 'train'?"),
+        ("train eval", "one command at a time, not train and eval"),
+        ("eval", "give either run=<run folder> or checkpoint=<file>"),
+        ("eval runn=x", "unknown key 'runn'; did you mean 'run'?"),
+        ("eval run=nowhere", "nowhere/best.ckpt: there is no such file"),
+        ("optim.lr=0.1,0.2", "is a list of values to try: add -m"),
+        ("-m optim.lr=0.1,fast", "optim.lr=fast must be a number"),
+        ("-m optim.lr=interval(0,1)", "does not support"),
+        ("-m --cfg job seed=1,2", "-m runs and --cfg or --info prints"),
+        ("--config-dir nowhere", "--config-dir nowhere: there is no such folder"),
+        ("--cfg everything", "invalid choice: 'everything'"),
+        ("--cfg", "expected one argument"),
+        ("--config-name x", "--config-name is not offered: the command is the config's name"),
+        ("--config-path x", "--config-path is not offered: --config-dir adds a folder"),
+        ("-cn=x", "-cn is not offered"),
+        ("--experimental-rerun x.pickle", "it unpickles its file, which can run code"),
+    ],
+)
+def test_an_error_is_a_few_plain_lines_and_leaves_nothing(cnn: Any, line: str, said: str) -> None:
+    assert_plain_error(cnn(*line.split()), said)
+
+
+def test_several_errors_are_reported_at_once(cnn: Any) -> None:
+    screen = cnn("optim.lrr=1", "model=vgg61", "trainer.epochs=ten", "data.root=x")
+    assert_plain_error(screen, "optim.lrr", "vgg61", "epochs=ten", "data.root")
+    assert len(screen.lines) == 4
+
+
+def test_a_broken_yaml_is_named_with_its_line(cnn: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "optim").mkdir(parents=True)
+    (tmp_path / "mine" / "optim" / "bad.yaml").write_text("name: sgd\n lr: 1")
+    assert_plain_error(cnn("--config-dir", "mine", "optim=bad"), "mine/optim/bad.yaml, line 2, column 4: broken YAML")
+
+
+def test_an_unknown_key_in_a_users_yaml_is_reported(cnn: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "optim").mkdir(parents=True)
+    (tmp_path / "mine" / "optim" / "bad.yaml").write_text("defaults: [sgd]\nlrr: 1")
+    for words in (("--config-dir=mine", "optim=bad"), ("optim=bad", "-cd", "mine")):
+        assert_plain_error(cnn(*words), "unknown key 'optim.lrr'; did you mean 'optim.lr'?")
+
+
+def test_only_the_first_rank_reports(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    screen = cnn("optim.lrr=1")
+    assert screen.code == 2 and screen.err == screen.out == ""
+
+
+def test_an_interrupt_is_no_traceback(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_command", interrupted)
+    screen = cnn()
+    assert screen.code == 130 and screen.err == "cnntrain: interrupted\n"
+
+
+def test_nothing_heavy_is_imported_before_the_config_is_valid(tmp_path: Path) -> None:
+    lines = [
+        "optim.lrr=1", "model=vgg61", "--help", "eval --help", "--version", "--epochs 3", "data=imagefolder",
+        "resume=nowhere", "resume=latest", "--cfg job", "--info defaults", "-m optim.lr=0.1,fast", "eval runn=1",
+    ]  # fmt: skip
+    code = (
+        "import contextlib, io, sys\nfrom cnntrain import cli\n"
+        f"for line in {lines!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
+        "        code = cli.run(line.split())\n"
+        f"    print(line, code, *(each for each in {HEAVY!r} if each in sys.modules), sep='|')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    fine = ("--help", "--version", "--cfg", "--info", "eval --help")
+    expected = [f"{line}|{0 if line.startswith(fine) else 2}" for line in lines]
+    assert done.stdout.splitlines() == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_module_and_a_closed_pipe(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m cnntrain --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, env=os.environ)
+    assert done.stdout.startswith("Train, transfer and evaluate") and done.stderr == ""
+
+
+# help and Hydra's flags
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_shows_commands_groups_and_examples(cnn: Any, flag: str) -> None:
+    screen = cnn(flag)
+    text = " ".join(screen.out.split())
+    assert screen.code == 0 and screen.err == ""
+    for name in config.SCHEMAS:
+        assert f"{name} " in text
+    for group, choices in compose.groups().items():
+        assert f"{group} {', '.join(choices)}" in text
+    assert sum(line.strip().startswith("cnntrain") for line in screen.out.split("examples")[1].splitlines()) >= 3
+
+
+def test_the_examples_of_the_help_compose(cnn: Any) -> None:
+    examples = compose.help_text("train").split("examples\n")[1].split("flags")[0].strip().splitlines()
+    assert len(examples) >= 3
+    for example in examples:
+        words = [word for word in example.split("  ")[0].split()[1:] if "=" in word]
+        compose.check("train", compose.parse(words), multirun=False)
+
+
+def test_each_command_has_its_help(cnn: Any) -> None:
+    screen = cnn("eval", "--help")
+    assert screen.code == 0 and "usage: cnntrain eval run=<run folder>" in screen.out
+
+
+def test_cfg_prints_the_composed_configuration(cnn: Any) -> None:
+    screen = cnn("--cfg", "job", "optim.lr=0.25", "model=resnet50.a1_in1k")
+    tree = yaml.safe_load(screen.out)
+    assert screen.code == 0 and tree["optim"]["lr"] == 0.25 and tree["model"]["name"] == "resnet50.a1_in1k"
+    assert config.check(tree, TrainConfig).optim.lr == 0.25
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("flags", [("--info", "searchpath"), ("--info", "defaults"), ("--info",), ("--hydra-help",)])
+def test_info_shows_where_values_come_from(cnn: Any, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    (tmp_path / "configs").mkdir()
+    screen = cnn(*flags)
+    assert screen.code == 0
+    if "searchpath" in flags:
+        assert screen.out.index(str(tmp_path / "configs")) < screen.out.index(str(config.builtin_dir()))
+
+
+def test_info_takes_no_command_for_its_value(cnn: Any) -> None:
+    screen = cnn("--info", "eval", "run=x")
+    assert screen.code == 0 and "run: x" in screen.out
+
+
+def test_version(cnn: Any) -> None:
+    assert cnn("--version").out == f"cnntrain {__version__}\n"
+
+
+def test_a_local_configs_folder_is_used(cnn: Any, launched: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "configs" / "experiment").mkdir(parents=True)
+    (tmp_path / "configs" / "experiment" / "mine.yaml").write_text("# @package _global_\noptim: {lr: 0.125}\nseed: 7")
+    assert cnn("experiment=mine", "trainer.epochs=2").code == 0
+    assert (launched[0].optim.lr, launched[0].seed, launched[0].trainer.epochs) == (0.125, 7, 2)
+
+
+# what reaches the commands
+
+
+def test_train_is_the_default_command(cnn: Any, launched: list[Any]) -> None:
+    assert cnn().code == cnn("train").code == cnn("seed=0").code == 0
+    assert launched[0] == launched[1] == launched[2]
+    assert isinstance(launched[0], TrainConfig) and launched[0].model.name == "lenet5"
+
+
+def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
+    assert cnn("eval", "run=x", "data.batch_size=8", "part=val").code == 0
+    assert launched == [EvalConfig("x", None, "val", 1, "auto", {"batch_size": 8})]
+    assert cnn("eval", "run=x", "data=fake").code == 0
+    assert launched[1].data["name"] == "fake"
+    assert cnn("eval", "run=x", "data=null").code == 0
+    assert launched[2].data is None
+
+
+def test_torchrun_says_how_many_processes(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cnn().code == 0
+    assert launched[0].devices == 2
+
+
+def test_a_resumed_run_joins_torchrun_too(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(Path("outputs/a/b"), "trainer.epochs=7")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cnn("resume=latest").code == 0
+    assert (launched[0].devices, launched[0].trainer.epochs) == (2, 7)
+
+
+def test_resume_lays_typed_keys_over_the_run(cnn: Any, launched: list[Any]) -> None:
+    write_run(Path("outputs/a/b"), "optim=adamw", "transfer=freeze_depth", "trainer.epochs=7")
+    screen = cnn("resume=outputs/a/b", "optim.beta1=0.8", "transfer.depth=2", "trainer.epochs=99")
+    assert screen.code == 0
+    assert "optim.beta1: 0.9 -> 0.8  (inexact" in screen.out and "trainer.epochs: 7 -> 99\n" in screen.out
+    assert (launched[0].optim.beta1, launched[0].transfer.depth) == (0.8, 2)
+    assert launched[0].resume == str(Path("outputs/a/b").absolute())
+    assert cnn("resume=outputs/a/b", "model=resnet20").code == 2
+    assert cnn("resume=outputs/a/b", "~recipe").code == 2
+    assert cnn("resume=auto").code == 0
+    assert launched[1].resume is None and len(launched) == 2
+
+
+def write_run(folder: Path, *overrides: str) -> None:
+    """A run's folder with its configuration, as a run keeps it."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(asdict(checked(*overrides))))
+
+
+def checked(*overrides: str) -> TrainConfig:
+    tree = config.plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
+    return config.check(tree, TrainConfig)
+
+
+# a run from end to end
+
+
+def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
+    screen = cnn(*SMOKE)
+    assert screen.code == 0 and screen.err == ""
+    (run,) = made(tmp_path)
+    assert screen.out.splitlines()[-1] == str(run.relative_to(tmp_path))
+    assert run.parent.name == "fake-lenet5-full"
+    files = {each.name for each in run.iterdir()}
+    assert files >= {"config.yaml", "metrics.jsonl", "result.json", "last.ckpt", "best.ckpt", "tb", "train.log"}
+    assert list((run / "tb").iterdir()) and (run / "train.log").read_text().strip()
+    assert not any(name.endswith((".tmp", ".partial")) for name in files)
+
+    result = json.loads((run / "result.json").read_text())
+    assert set(result) >= RESULT_VALUES | set(RESULT_KEYS)
+    for key, inner in RESULT_KEYS.items():
+        assert set(result[key]) >= inner, key
+    assert result["status"] == "finished" and Path(result["run_dir"]) == run.relative_to(tmp_path)
+    assert result["test"]["count"] == 32 and result["model"]["name"] == "lenet5"
+    assert result["model"]["params"] == result["model"]["trainable_params"] and result["frozen"]["params"] == 0
+    assert result["frozen"]["hash_start"] == result["frozen"]["hash_end"]
+    assert 0 <= result["test"]["top1"] <= result["test"]["top5"] <= 1 and 0 <= result["train"]["data_wait"] <= 1
+    assert result["command"].startswith("cnntrain ") and all(each in result["command"] for each in SMOKE)
+    assert len(result["weights_sha256"]) == 64 and result["peak_memory_bytes"] > 0
+
+    for line in (run / "metrics.jsonl").read_text().splitlines():
+        json.loads(line)
+
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    assert config.check(tree, TrainConfig) == checked(*SMOKE)
+
+    again = cnn(*SMOKE, "resume=auto")  # finished: nothing is done twice
+    assert again.code == 0 and again.out.splitlines()[-1] == str(run.relative_to(tmp_path))
+    assert made(tmp_path) == [run] and json.loads((run / "result.json").read_text()) == result
+
+    assert cnn("eval", f"run={run}", "device=cpu").code == 0
+    evaluated = json.loads((run / "eval-fake-test.json").read_text())
+    assert {key: evaluated[key] for key in result["test"]} == result["test"]
+
+
+def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_path: Path) -> None:
+    small = ("trainer.max_steps=1", "checkpoint.every_steps=null", "data.train_size=32")
+    screen = cnn("-m", *SMOKE, *small, "transfer=freeze_depth", "model.pretrained=false", "transfer.depth=99,1,2")
+    assert screen.code == 2  # of the first job, whose depth only the model can judge
+    runs = made(tmp_path)
+    assert len(runs) == 2
+    depths = [yaml.safe_load((run / "config.yaml").read_text())["transfer"]["depth"] for run in runs]
+    assert depths == [1, 2]
+    assert all(json.loads((run / "result.json").read_text())["status"] == "finished" for run in runs)
+    assert "transfer.depth=99" in screen.err and "Traceback" not in screen.err
