@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -87,14 +88,10 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
         problems.append(f"{path[:-1] or 'the config'} must be a group of keys, not {node!r}")
         return None
     before = len(problems)
-    names = [each.name for each in fields(schema)]  # type: ignore[arg-type]
+    names = _names(schema)
     for key in node:
         if key not in names:
-            hint = (
-                suggest(str(key), _similar(names, str(key)), path)
-                or f"; {path[:-1] or 'top level'} has {', '.join(names)}"
-            )
-            problems.append(f"unknown key '{path}{key}'{hint}")
+            problems.append(f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
     values = {}
     hints = get_type_hints(schema)
     for each in fields(schema):  # type: ignore[arg-type]
@@ -110,6 +107,22 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
     except ValueError as error:
         problems.append(f"{path}{error}")
         return None
+
+
+def _hint(key: str, path: str, names: Sequence[str]) -> str:
+    """What may have been meant by an unknown key: one near it, one of another choice of the group, or any of these."""
+    group = path[:-1]
+    near = suggest(key, _similar(names, key), path)
+    others = (
+        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in PLUGINS else []
+    )
+    if others and not near:
+        return f": it belongs to {' or '.join(f'{group}={name}' for name in others)}"
+    return near or f"; {group or 'top level'} has {', '.join(names)}"
+
+
+def _names(schema: Any) -> list[str]:
+    return [each.name for each in fields(schema)]
 
 
 def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
@@ -146,7 +159,10 @@ def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -
         elif container is dict:
             node = DictConfig(value) if isinstance(value, dict) else None
         else:
-            return SCALARS[bare](value=value, is_optional=False)._value()
+            scalar = SCALARS[bare](value=value, is_optional=False)._value()
+            if bare is float and not isfinite(scalar):
+                raise OmegaConfBaseException()
+            return scalar
         if node is None:
             raise OmegaConfBaseException()
         return OmegaConf.to_container(node)
@@ -169,7 +185,7 @@ def _describe(kind: Any) -> str:
         return f"a list whose items are each {_describe(get_args(kind)[0])}"
     if get_origin(kind) is dict:
         return "a group of keys"
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
+    return {int: "an integer", float: "a finite number", bool: "true or false", str: "a string"}[kind]
 
 
 def _similar(names: Sequence[str], key: str) -> list[str]:

@@ -32,7 +32,7 @@ def figures(name: str) -> dict[str, Any]:
     return {
         "family": timm.models.model_entrypoint(registered).__module__.rsplit(".", 1)[-1],
         "params": sum(p.numel() for p in net.parameters()),
-        "macs": sum(row.macs for row in rows),
+        "macs": layers.multiply_adds(net, image[0], image[1]),
         "input": "x".join(map(str, image)),
         "depth": layers.depth(rows),
         "source": catalog.source(registered),

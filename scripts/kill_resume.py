@@ -21,8 +21,8 @@ from pathlib import Path
 EPOCHS = 30
 SETTINGS = [
     "model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
-    "model.drop_rate=0.3", f"trainer.epochs={EPOCHS}", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
-    "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
+    "model.drop_rate=0.3", f"trainer.epochs={EPOCHS}", "trainer.grad_accum=2", "trainer.ema_decay=0.9",
+    "schedule.patience=1", "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
 ]  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def command(output: Path) -> list[str]:
 
 def to_the_end(output: Path) -> dict:
     """Run the command until it ends by itself; returns its result."""
-    done = subprocess.run(command(output), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command(output), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
     runs = list(output.glob("*/*/result.json"))

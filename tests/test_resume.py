@@ -142,7 +142,7 @@ def test_auto_without_any_run_starts_a_new_one(resolve: Any) -> None:
 
 
 def test_auto_with_a_wrong_key_is_an_error(resolve: Any) -> None:
-    with pytest.raises(ConfigError, match="unknown key 'optim.lrr'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'optim\.lrr'"):
         resolve("auto", "optim.lrr=1")
 
 
@@ -289,7 +289,7 @@ def test_a_damaged_config_is_an_error(make: Make, resolve: Any, content: bytes) 
 def test_a_config_of_another_version_is_checked(make: Make, resolve: Any) -> None:
     saved = run_config()
     saved["optim"]["old_key"] = 1
-    with pytest.raises(ConfigError, match="unknown key 'optim.old_key'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'optim\.old_key'"):
         resolve(make(tree=saved))
 
 

@@ -85,7 +85,7 @@ class Network:
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
         self.params = sum(p.numel() for p in self.model.parameters())
         self.trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        self.macs = sum(row.macs for row in self.rows)
+        self.macs = layers.multiply_adds(self.model, *self.image[:2])
         self.values = sum(row.values for row in self.rows)
         self.memory = self._memory()
 

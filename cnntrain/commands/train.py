@@ -86,7 +86,7 @@ def _prepare(training: Run) -> None:
     """Make the folder ready: what a killed run left half written goes, an older result too."""
     checkpoint.remove_temporary(training.folder)
     (training.folder / folder.RESULT).unlink(missing_ok=True)
-    text = yaml.safe_dump({**asdict(training.config), "resume": None}, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump({**asdict(training.config), "resume": None}, sort_keys=False)
     checkpoint.write_atomic(training.folder / folder.CONFIG, text.encode())
 
 

@@ -116,6 +116,17 @@ def test_data_gives_size_channels_and_classes(show: Show) -> None:
     assert facts(show)["input"] == [1, 32, 32]
 
 
+def test_auxiliary_heads_are_trained_but_not_passed(show: Show) -> None:
+    plain, auxiliary = (facts(show, "model=googlenet", f"model.args.aux_logits={each}") for each in ("false", "true"))
+    assert auxiliary["layers"] == plain["layers"] and auxiliary["totals"]["macs"] == plain["totals"]["macs"]
+    assert auxiliary["totals"]["params"] == 13_378_280 and plain["totals"]["params"] == 6_998_552
+    assert auxiliary["totals"]["unused_params"] == 13_378_280 - 6_998_552
+    text = show("model=googlenet", "model.args.aux_logits=true")
+    assert "parameters of none of these layers: 6,379,728" in text
+    needed = [each["totals"]["training_memory"]["activations"] for each in (plain, auxiliary)]
+    assert needed[0] < needed[1]
+
+
 def test_training_memory_by_hand(show: Show) -> None:
     memory = facts(show, "model=lenet5", "batch_size=1")["totals"]["training_memory"]
     assert memory["weights"] == memory["gradients"] == memory["momentum"] == 4 * 61_706

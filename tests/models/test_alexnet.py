@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from timm.models import get_model_input_config
 from torch import nn
 from torchvision.models import vgg

@@ -75,9 +75,7 @@ def test_initialisation_is_he():
     net = timm.create_model("resnet56")
     assert net.stage3[4].conv2.weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
     assert net.stage2[0].conv1.weight.std().item() == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.05)
-    assert all(
-        (m.weight == 1).all() and (m.bias == 0).all() for m in net.modules() if isinstance(m, nn.BatchNorm2d)
-    )
+    assert all((m.weight == 1).all() and (m.bias == 0).all() for m in net.modules() if isinstance(m, nn.BatchNorm2d))
 
 
 def test_wrong_depth_and_shortcut_are_refused():

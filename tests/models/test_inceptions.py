@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from timm.models import get_graph_node_names
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
