@@ -34,6 +34,6 @@ class Digits(Data):
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16
         everything = Arrays(images, bunch.target.astype(np.int64), [f"digits/{i}" for i in range(len(images))])
         classes = [str(digit) for digit in range(10)]
-        pieces = stratified(everything.labels, self.split or [0.7, 0.15, 0.15], self.split_seed, classes)
+        pieces = stratified(everything.labels, self.split or [0.8, 0.1, 0.1], self.split_seed, classes)
         parts = {name: everything.take(piece) for name, piece in zip(PARTS, pieces, strict=False)}
         return array_set(parts, classes, self.channels)

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 def test_the_1797_digits(make: Callable[..., Any]) -> None:
     data = make("digits").load()
     sizes = [len(part) for part in (data.train, data.val, data.test)]
-    assert sizes == [1257, 270, 270]
+    assert sizes == [1437, 180, 180]
     assert (data.classes, data.channels, data.native_size) == (list("0123456789"), 1, 8)
     bunch = load_digits()
     seen = []
