@@ -129,10 +129,15 @@ def _image(model: nn.Module, batch: int, channels: int, size: int) -> Tensor:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
+    for parameter in trained:
+        parameter.requires_grad_(False)  # the counter hooks gradients of parameters that are passed as arguments
     try:
         with torch.no_grad():
             yield
     finally:
         for module, training in modes.items():
             module.training = training
+        for parameter in trained:
+            parameter.requires_grad_(True)

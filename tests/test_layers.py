@@ -50,3 +50,10 @@ def test_a_model_of_one_size_names_it() -> None:
 def test_a_model_that_takes_no_such_images_at_all() -> None:
     with pytest.raises(ConfigError, match="take another model"):
         layers.multiply_adds(nn.Sequential(nn.Conv2d(1, 2, 1)), 3, 8)
+
+
+def test_parameters_passed_as_arguments_are_counted_too() -> None:
+    """CaiT and PiT hand their class token to a module; the counter's hooks would want its gradient."""
+    model = timm.create_model("cait_xxs24_224", num_classes=3)
+    assert layers.multiply_adds(model, 3, 224) > 1e9
+    assert all(parameter.requires_grad for parameter in model.parameters())
