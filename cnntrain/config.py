@@ -185,7 +185,7 @@ def _describe(kind: Any) -> str:
         return f"a list whose items are each {_describe(get_args(kind)[0])}"
     if get_origin(kind) is dict:
         return "a group of keys"
-    return {int: "an integer", float: "a finite number", bool: "true or false", str: "a string"}[kind]
+    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
 
 
 def _similar(names: Sequence[str], key: str) -> list[str]:

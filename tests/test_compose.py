@@ -177,7 +177,7 @@ def test_a_group_that_must_be_there_cannot_be_left_out() -> None:
         ("optim=", "optim= does not exist; choose one of adamw, rmsprop, sgd"),
         ("+foo/bar=baz", "unknown key 'foo/bar'"),
         ("optim@other=sgd", "optim@other"),
-        ("transfer.depth=99", "unknown key 'transfer.depth'; transfer has name, head_lr_multiplier"),
+        ("transfer.depth=99", "unknown key 'transfer.depth': it belongs to transfer=freeze_depth"),
         ("trainer.epochs=${nope}", "Interpolation key 'nope' not found"),
         ("hydra.nope=1", "nope"),
         ("hydra/launcher=nope", "no config 'hydra/launcher/nope'"),

@@ -135,7 +135,7 @@ def test_known_keys_cover_the_default_configuration() -> None:
         ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, metric"),
         ("optim.lr", "fast", "optim.lr=fast must be a number"),
         ("optim.lr", 0, "optim.lr must be above 0, not 0.0"),
-        ("optim.lr", float("nan"), "optim.lr must be above 0, not nan"),
+        ("optim.lr", float("nan"), "optim.lr=nan must be a number"),
         ("optim.lr", None, "optim.lr=null must be a number"),
         ("optim.lr", 10**400, "must be a number"),
         ("optim.lr", "???", "missing key 'optim.lr'"),

@@ -6,6 +6,7 @@ import json
 import platform
 import resource
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -61,6 +62,8 @@ def _train(training: Run, overrides: Sequence[str]) -> int:
             outcome |= _finish(training)
     except BaseException as error:
         outcome |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        if dist.rank() == 0:
+            print(f"failed; once the cause is mended: cnntrain resume={training.folder}", file=sys.stderr, flush=True)
         raise
     finally:
         result = _result(training, outcome, overrides)
