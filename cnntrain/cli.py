@@ -115,9 +115,12 @@ def task(composed: DictConfig) -> None:
 def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
     """Check the composed config, then run its command, over several processes where that is asked for."""
     laid = typed
-    if "WORLD_SIZE" in os.environ and tree.get("devices") == 1:
-        tree["devices"] = int(os.environ["WORLD_SIZE"])  # torchrun has said how many
-        laid = [*typed, f"devices={tree['devices']}"]
+    if "WORLD_SIZE" in os.environ and "devices" in tree:  # torchrun has said how many
+        ranks = int(os.environ["WORLD_SIZE"])
+        if tree["devices"] not in (1, ranks):
+            raise ConfigError(f"devices={tree['devices']}, but torchrun started {ranks} processes: leave devices out")
+        tree["devices"] = ranks
+        laid = [*typed, f"devices={ranks}"]
     if command == "train" and tree["resume"] is not None:
         checked: Any = _resumed(tree, laid)
         if checked is None:

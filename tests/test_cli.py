@@ -284,6 +284,15 @@ def test_torchrun_says_how_many_processes(cnn: Any, launched: list[Any], monkeyp
     assert launched[0].devices == 2
 
 
+def test_another_number_than_torchruns_is_an_error(
+    cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    screen = cnn("devices=4")
+    assert (screen.code, launched) == (2, [])
+    assert "devices=4, but torchrun started 2 processes" in screen.err
+
+
 def test_a_resumed_run_joins_torchrun_too(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(Path("outputs/a/b"), "trainer.epochs=7")
     monkeypatch.setenv("WORLD_SIZE", "2")
