@@ -124,12 +124,11 @@ def launch(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
 
 
 def _spawn(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
+    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the launcher's own lines and tracebacks hide our message
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its tracebacks hide our own message
-    logging.getLogger("torch.distributed.launcher").setLevel(logging.CRITICAL)
     logging.getLogger("torch.multiprocessing").setLevel(logging.ERROR)
     settings = LaunchConfig(
         min_nodes=1,

@@ -24,7 +24,7 @@ def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
     Raises:
         ConfigError: the model does not take such images; the message names the smallest size that it does take.
     """
-    with _evaluating(model), FlopCounterMode(display=False) as counter:
+    with _evaluating(model), _without_gradients(model), FlopCounterMode(display=False) as counter:
         error = _forward_error(model, channels, size)
     if error is None:
         return counter.get_total_flops() // 2
@@ -129,15 +129,23 @@ def _image(model: nn.Module, batch: int, channels: int, size: int) -> Tensor:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
-    for parameter in trained:
-        parameter.requires_grad_(False)  # the counter hooks gradients of parameters that are passed as arguments
     try:
         with torch.no_grad():
             yield
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[None]:
+    """No parameter takes a gradient: the counter hooks those of parameters that are passed as arguments."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
         for parameter in trained:
             parameter.requires_grad_(True)
