@@ -124,12 +124,13 @@ def launch(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
 
 
 def _spawn(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the launcher's own lines and tracebacks hide our message
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.multiprocessing").setLevel(logging.ERROR)
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # their lines and tracebacks hide our own message
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -158,8 +159,8 @@ def _spawned(runner: Runner, config: Any, overrides: Sequence[str], code_file: s
     code = _rank_main(runner, config, overrides)
     if os.environ["RANK"] == "0":
         Path(code_file).write_text(str(code))
-    if code not in (0, signals.STOPPED):
-        sys.exit(code)
+    if code:
+        sys.exit(code)  # a return would wait for the launcher to fetch it, which after a signal it does not
 
 
 def _rank_main(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
