@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from cnntrain.data.base import Data
 from cnntrain.data.loader import Loader, Preprocess, Samples, Share, step_batch
 from cnntrain.data.parts import DataSet, Part
 from cnntrain.data.statistics import mean_and_deviation
-from cnntrain.optim.groups import parameter_groups
+from cnntrain.data.subset import reduced
+from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.run import Run
 from cnntrain.schema import TrainConfig
+from cnntrain.transfer.base import Outset
 from cnntrain.transfer.frozen import Freezing
 
 DTYPES = {
@@ -46,9 +48,13 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
     seeds.seed_step(config.seed, "init")
     model, preprocess = build_model(config, data, saved)
     macs = layers.multiply_adds(model, preprocess.channels, preprocess.image_size)
+    policy, model = config.transfer, prepared(config, model, preprocess)
     model.to(device, DTYPES["float64"] if config.trainer.precision == "float64" else torch.float32)
-    freezing = Freezing(model, config.transfer)
-    groups = parameter_groups(model, config.optim, freezing.head, config.transfer.head_lr_multiplier)
+    known = saved.get("transfer", {}) if saved is not None else None
+    policy.load_state_dict(_decision(config, data, model, preprocess, device) if known is None else known)
+    freezing = Freezing(model, policy)
+    rates = policy.rate_multipliers(model, freezing.head)
+    groups = parameter_groups(model, config.optim, rates, policy.decay_multipliers(model))
     share = Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
     return Run(
         config=config,
@@ -56,7 +62,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
         device=device,
         model=model,
         freezing=freezing,
-        optimizer=config.optim.build(groups),
+        optimizer=load_by_name(config.optim.build(groups)),
         criterion=Criterion(config.trainer.label_smoothing, config.model.aux_weight),
         loaders=Loaders.build(config, data, preprocess, device, share),
         macs=macs,
@@ -100,9 +106,10 @@ def input_dtype(config: TrainConfig) -> torch.dtype:
 
 
 def load_data(data: Data) -> DataSet:
-    """Load the set, on rank 0 first since it may download."""
+    """Load the set, on rank 0 first since it may download, and take what is asked for of it."""
     with dist.first_rank_first():
-        return data.load()
+        loaded = data.load()
+    return reduced(loaded, data.classes, data.train_per_class, data.split_seed)
 
 
 def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None) -> tuple[nn.Module, Preprocess]:
@@ -116,10 +123,43 @@ def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
     if saved is not None:
         return model, Preprocess(**saved["preprocess"])
     if source is not None:
-        weights.load(model, source)
+        weights.load(model, source, data.classes)
     size = seen or _own_size(model)
     mean, std = _statistics(config, data, size, model, source)
     return model, Preprocess(data.channels, size, mean, std)
+
+
+def prepared(config: TrainConfig, model: nn.Module, preprocess: Preprocess) -> nn.Module:
+    """What the transfer policy makes of the model, which has its initial weights.
+
+    Raises:
+        ConfigError: the policy does not fit the model.
+    """
+    classes, small_stem = int(cast(Any, model).num_classes), getattr(model, "small_stem", False)
+
+    def make_random() -> nn.Module:
+        shape = classes, preprocess.channels, preprocess.image_size
+        return weights.create(config.model, *shape, pretrained=False, small_stem=small_stem)
+
+    image = torch.zeros(1, preprocess.channels, preprocess.image_size, preprocess.image_size)
+    loaded = bool(config.model.pretrained) or config.model.weights is not None
+    return config.transfer.prepare(model, image, make_random if loaded else None)
+
+
+def _decision(
+    config: TrainConfig, data: DataSet, model: nn.Module, preprocess: Preprocess, device: torch.device
+) -> dict[str, Any]:
+    """What the policy decides by, from the model with its initial weights and the training images."""
+    samples = Samples(data.train, config.augment.eval_transform(preprocess.image_size), None)
+    loader = Loader(samples, config.data.num_workers, preprocess, device, input_dtype(config))
+    size = config.data.batch_size
+
+    def images(rows: Sequence[int]) -> Iterator[Tensor]:
+        plan = [[(0, row) for row in rows[start : start + size]] for start in range(0, len(rows), size)]
+        return (batch for batch, _ in loader.batches(plan))
+
+    outset = Outset(model, data.train.labels, len(data.classes), images)
+    return dist.from_first(lambda: config.transfer.decide(outset))
 
 
 def _own_size(model: nn.Module) -> int:

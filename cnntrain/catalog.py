@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 
 from cnntrain import __version__, compose, models
+from cnntrain.paths import cache_home
 
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
@@ -76,8 +76,7 @@ class Cache:
     """
 
     def __init__(self) -> None:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.path = root / "cnntrain" / f"models-{_digest()[:16]}.json"
+        self.path = cache_home() / f"models-{_digest()[:16]}.json"
         self.figures = self._read()
 
     def _read(self) -> dict[str, dict[str, Any]]:

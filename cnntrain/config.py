@@ -26,13 +26,15 @@ from cnntrain.data.base import Data
 from cnntrain.errors import ConfigError
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
-from cnntrain.schema import EvalConfig, ModelsConfig, SummaryConfig, TrainConfig
+from cnntrain.schema import CacheConfig, EvalConfig, ModelsConfig, PlotConfig, SummaryConfig, TrainConfig
 from cnntrain.transfer.base import Transfer
 
 SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "eval": EvalConfig,
     "models": ModelsConfig,
+    "plot": PlotConfig,
+    "cache": CacheConfig,
     "summary": SummaryConfig,
 }
 # group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
@@ -150,6 +152,8 @@ def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
 def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
     """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
     container = get_origin(bare)
+    if bare == list[str] and isinstance(value, str):
+        value = [value]  # one name needs no brackets
     parts = value if container is list and isinstance(value, list) else [value]
     try:
         if bare is not str and container is not dict and any(_unresolved(each) for each in parts):

@@ -1,8 +1,9 @@
-"""What is minimised, on networks with one output or with auxiliary ones."""
+"""What is minimised, on networks with one output, with auxiliary ones, or with many trained side by side."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -16,9 +17,22 @@ class Criterion(nn.Module):
         self.aux_weight = aux_weight
 
     def forward(self, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, a scalar, and the main logits [batch, classes] that are judged."""
+        """The loss, a scalar, and the main logits [batch, classes] that are judged.
+
+        Of classifiers trained side by side the logits are [settings, batch, classes] and the losses [settings]: their
+        sum has for each of them the gradient that it would have alone.
+        """
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = self.cross_entropy(logits, labels)
+        loss = self._means(logits, labels)
         for each in auxiliary:
             loss = loss + self.aux_weight * self.cross_entropy(each, labels)
         return loss, logits
+
+    def _means(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Means over the batch, the last dimension but one of `logits`."""
+        if logits.ndim == 2:
+            return self.cross_entropy(logits, labels)
+        smoothing = self.cross_entropy.label_smoothing
+        flat = logits.flatten(0, 1), labels.repeat(len(logits))
+        each = cross_entropy(*flat, reduction="none", label_smoothing=smoothing)
+        return each.unflatten(0, logits.shape[:2]).mean(1)

@@ -35,6 +35,16 @@ def world_size() -> int:
     return torch_dist.get_world_size() if torch_dist.is_initialized() else 1
 
 
+def local_rank() -> int:
+    """This process's number among those of its machine."""
+    return int(os.environ["LOCAL_RANK"]) if torch_dist.is_initialized() else 0
+
+
+def local_world_size() -> int:
+    """How many processes of the run this machine has."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if torch_dist.is_initialized() else 1
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The elementwise sum of every rank's tensor, on all ranks."""
     if world_size() > 1:

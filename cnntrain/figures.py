@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cnntrain import catalog, compose, config, layers, models, weights
+from cnntrain.models import auxiliary
 from cnntrain.schema import Model, SummaryConfig
 
 
@@ -28,11 +29,11 @@ def figures(name: str) -> dict[str, Any]:
     classes = published.num_classes if published else 1000
     with torch.device("meta"):
         net = weights.create(model, classes, image[0], None, pretrained=False)
-    rows = layers.table(net, image[0], image[1])
+    rows, macs = layers.measure(net, image[0], image[1])
     return {
         "family": timm.models.model_entrypoint(registered).__module__.rsplit(".", 1)[-1],
-        "params": sum(p.numel() for p in net.parameters()),
-        "macs": layers.multiply_adds(net, image[0], image[1]),
+        "params": sum(p.numel() for p in auxiliary.main_parameters(net)),
+        "macs": macs,
         "input": "x".join(map(str, image)),
         "depth": layers.depth(rows),
         "source": catalog.source(registered),

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import yaml
 
 from cnntrain.errors import ConfigError, InputError
 
-CONFIG, RESULT, LOCK = "config.yaml", "result.json", ".lock"
+CONFIG, RESULT, METRICS, LOCK = "config.yaml", "result.json", "metrics.jsonl", ".lock"
 
 
 def create(parent: Path) -> Path:
@@ -131,6 +131,40 @@ def config(folder: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} is damaged: it holds no keys")
     return tree
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys to values."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            values.update(flat(value, f"{prefix}{key}."))
+        else:
+            values[f"{prefix}{key}"] = value
+    return values
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of ``metrics.jsonl``, the oldest first.
+
+    Raises:
+        InputError: the file is not there or is damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise InputError(f"{path} is damaged: a line holds no keys")
+    return lines
+
+
+def below(root: Path) -> list[Path]:
+    """Folders of runs at any depth under `root`, it included, in the order of their paths."""
+    return sorted(path.parent for path in root.rglob(CONFIG))
 
 
 def idle(output: Path) -> list[Path]:

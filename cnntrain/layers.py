@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnntrain.errors import ConfigError
-from cnntrain.recorder import Layer, record
+from cnntrain.recorder import Layer, observe
 
 LARGEST_TRIED = 512  # pixels a side
 NO_SUCH_SIZE = (RuntimeError, AssertionError, ValueError, IndexError)  # what torch and timm raise on a bad size
@@ -33,18 +33,28 @@ def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
     raise ConfigError(f"{type(model).__name__} does not take {size}x{size} images ({error}); {advice}")
 
 
-def table(model: nn.Module, channels: int, size: int) -> list[Layer]:
-    """The layers of one image's forward pass, in the order in which they run; see `recorder.Layer` for the columns.
+def measure(model: nn.Module, channels: int, size: int) -> tuple[list[Layer], int]:
+    """`table` and `multiply_adds` from one forward pass.
 
     Raises:
         ConfigError: as `multiply_adds`.
     """
     try:
         with _evaluating(model):
-            return record(model, _image(model, 1, channels, size))
+            recorder = observe(model, _image(model, 1, channels, size))
     except NO_SUCH_SIZE:
         multiply_adds(model, channels, size)  # says what is wrong, and which size works
         raise
+    return recorder.layers, recorder.macs
+
+
+def table(model: nn.Module, channels: int, size: int) -> list[Layer]:
+    """The layers of one image's forward pass, in the order in which they run; see `recorder.Layer` for the columns.
+
+    Raises:
+        ConfigError: as `multiply_adds`.
+    """
+    return measure(model, channels, size)[0]
 
 
 def depth(rows: Sequence[Layer]) -> int:

@@ -12,7 +12,7 @@ from torch import nn
 from cnntrain import checkpoint
 from cnntrain.criterion import Criterion
 from cnntrain.data.loader import Batch
-from cnntrain.metrics import Totals
+from cnntrain.metrics import Metrics, Totals
 from cnntrain.run import Run
 
 FINISHED, STOPPED = "finished", "stopped"
@@ -25,14 +25,15 @@ def fit(run: Run) -> str:
         if train is None:
             run.save(checkpoint.LAST)
             return STOPPED
-        val = evaluate(run.eval_model, run.eval_batches("val"), run.precision)
+        val = evaluate(run.eval_network, run.val_batches(), run.precision)
         run.end_epoch(train, val)
     return FINISHED
 
 
-def train_epoch(run: Run) -> dict[str, float] | None:
+def train_epoch(run: Run) -> Metrics | None:
     """Train through the rest of an epoch; returns its metrics, or None where a signal stopped it."""
-    run.begin_epoch()
+    if not run.begin_epoch():
+        return None
     with run.report.epoch(run):
         for images, labels in run.train_batches():
             with run.precision:
@@ -48,7 +49,7 @@ def train_epoch(run: Run) -> dict[str, float] | None:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[Batch], precision: AbstractContextManager[Any]) -> dict[str, float]:
+def evaluate(model: nn.Module, batches: Iterable[Batch], precision: AbstractContextManager[Any]) -> Metrics:
     """Metrics over exactly the samples of `batches`, over all ranks: ``loss``, ``top1``, ``top5``, ``count``."""
     model.eval()
     totals = Totals(next(model.parameters()).device)

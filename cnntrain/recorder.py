@@ -71,6 +71,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.model = model
         self.layers: list[Layer] = []
+        self.macs = 0  # of all operations, those too that are not about the image
         self.marks = WeakTensorKeyDictionary()
         self.frames: list[Frame] = []
         self.counted: set[int] = set()  # parameters that have their row
@@ -79,11 +80,12 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        count = flop_registry.get(func.overloadpacket)
+        macs = count(*args, **kwargs, out_val=out) // 2 if count else 0
+        self.macs += macs
         marked = [each for each in _tensors([args, list(kwargs.values())]) if each in self.marks]
         results = list(_tensors(out))
         if marked and results and self.frames:
-            count = flop_registry.get(func.overloadpacket)
-            macs = count(*args, **kwargs, out_val=out) // 2 if count else 0
             self._note(func, bound(func, args, kwargs), marked, results, macs)
         return out
 
@@ -182,15 +184,20 @@ class Recorder(TorchDispatchMode):
                 self.marks[each] = Mark(self.marks[each].field, frozenset({number}))
 
 
-def record(model: nn.Module, image: Tensor) -> list[Layer]:
-    """The rows of one forward pass of `image` [1, C, H, W] in evaluation mode, in the order in which they ran.
+def observe(model: nn.Module, image: Tensor) -> Recorder:
+    """What was seen in one forward pass of `image` [1, C, H, W] in evaluation mode.
 
     Raises whatever the model raises where it does not take such an image.
     """
     recorder = Recorder(model)
     with torch.no_grad(), recorder.watching(image):
         model(image)
-    return recorder.layers
+    return recorder
+
+
+def record(model: nn.Module, image: Tensor) -> list[Layer]:
+    """The rows of `observe`, in the order in which they ran."""
+    return observe(model, image).layers
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,13 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cnntrain import checkpoint, dist
+from cnntrain.folder import METRICS
+from cnntrain.metrics import means
+from cnntrain.models import auxiliary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cnntrain.run import Run
 
-METRICS = "metrics.jsonl"
 LOG = "train.log"
 REFRESH_SECONDS = 0.25
 
@@ -196,9 +200,9 @@ class Screen:
         if self.progress is None or time.monotonic() - self.shown_at < REFRESH_SECONDS:
             return
         self.shown_at = time.monotonic()
-        count, loss = run.totals.sums[:2].tolist()
+        loss = means(run.totals.sums.tolist())["loss"]
         rate = run.progress.images / run.progress.seconds if run.progress.seconds else 0
-        state = f"loss {loss / max(count, 1):.4f}  lr {run.rate():.3g}  {rate:,.0f} img/s"
+        state = f"loss {loss:.4f}  lr {run.rate():.3g}  {rate:,.0f} img/s"
         self.progress.update(self.task, completed=run.progress.step_in_epoch, state=state)
 
     def close(self) -> None:
@@ -213,29 +217,49 @@ def opening(run: Run) -> list[Any]:
     parts = ", ".join(f"{name} {len(part):,}" for name, part in counts.items() if part is not None)
     size, channels = run.loaders.preprocess.image_size, run.loaders.preprocess.channels
     lines = [
-        f"{config.model.name}: {sum(p.numel() for p in run.model.parameters()):,} parameters, "
+        f"{config.model.name}: {sum(p.numel() for p in auxiliary.main_parameters(run.model)):,} parameters, "
         f"{run.macs / 1e6:,.1f} M multiply-adds at {channels}x{size}x{size}, "
         f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights"
         f"{', stem for small images' if getattr(run.model, 'small_stem', False) else ''}",
         f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
+        *(f"note: {each}" for each in data.notes),
         f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",
     ]
+    if extra := sum(p.numel() for p in auxiliary.parameters(run.model)):
+        weight = config.model.aux_weight
+        lines.append(f"auxiliary heads, in training only: {extra:,} parameters more, loss x {weight:g}")
     if run.loaders.batch_size != config.data.batch_size:
         lines.append(f"note: the training part is smaller than data.batch_size={config.data.batch_size}")
-    return [*lines, _stages(run)]
+    return [*lines, *config.transfer.notes(), _stages(run)]
 
 
 def _stages(run: Run) -> Table:
-    """Stage by stage: parameters, and whether they are trained or frozen."""
-    table = Table(title=f"transfer={run.config.transfer.name}", title_justify="left")
-    for name in ("stage", "parameters", ""):
-        table.add_column(name, justify="right" if name == "parameters" else "left")
+    """Stage by stage: parameters, whether and when they are trained, and at what multiple of ``optim.lr``."""
+    policy, epochs = run.config.transfer, ceil(run.total_steps / run.steps_per_epoch)
+    multipliers = policy.rate_multipliers(run.model, run.freezing.head)
+    shown = any(each != 1 for each in multipliers.values())
+    steps = [1.0, *(policy.rate_multiplier(epoch) for epoch in range(epochs))]
+    changes = [f"every rate x {b:g} from epoch {n}" for n, (a, b) in enumerate(pairwise(steps), 1) if a != b]
+    table = Table(title=f"transfer={policy.name}", title_justify="left", caption="; ".join(changes) or None)
+    for name in ("stage", "parameters", "", *(["lr x"] if shown else [])):
+        table.add_column(name, justify="right" if name in ("parameters", "lr x") else "left")
     sizes = {name: parameter.numel() for name, parameter in run.model.named_parameters()}
-    for group, frozen in zip(run.freezing.groups, run.freezing.frozen, strict=True):
+    for group, states in zip(run.freezing.groups, run.freezing.changes(epochs), strict=True):
+        rates = [multipliers[name] for name in group.parameters]
+        ends = dict.fromkeys(f"{each:.3g}" for each in (min(rates), max(rates)))
+        span = "" if states == {0: "frozen"} else "..".join(ends)
         count = sum(sizes[name] for name in group.parameters)
-        table.add_row(group.name, f"{count:,}", "frozen" if frozen else "trained")
+        table.add_row(group.name, f"{count:,}", _when(states, epochs), *([span] if shown else []))
     return table
+
+
+def _when(states: Mapping[int, str], epochs: int) -> str:
+    """What `Freezing.changes` says of a stage, in words; epochs as the screen counts them, from 1."""
+    if set(states) == {0, epochs} and states[0] == "frozen":
+        return f"frozen, never trained in these {epochs} epochs"
+    later = [f"{state} from epoch {epoch + 1}" for epoch, state in states.items() if 0 < epoch < epochs]
+    return ", ".join([states[0], *later])
 
 
 def summary(result: Mapping[str, Any]) -> list[Any]:

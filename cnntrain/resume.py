@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.channels", "data.image_size",
-    "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+    "data.classes", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
 def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
     """The newest run with exactly this configuration."""
     for folder in folders.idle(output):
-        if _flat({**folders.config(folder), "resume": None}) == _flat({**tree, "resume": None}):
+        if folders.flat({**folders.config(folder), "resume": None}) == folders.flat({**tree, "resume": None}):
             finished = folders.is_finished(folder)
             return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished)
     return None
@@ -100,7 +100,7 @@ def _overlay(
 
 def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """One line a changed key, saying whether the resumed run still equals an uninterrupted one."""
-    before, after = _flat(saved), _flat(wanted)
+    before, after = folders.flat(saved), folders.flat(wanted)
     changed = sorted(key for key in {*before, *after} - {"resume"} if before.get(key) != after.get(key))
     refused = [key for key in changed if key.startswith(FIXED)]
     if refused:
@@ -116,14 +116,3 @@ def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         + ("  (inexact: the run will differ from an uninterrupted one)" if key in inexact else "")
         for key in changed
     ]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys to values."""
-    result: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            result.update(_flat(value, f"{prefix}{key}."))
-        else:
-            result[f"{prefix}{key}"] = value
-    return result

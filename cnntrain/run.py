@@ -14,12 +14,13 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from cnntrain import checkpoint, dist, seeds, signals
+from cnntrain import checkpoint, dist, feed, seeds, signals
 from cnntrain.criterion import Criterion
-from cnntrain.data.loader import Batch, eval_plan, train_plan
+from cnntrain.data.loader import Batch, Plan, eval_plan, train_plan
 from cnntrain.data.parts import DataSet
 from cnntrain.errors import InputError, RunError
 from cnntrain.metrics import Totals
+from cnntrain.progress import Progress
 from cnntrain.report import Report
 from cnntrain.schedule.base import Position
 from cnntrain.schema import TrainConfig
@@ -27,25 +28,6 @@ from cnntrain.transfer.frozen import Freezing
 
 if TYPE_CHECKING:
     from cnntrain.build import Loaders
-
-
-@dataclass
-class Progress:
-    """How far a run has come; plain values, kept in its checkpoints.
-
-    `sums` are those of the epoch under way, so that its metrics survive an interruption.
-    """
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    step: int = 0
-    sums: list[float] | None = None
-    best: dict[str, float] | None = None
-    epochs_since_best: int = 0
-    seconds: float = 0.0
-    data_wait: float = 0.0
-    images: int = 0
-    hash_start: str = ""
 
 
 @dataclass
@@ -67,7 +49,7 @@ class Run:
 
     def __post_init__(self) -> None:
         trainer = self.config.trainer
-        self.network = dist.wrap(self.model, self.device)
+        self.division: feed.Division | None = None  # made by `begin_epoch`
         self.ema = ModelEmaV3(self.model, decay=trainer.ema_decay) if trainer.ema_decay else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=trainer.precision == "float16")
         self.totals = Totals(self.device)
@@ -92,13 +74,41 @@ class Run:
             return False
         return progress.step >= self.total_steps or (patience is not None and progress.epochs_since_best >= patience)
 
-    def begin_epoch(self) -> None:
-        """Freeze what the policy freezes in this epoch; everything else goes to training mode."""
-        self.freezing.apply(self.progress.epoch)
+    @property
+    def network(self) -> nn.Module:
+        """What is trained on the batches of `train_batches`: the model, or the part of it that is not frozen."""
+        assert self.division is not None, "begin_epoch comes first"
+        return self.division.network
+
+    @property
+    def eval_network(self) -> nn.Module:
+        """What is validated on the batches of `val_batches`."""
+        assert self.division is not None, "begin_epoch comes first"
+        return self.division.eval_network
+
+    def begin_epoch(self) -> bool:
+        """Freeze what the policy freezes in this epoch; everything else goes to training mode.
+
+        Returns:
+            False where a signal came while the frozen part was computed.
+        """
+        self._begin_phase()
+        self.division = self.division or feed.divide(self)
         self.freezing.train_mode()
         self.totals = Totals(self.device)
         if self.progress.sums is not None:
             self.totals.load(self.progress.sums)
+        return self.division is not None
+
+    def _begin_phase(self) -> None:
+        """Where something else is frozen than before: the proof of what was, and the start of the next one."""
+        progress = self.progress
+        if self.freezing.planned(progress.epoch) == self.freezing.names:
+            return
+        self.prove_frozen()
+        self.freezing.apply(progress.epoch)
+        self.division = None
+        progress.phase, progress.hash_start = progress.epoch, self.frozen_hash()
 
     def train_batches(self) -> Iterator[Batch]:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
@@ -106,21 +116,27 @@ class Run:
         plan = train_plan(len(self.data.train), self.loaders.batch_size, config.seed, progress.epoch, share)
         last = progress.step_in_epoch + max(0, self.total_steps - progress.step)
         plan = plan[progress.step_in_epoch * share.pieces : last * share.pieces]
-        start, waited = time.perf_counter(), self.loaders.train.waited
-        for number, batch in enumerate(self.loaders.train.batches(plan)):
+        assert self.division is not None, "begin_epoch comes first"
+        source = self.division.train
+        start, waited = time.perf_counter(), source.waited
+        for number, batch in enumerate(source.batches(plan)):
             piece = number % share.pieces
             dist.sync_gradients(self.network, on=piece == share.pieces - 1)
             seeds.seed_step(config.seed, "step", progress.step, piece, share.rank)
             yield batch
             progress.seconds += time.perf_counter() - start
-            progress.data_wait += self.loaders.train.waited - waited
+            progress.data_wait += source.waited - waited
             progress.images += len(batch[1]) * share.ranks
-            start, waited = time.perf_counter(), self.loaders.train.waited
+            start, waited = time.perf_counter(), source.waited
 
     def step(self, loss: Tensor) -> bool:
-        """Backward, and with a step's last micro-batch the update; returns whether there was one."""
+        """Backward of the loss, or of the sum of several; with a step's last micro-batch the update.
+
+        Returns:
+            Whether there was one.
+        """
         pieces = self.loaders.share.pieces
-        self.scaler.scale(loss / pieces).backward()
+        self.scaler.scale(loss.sum() / pieces).backward()
         self.pieces_done = (self.pieces_done + 1) % pieces
         if self.pieces_done:
             return False
@@ -139,17 +155,25 @@ class Run:
 
     def _set_rates(self) -> None:
         position = Position(self.progress.step, self.steps_per_epoch, self.total_steps)
+        multiplier = self.config.transfer.rate_multiplier(self.progress.epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.schedule.rate(group["base_lr"], position)
+            group["lr"] = self.config.schedule.rate(group["base_lr"], position) * multiplier
 
     def rate(self) -> float:
         """The learning rate of the last step, of the body where it has one of its own."""
         return self.optimizer.param_groups[0]["lr"]
 
+    def val_batches(self) -> Iterator[Batch]:
+        """This rank's batches for `eval_network`: over all ranks each sample of val once."""
+        assert self.division is not None, "begin_epoch comes first"
+        return self.division.val.batches(self._eval_plan("val"))
+
     def eval_batches(self, part: str) -> Iterator[Batch]:
-        """This rank's batches of val or test: over all ranks each sample once."""
-        loader = getattr(self.loaders, part)
-        return loader.batches(eval_plan(len(loader.samples), self.loaders.batch_size, self.loaders.share))
+        """This rank's batches of images of val or test, for `eval_model`: over all ranks each sample once."""
+        return getattr(self.loaders, part).batches(self._eval_plan(part))
+
+    def _eval_plan(self, part: str) -> Plan:
+        return eval_plan(len(getattr(self.data, part)), self.loaders.batch_size, self.loaders.share)
 
     def stop_requested(self) -> bool:
         """Whether any rank was told to stop; all ranks agree, so all stop after the same step."""
@@ -216,6 +240,7 @@ class Run:
             "ema": self.ema.module.state_dict() if self.ema is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.config.schedule.state_dict(),
+            "transfer": self.config.transfer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
 
@@ -244,9 +269,23 @@ class Run:
         if state["scaler"]:  # empty where the precision needed none
             self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        self.freezing.apply(self.progress.phase)
         before = state["config"]
         if (before["transfer"], before["trainer"]["precision"]) != (asdict(config.transfer), config.trainer.precision):
             self.progress.hash_start = self.frozen_hash()  # resume= changed what is frozen, or its type
+
+    def prove_frozen(self) -> str:
+        """The digest of what is frozen, which is what it was at the start of the phase.
+
+        Raises:
+            RunError: it is not.
+        """
+        found = self.frozen_hash()
+        if found != self.progress.hash_start:
+            raise RunError(
+                "frozen parameters or buffers have changed during the run: this is a bug of cnntrain, report it"
+            )
+        return found
 
     def frozen_hash(self) -> str:
         """Digest of every frozen parameter and of the buffers of frozen modules."""

@@ -16,9 +16,10 @@ from cnntrain.augment.base import Augment
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
-from cnntrain.transfer.base import Transfer
+from cnntrain.transfer.base import PartlyFrozen, Transfer
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
+PICTURES = (".png", ".svg", ".pdf")
 UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
@@ -27,7 +28,7 @@ class Model:
     """Which network, and what it starts from."""
 
     name: str
-    pretrained: bool | None  # None: True for a transfer policy other than full, unless `weights` is given
+    pretrained: bool | None  # None: as the transfer policy implies, unless `weights` is given
     weights: str | None
     drop_rate: float | None
     stem: Literal["auto", "imagenet", "cifar"]
@@ -41,6 +42,18 @@ class Model:
             raise ValueError(f"drop_rate must be in [0, 1), not {self.drop_rate}")
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+
+    def settle(self, transfer: Transfer) -> None:
+        """Settle what the policy decides: whether pretrained weights are meant, and whether any are loaded at all."""
+        if not transfer.loads_weights:
+            if self.pretrained:
+                raise ValueError(
+                    f"model.pretrained=true: transfer={transfer.name} starts from random weights; transfer=full trains "
+                    "everything from pretrained ones"
+                )
+            self.weights = None  # not refused, so that one multirun can compare transfer=scratch with the others
+        if self.pretrained is None:
+            self.pretrained = transfer.wants_pretrained and self.weights is None
 
     def small_stem(self, image_size: int) -> bool:
         """Whether the net gets the stem for small images, where its family has one."""
@@ -122,8 +135,18 @@ class TrainConfig:
                 f"data.batch_size={self.data.batch_size} is the whole step's batch and cannot be shared equally by "
                 f"devices={self.devices} x trainer.grad_accum={self.trainer.grad_accum}"
             )
-        if self.model.pretrained is None:
-            self.model.pretrained = self.transfer.wants_pretrained and self.model.weights is None
+        if self.transfer.side_by_side and (self.trainer.clip_norm is not None or self.trainer.precision == "float16"):
+            raise ValueError(
+                f"transfer={self.transfer.name} trains networks side by side, which trainer.clip_norm and "
+                "trainer.precision=float16 would not leave independent: take clip_norm=null and bfloat16 or float32"
+            )
+        self.model.settle(self.transfer)
+        views = self.transfer.views if isinstance(self.transfer, PartlyFrozen) else None
+        if views is not None and not self.augment.is_random:
+            raise ValueError(
+                f"transfer.views={views} means nothing with augment={self.augment.name}, which shows each image in one "
+                "way: leave it out"
+            )
 
 
 @dataclass
@@ -164,8 +187,7 @@ class SummaryConfig:
                 raise ValueError(f"{key} must be at least 1, not {value}")
         if self.format == "png" and self.output is None:
             raise ValueError("format=png needs output=<file>")
-        if self.model.pretrained is None:  # decides on the stem, as in training; no weights are loaded
-            self.model.pretrained = self.transfer.wants_pretrained and self.model.weights is None
+        self.model.settle(self.transfer)  # decides on the stem, as in training; no weights are loaded
 
 
 @dataclass
@@ -185,6 +207,42 @@ class ModelsConfig:
             text = getattr(self, key)
             if text is not None and count_of(text) is None:
                 raise ValueError(f"{key} must be a number such as 25000000, 25M or 4.1G, not {text}")
+
+
+@dataclass
+class CacheConfig:
+    """What ``cnntrain cache`` lists or deletes."""
+
+    cache_dir: str | None
+    older_than: float | None  # days without use
+    clear: bool
+    format: Literal["table", "json"]
+
+    def __post_init__(self) -> None:
+        if self.older_than is not None and not self.older_than >= 0:
+            raise ValueError(f"older_than must be at least 0 days, not {self.older_than}")
+
+
+@dataclass
+class PlotConfig:
+    """What ``cnntrain plot`` draws."""
+
+    runs: str  # a folder, or a pattern of folders
+    x: str  # epoch, or a key of the runs' configurations
+    y: list[str]  # metrics, a panel each
+    curve: str | None  # a key of the runs' configurations
+    y_range: list[float] | None  # as on the axis
+    title: str | None
+    output: str | None
+    format: Literal["table", "markdown", "json"]
+
+    def __post_init__(self) -> None:
+        if not self.y or len(set(self.y)) < len(self.y):
+            raise ValueError(f"y must name each metric to draw once, not {self.y}")
+        if self.y_range is not None and (len(self.y_range) != 2 or self.y_range[0] >= self.y_range[1]):
+            raise ValueError(f"y_range must be the axis's least and most, such as [0,20], not {self.y_range}")
+        if self.output is not None and not self.output.lower().endswith(PICTURES):
+            raise ValueError(f"output must end in one of {', '.join(PICTURES)}, not {self.output}")
 
 
 def count_of(text: str) -> float | None:

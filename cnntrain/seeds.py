@@ -35,5 +35,11 @@ def cpu_seed(*parts: int | str) -> Iterator[None]:
 
 
 def seed_step(*parts: int | str) -> None:
-    """Seed torch's global generators, the accelerator's too, for what the model draws in one step (dropout)."""
-    torch.manual_seed(derive(*parts))
+    """Seed torch's global generators, those of GPUs in use too, for what a model draws in one step (dropout).
+
+    ``torch.manual_seed`` would format a stack trace each time where there is no GPU.
+    """
+    seed = derive(*parts)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

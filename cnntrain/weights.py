@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from cnntrain import checkpoint, models
 from cnntrain.errors import ConfigError, InputError
+from cnntrain.models import auxiliary, inception_v3
 from cnntrain.models.stem import use_cifar_stem
 from cnntrain.schema import SMALL_IMAGE, Model
 from cnntrain.transfer.groups import classifier_modules
@@ -48,6 +50,7 @@ def create(
         raise ConfigError(f"model.name={model.name} with model.args={model.args}: {error}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={model.name}: {str(error).splitlines()[0]}") from error
+    inception_v3.adapt(built)
     if small_stem is None or model.stem != "auto":
         small_stem = model.small_stem(size or SMALL_IMAGE + 1)
     if small_stem and not use_cifar_stem(built) and model.stem == "cifar":
@@ -62,12 +65,14 @@ class Source:
     Attributes:
         preprocess: what a checkpoint of ours was trained with, else None.
         small_stem: whether that was with the stem for small images; None where the file does not say.
+        classes: what its head tells apart; None where the file does not say.
     """
 
     path: Path
     tensors: dict[str, Any]
     preprocess: dict[str, Any] | None = None
     small_stem: bool | None = None
+    classes: list[str] | None = None
 
 
 def read(path: Path) -> Source:
@@ -78,36 +83,43 @@ def read(path: Path) -> Source:
     """
     state = checkpoint.load_tensors(path)
     if "progress" in state and "model" in state:
-        return Source(path, checkpoint.eval_weights(state), state["preprocess"], state["small_stem"])
+        return Source(path, checkpoint.eval_weights(state), state["preprocess"], state["small_stem"], state["classes"])
     inner = state.get("state_dict")
     return Source(path, inner if isinstance(inner, dict) else state)
 
 
-def load(model: nn.Module, source: Source) -> None:
-    """Load a file's weights into `model`; only a new head may differ.
+def load(model: nn.Module, source: Source, classes: Sequence[str]) -> None:
+    """Load a file's weights into `model`; only the head may differ, and auxiliary heads, which a file or a model may
+    also lack. A head that is known to be for other classes than `classes` is not loaded, whatever its shape.
 
     Raises:
         InputError: its keys do not match; every mismatch is listed.
     """
     path, state = source.path, source.tensors
     head = tuple(f"{name}." for name in classifier_modules(model))
+    extras = tuple(f"{name}." for name in auxiliary.possible_heads(model))
+    absent = tuple(each for each in extras if each[:-1] not in auxiliary.heads(model))
+    may_differ = (*head, *extras)
     own = model.state_dict()
     fits, problems = {}, []
     for key, value in state.items():
         if not isinstance(value, Tensor):
             problems.append(f"{key} is a {type(value).__name__}, not a tensor")
         elif key not in own:
-            problems.append(f"{key} is not in the model")
+            if not key.startswith(absent):
+                problems.append(f"{key} is not in the model")
         elif own[key].shape == value.shape:
             fits[key] = value
-        elif not key.startswith(head):
+        elif not key.startswith(may_differ):
             problems.append(f"{key} has shape {list(value.shape)}, the model's is {list(own[key].shape)}")
-    problems += [f"{key} is missing" for key in own if key not in state and not key.startswith(head)]
+    problems += [f"{key} is missing" for key in own if key not in state and not key.startswith(may_differ)]
     if problems:
         lines = "\n".join(f"  {each}" for each in problems)
         raise InputError(f"model.weights={path} does not match {type(model).__name__}:\n{lines}")
-    if not all(key in fits for key in own if key.startswith(head)):
-        fits = {key: value for key, value in fits.items() if not key.startswith(head)}  # a new head is wholly new
+    other = source.classes is not None and list(source.classes) != list(classes)
+    for new in [head, *((each,) for each in extras)]:
+        if other or not all(key in fits for key in own if key.startswith(new)):
+            fits = {key: value for key, value in fits.items() if not key.startswith(new)}  # a new head is wholly new
     model.load_state_dict(fits, strict=False)
 
 

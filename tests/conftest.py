@@ -39,6 +39,12 @@ def arithmetic() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a user's machine keeps is neither found nor added to."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flushing to a busy disk takes seconds, and no test cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda file: None)

@@ -22,7 +22,10 @@ from cnntrain.schema import Checkpoint, EvalConfig, Model, TrainConfig, Trainer
 Tree = dict[str, Any]
 PLUGIN_CHOICES = [(group, name) for group in config.PLUGINS for name in config.plugin_names(group)]
 PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoint": Checkpoint}
-NEEDED = {("data", "imagefolder"): {"root": "photos"}}  # required, and only the user knows it
+NEEDED = {  # required, and only the user knows it
+    ("data", "imagefolder"): {"root": "photos"},
+    ("transfer", "freeze_until"): {"until": "head"},
+}
 
 
 def tree(**choices: str) -> Tree:
@@ -40,8 +43,12 @@ def default_tree() -> Tree:
 
 
 def from_yaml(group: str, name: str) -> Tree:
-    """A group's file as it stands; none of those used here inherits."""
-    return yaml.safe_load((config.builtin_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    """A group's file with what it inherits."""
+    own = yaml.safe_load((config.builtin_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    values: Tree = {}
+    for each in own.pop("defaults", ["_self_"]):
+        values |= own if each == "_self_" else from_yaml(group, each)
+    return values
 
 
 def checked(whole: Tree) -> TrainConfig:
@@ -204,6 +211,10 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ("freeze_depth", None, None, True),
         ("linear_probe", False, None, False),
         ("linear_probe", None, "w.safetensors", False),
+        ("layer_decay", None, None, True),
+        ("head_then_full", None, None, True),
+        ("scratch", None, None, False),
+        ("scratch", False, None, False),
     ],
 )
 def test_pretrained_is_implied_by_transfer(

@@ -18,6 +18,7 @@ from cnntrain.commands import train
 from cnntrain.config import check
 from cnntrain.errors import ConfigError, InputError, RunError
 from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain.transfer.cache import SHARED_MEMORY
 
 DDP = (
     "data=fake", "model=lenet5", "data.train_size=40", "data.val_size=13", "data.test_size=101", "data.num_classes=7",
@@ -143,6 +144,35 @@ def test_two_processes_train_and_three_evaluate_as_one_does(
     three = cnntrain("eval", f"run={two}", "devices=3", "device=cpu")
     assert (three.returncode, three.stderr) == (0, "")
     assert counts(evaluated(two)) == counts(expected)
+
+
+@pytest.mark.parametrize(
+    "transfer",
+    [
+        ("transfer=linear_probe", "augment=none", "transfer.cache=ram"),
+        ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+        ("transfer=freeze_depth", "transfer.depth=2"),
+        ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
+    ],
+    ids=["linear-probe-ram", "linear-probe-disk", "freeze-depth-augmented", "gradual"],
+)
+def test_two_processes_with_a_frozen_part_train_as_one_does(
+    configure: Callable[..., TrainConfig], cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any,
+    transfer: tuple[str, ...],
+) -> None:  # fmt: skip
+    words = (*DDP[1:], "model.pretrained=false", *transfer)
+    assert train.run(configure(*words), []) == 0
+    done = cnntrain("data=fake", *words, "devices=2", f"output={tmp_path / 'two'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    places = only_run(tmp_path), only_run(tmp_path / "two")
+    one, other = (checkpoint.load(place / checkpoint.LAST)["model"] for place in places)
+    difference = max((one[key] - other[key]).abs().max().item() for key in one)
+    print(f"largest weight difference, {' '.join(transfer)}: {difference:.2e}")
+    assert difference <= 1e-10
+    results = [result_of(place) for place in places]
+    assert results[0]["frozen"] == results[1]["frozen"]
+    assert counts(results[0]["test"]) == counts(results[1]["test"])
+    assert not list(SHARED_MEMORY.glob("*"))
 
 
 def test_processes_that_torchrun_started_join(cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any) -> None:

@@ -97,7 +97,8 @@ def test_the_network_is_in_the_right_mode_throughout(make_run: MakeRun, tmp_path
     modes: list[tuple[bool, bool, bool]] = []
     norms = {name: m for name, m in run.model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     first, last = next(iter(norms.values())), list(norms.values())[-1]
-    run.model.register_forward_pre_hook(lambda m, _: modes.append((m.training, first.training, last.training)))
+    assert run.begin_epoch()  # which tries the network out
+    last.register_forward_pre_hook(lambda *_: modes.append((run.model.training, first.training, last.training)))
     loop.fit(run)
     assert modes == ([(True, False, True)] * 3 + [(False, False, False)]) * 2
 

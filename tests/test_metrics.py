@@ -83,3 +83,57 @@ def test_metrics_are_of_the_sums_over_ranks(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_means_of_sums() -> None:
     assert means([4, 2.0, 1, 3]) == {"loss": 0.5, "top1": 0.25, "top5": 0.75, "count": 4}
+
+
+# classifiers trained side by side
+
+
+def bank(settings: int, count: int = 23, classes: int = 7) -> tuple[Totals, list[Totals]]:
+    """The totals of a bank's logits in two batches, and of each setting's alone."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(settings, count, classes, generator=generator, dtype=torch.float64)
+    labels = torch.randint(classes, (count,), generator=generator)
+    totals = Totals(CPU)
+    for x, y in ((logits[:, :9], labels[:9]), (logits[:, 9:], labels[9:])):
+        totals.add(torch.stack([cross_entropy(each, y) for each in x]), x, y)
+    return totals, [scored(each, labels, [9]) for each in logits]
+
+
+def test_each_setting_of_a_bank_is_judged_as_if_alone_and_the_best_stands_for_all() -> None:
+    totals, alone = bank(5)
+    found = totals.metrics()
+    assert found.per_setting == [pytest.approx(each.metrics()) for each in alone]
+    best = max(range(5), key=lambda n: (found.per_setting[n]["top1"], -found.per_setting[n]["loss"]))
+    assert found == {**found.per_setting[best], "setting": best}
+    assert best > 0
+    again = Totals(CPU)
+    again.load(totals.reduced())
+    assert again.metrics() == found
+
+
+@pytest.mark.parametrize(
+    ("settings", "best"),
+    [
+        ([(0.5, 0.1), (0.6, 9.0)], 1),
+        ([(0.5, 0.2), (0.5, 0.1)], 1),
+        ([(0.9, math.nan), (0.1, 5.0)], 1),
+        ([(0.9, math.inf), (0.1, 5.0), (0.1, 5.0)], 1),
+    ],
+)
+def test_the_best_has_the_highest_top1_then_the_lowest_loss_and_a_finite_one(
+    settings: list[tuple[float, float]], best: int
+) -> None:
+    found = means([number for top1, loss in settings for number in (10, 10 * loss, 10 * top1, 10)])
+    assert found["setting"] == best
+
+
+def test_another_parts_choice_can_be_asked_for() -> None:
+    found = bank(5)[0].metrics()
+    assert found.chosen_by({"val/setting": 2, "val/top1": 0.5}) == {**found.per_setting[2], "setting": 2}
+    alone = means([4, 2.0, 1, 3])
+    assert alone.chosen_by({"val/top1": 0.5}) == alone.chosen_by(None) == alone
+
+
+def test_a_rank_that_saw_no_samples_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "from_first", lambda make: 12)  # the first rank saw three settings
+    assert Totals(CPU).reduced() == [0.0] * 12

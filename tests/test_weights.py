@@ -22,6 +22,7 @@ from cnntrain import build, checkpoint, loop, weights
 from cnntrain.errors import ConfigError, InputError
 from cnntrain.schema import Model
 
+CLASSES = ["one", "two"]  # of the data; files of other tools do not say what their head tells apart
 TINY = "test_resnet"  # of timm: 0.5 M parameters, with weights on the hub
 
 
@@ -58,7 +59,7 @@ def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
     source, model = tiny(seed=1), tiny(seed=2)
     loaded = weights.read(save(kind, source.state_dict(), tmp_path))
     assert loaded.preprocess is None and loaded.small_stem is None
-    weights.load(model, loaded)
+    weights.load(model, loaded, CLASSES)
     assert same(model, source.state_dict())
 
 
@@ -66,23 +67,32 @@ def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
 def test_a_head_of_other_classes_is_replaced_whole(kind: str, tmp_path: Path) -> None:
     source, model = tiny(seed=1), tiny(classes=7, seed=2)
     head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
-    weights.load(model, weights.read(save(kind, source.state_dict(), tmp_path)))
+    weights.load(model, weights.read(save(kind, source.state_dict(), tmp_path)), CLASSES)
     assert same(model, source.state_dict(), but=("fc.",))
     assert same(model, head)
+
+
+@pytest.mark.parametrize(("classes", "kept"), [(CLASSES, True), (["two", "three"], False), (None, True)])
+def test_a_head_of_as_many_other_classes_is_not_loaded(classes: list[str] | None, kept: bool) -> None:
+    source, model = tiny(classes=2, seed=1), tiny(classes=2, seed=2)
+    head = model.state_dict()["fc.weight"].clone()
+    weights.load(model, weights.Source(Path("x.ckpt"), source.state_dict(), classes=classes), CLASSES)
+    assert same(model, source.state_dict(), but=("fc.",))
+    assert torch.equal(model.state_dict()["fc.weight"], source.state_dict()["fc.weight"] if kept else head)
 
 
 def test_a_head_whose_bias_is_missing_is_replaced_whole(tmp_path: Path) -> None:
     source, model = tiny(seed=1).state_dict(), tiny(seed=2)
     head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
     del source["fc.bias"]
-    weights.load(model, weights.read(save("state dict", source, tmp_path)))
+    weights.load(model, weights.read(save("state dict", source, tmp_path)), CLASSES)
     assert same(model, head)
 
 
 def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
     source = {key: value for key, value in tiny(seed=1).state_dict().items() if not key.startswith("fc.")}
     model = tiny(seed=2)
-    weights.load(model, weights.read(save("safetensors", source, tmp_path)))
+    weights.load(model, weights.read(save("safetensors", source, tmp_path)), CLASSES)
     assert same(model, source)
 
 
@@ -96,7 +106,7 @@ def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
     source["note"] = "a string"  # type: ignore[assignment]
     path = save("state dict", source, tmp_path)
     with pytest.raises(InputError) as caught:
-        weights.load(model, weights.read(path))
+        weights.load(model, weights.read(path), CLASSES)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"model.weights={path} does not match ResNet:"
     assert set(lines[1:]) == {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.augment.base import Augment, resize_and_crop
 
 if TYPE_CHECKING:
-    from torchvision.transforms.v2 import Transform
+    from torch import Tensor
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Affine(Augment):
             if not 0 <= getattr(self, key) < 1:
                 raise ValueError(f"{key} must be in [0, 1), not {getattr(self, key)}")
 
-    def train_transform(self, image_size: int) -> Transform:
+    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
         from torchvision.transforms import InterpolationMode, v2
 
         affine = v2.RandomAffine(

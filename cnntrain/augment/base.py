@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from torchvision.transforms.v2 import Transform
+    from torch import Tensor
 
 
 @dataclass
@@ -22,11 +23,11 @@ class Augment:
     # auto: the model's where weights are loaded, else the data's
     normalize: Literal["auto", "data", "model"]
 
-    def train_transform(self, image_size: int) -> Transform:
+    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
         """The transform of training images; its randomness is drawn from torch's global generator."""
         raise NotImplementedError
 
-    def eval_transform(self, image_size: int) -> Transform:
+    def eval_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
         """The deterministic transform of validation and test images: shorter side to size, then the centre."""
         return resize_and_crop(image_size, image_size)
 
@@ -36,8 +37,12 @@ class Augment:
         return True
 
 
-def resize_and_crop(resize: int, crop: int) -> Transform:
-    """Shorter side to `resize` pixels (bilinear, antialiased), then the central `crop` pixels."""
+def resize_and_crop(resize: int, crop: int) -> Callable[[Tensor], Tensor]:
+    """Shorter side to `resize` pixels (bilinear, antialiased), then the central `crop` pixels.
+
+    An image [channels, height, width] that has the size already is returned as it is, at no cost.
+    """
     from torchvision.transforms import v2
 
-    return v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(crop)])
+    transform = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(crop)])
+    return lambda image: image if image.shape[-2:] == (resize, resize) == (crop, crop) else transform(image)

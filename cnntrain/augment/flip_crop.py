@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.augment.base import Augment, resize_and_crop
 
 if TYPE_CHECKING:
-    from torchvision.transforms.v2 import Transform
+    from torch import Tensor
 
 
 @dataclass
@@ -22,7 +23,7 @@ class FlipCrop(Augment):
         if not 0 <= self.flip <= 1:
             raise ValueError(f"flip is a probability, not {self.flip}")
 
-    def train_transform(self, image_size: int) -> Transform:
+    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
         from torchvision.transforms import v2
 
         return v2.Compose(

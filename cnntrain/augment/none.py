@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.augment.base import Augment
 
 if TYPE_CHECKING:
-    from torchvision.transforms.v2 import Transform
+    from torch import Tensor
 
 
 @dataclass
 class NoAugment(Augment):
-    def train_transform(self, image_size: int) -> Transform:
+    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
         return self.eval_transform(image_size)
 
     @property

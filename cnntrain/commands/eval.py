@@ -17,6 +17,7 @@ from cnntrain.config import check
 from cnntrain.data.loader import Loader, Preprocess, Samples, Share, eval_plan
 from cnntrain.data.parts import DataSet, Part
 from cnntrain.errors import ConfigError, InputError
+from cnntrain.models import auxiliary
 from cnntrain.report import Screen, evaluation
 from cnntrain.run import autocast
 from cnntrain.schema import EvalConfig, TrainConfig
@@ -29,7 +30,7 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
     trained = _trained_config(state, config)
     device = dist.pick_device(config.device)
     data = build.load_data(trained.data)
-    preprocess = Preprocess(**state["preprocess"])
+    own = preprocess = Preprocess(**state["preprocess"])
     if trained.data.channels != preprocess.channels:
         raise ConfigError(
             f"data.channels={trained.data.channels}, but this model takes {preprocess.channels}: "
@@ -38,10 +39,11 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
     if trained.data.image_size is not None:
         preprocess = replace(preprocess, image_size=trained.data.image_size)
     part = _relabelled(data, config.part, state["classes"])
-    seen = state["preprocess"]["image_size"]
-    shape = len(state["classes"]), preprocess.channels, seen
+    shape = len(state["classes"]), own.channels, own.image_size
     model = weights.create(trained.model, *shape, pretrained=False, small_stem=state["small_stem"])
+    model = build.prepared(trained, model, own)
     model.load_state_dict(checkpoint.eval_weights(state))
+    auxiliary.remove(model)
     dtype = build.input_dtype(trained)
     model.to(device, dtype)
     samples = Samples(part, trained.augment.eval_transform(preprocess.image_size), None)
@@ -49,12 +51,15 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
     share = Share(dist.rank(), dist.world_size(), 1)
     batches = loader.batches(eval_plan(len(part), trained.data.batch_size, share))
     metrics = loop.evaluate(model, batches, autocast(trained.trainer.precision, device))
+    best = state["progress"]["best"]
+    if best is None and len(metrics.per_setting) > 1:
+        raise InputError(f"{path} is from before the first validation, which chooses among its settings")
     result = {
         "checkpoint": str(path),
         "epoch": state["progress"]["epoch"],
         "model": trained.model.name,
         "data": {"name": trained.data.name, "part": config.part, "fingerprint": data.fingerprint},
-        **metrics,
+        **metrics.chosen_by(best),
         "versions": versions(),
         "command": shlex.join(["cnntrain", "eval", *overrides]),
     }

@@ -14,6 +14,7 @@ from torch import nn
 
 from cnntrain import checkpoint, drawing, layers, models, render, weights
 from cnntrain.errors import ConfigError, InputError
+from cnntrain.models import auxiliary
 from cnntrain.recorder import Layer
 from cnntrain.schema import SummaryConfig
 from cnntrain.transfer.frozen import Freezing
@@ -75,17 +76,17 @@ class Network:
         own = tuple(published.input_size) if published else DEFAULT_INPUT
         size = data.image_size if data else None
         self.image = (data.channels if data else own[0], size or own[1], size or own[2])
-        known = config.classes or (data.class_count if data else None)
+        known = config.classes or (data.outputs if data else None)
         self.classes = known or (published.num_classes if published else DEFAULT_CLASSES)
         self.batch = config.batch_size or (data.batch_size if data else DEFAULT_BATCH)
         with torch.device("meta"):
             self.model: nn.Module = weights.create(config.model, self.classes, self.image[0], size, pretrained=False)
         self.freezing = Freezing(self.model, config.transfer)
-        self.rows = layers.table(self.model, self.image[0], self.image[1])
+        self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
-        self.params = sum(p.numel() for p in self.model.parameters())
-        self.trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        self.macs = layers.multiply_adds(self.model, *self.image[:2])
+        self.params = sum(p.numel() for p in auxiliary.main_parameters(self.model))
+        self.trained = sum(p.numel() for p in auxiliary.main_parameters(self.model) if p.requires_grad)
+        self.auxiliary = sum(p.numel() for p in auxiliary.parameters(self.model))
         self.values = sum(row.values for row in self.rows)
         self.memory = self._memory()
 
@@ -95,7 +96,7 @@ class Network:
             kept = layers.kept_for_backward(self.model, self.freezing.train_mode, self.batch, *self.image[:2])
         except (ValueError, RuntimeError) as error:  # such as BatchNorm's on one value a channel
             raise ConfigError(f"batch_size={self.batch} cannot be trained on: {str(error).splitlines()[0]}") from error
-        trained = self.trained * FLOAT_BYTES
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT_BYTES
         return Memory(sum(each.numel() * each.element_size() for each in tensors), trained, trained, kept)
 
     def facts(self) -> dict[str, Any]:
@@ -111,6 +112,7 @@ class Network:
                 "params": self.params,
                 "trainable_params": self.trained,
                 "non_trainable_params": self.params - self.trained,
+                "auxiliary_params": self.auxiliary,
                 "unused_params": self.params - sum(row.params for row in self.rows),
                 "macs": self.macs,
                 "depth": layers.depth(self.rows),
@@ -174,6 +176,7 @@ def _footer(network: Network, layout: str) -> str:
     lines = [
         f"parameters: {network.params:,} ({size(network.params * FLOAT_BYTES)})",
         f"trainable: {network.trained:,}; non-trainable: {network.params - network.trained:,}",
+        *([f"auxiliary heads, in training only: {network.auxiliary:,} parameters more"] if network.auxiliary else []),
         *([f"parameters of none of these layers: {unused:,}"] if unused else []),
         f"multiply-adds: {network.macs:,}; depth: {layers.depth(network.rows)}",
         f"activations of one image, forward: {network.values:,} values ({size(network.values * FLOAT_BYTES)})",

@@ -7,7 +7,7 @@ import platform
 import resource
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -19,10 +19,12 @@ import torchvision
 import yaml
 
 from cnntrain import __version__, build, checkpoint, dist, folder, loop, report, signals
-from cnntrain.errors import RunError
+from cnntrain.data.loader import Batch, Loader, Share, eval_plan
+from cnntrain.models import auxiliary
 from cnntrain.report import Report
 from cnntrain.run import Run
 from cnntrain.schema import TrainConfig
+from cnntrain.transfer.base import Finished
 
 VAL_METRICS = ("val/top1", "val/top5", "val/loss")
 IMAGES_SHOWN = 32
@@ -107,22 +109,45 @@ def _open(training: Run) -> None:
 
 
 def _finish(training: Run) -> dict[str, Any]:
-    """The proof that frozen stayed frozen, the digest of the final weights, and the best checkpoint's one test."""
-    hash_end = training.frozen_hash()
-    if hash_end != training.progress.hash_start:
-        raise RunError("frozen parameters or buffers have changed during the run: this is a bug of cnntrain, report it")
+    """The proof that frozen stayed frozen, what the policy concludes, and the best checkpoint's one test."""
     outcome: dict[str, Any] = {
-        "hash_end": hash_end,
+        "hash_end": training.prove_frozen(),
         "weights_sha256": checkpoint.digest(training.model.state_dict()),
+        "conclusion": training.config.transfer.conclude(_finished(training)),
     }
     if training.loaders.test is not None:
         best = checkpoint.load(training.folder / checkpoint.BEST)
         training.eval_model.load_state_dict(checkpoint.eval_weights(best))
-        outcome["test"] = loop.evaluate(training.eval_model, training.eval_batches("test"), training.precision)
+        found = loop.evaluate(training.eval_model, training.eval_batches("test"), training.precision)
+        outcome["test"] = found.chosen_by(training.progress.best)
         values = {f"test/{name}": outcome["test"][name] for name in ("loss", "top1", "top5")}
         training.report.log(training.progress.step, values)
         training.report.hparams(_hparams(training.config), values)
     return outcome
+
+
+def _finished(training: Run) -> Finished:
+    """The run as its transfer policy sees it in the end."""
+    loaders, optim = training.loaders, training.config.optim
+
+    def batches(part: str) -> Iterator[Batch]:
+        loader: Loader = getattr(loaders, part)
+        return loader.batches(eval_plan(len(loader.samples), loaders.batch_size, Share(0, 1, 1)))
+
+    def judge(part: str) -> Sequence[Mapping[str, float]]:
+        return loop.evaluate(training.eval_model, training.eval_batches(part), training.precision).per_setting
+
+    return Finished(
+        model=training.eval_model,
+        parts=("val", "test") if loaders.test is not None else ("val",),
+        judge=judge,
+        batches=batches,
+        once=dist.from_first,
+        say=training.report.say,
+        folder=training.folder,
+        lr=optim.lr,
+        weight_decay=optim.weight_decay,
+    )
 
 
 def _hparams(config: TrainConfig) -> dict[str, Any]:
@@ -147,6 +172,7 @@ def _result(training: Run, outcome: dict[str, Any], overrides: Sequence[str]) ->
         "best": {"epoch": best["epoch"], **{name: best[name] for name in VAL_METRICS}} if best else None,
         "val": {"count": len(training.data.val)},
         "test": outcome["test"],
+        **outcome.get("conclusion", {}),
         "train": {
             "seconds": progress.seconds,
             "images_per_second": progress.images / progress.seconds if progress.seconds else 0.0,
@@ -154,14 +180,18 @@ def _result(training: Run, outcome: dict[str, Any], overrides: Sequence[str]) ->
         },
         "model": {
             "name": training.config.model.name,
-            "params": sum(p.numel() for p in training.model.parameters()),
-            "trainable_params": sum(p.numel() for p in training.model.parameters() if p.requires_grad),
+            "params": sum(p.numel() for p in auxiliary.main_parameters(training.model)),
+            "trainable_params": sum(p.numel() for p in auxiliary.main_parameters(training.model) if p.requires_grad),
+            "auxiliary_params": sum(p.numel() for p in auxiliary.parameters(training.model)),
             "macs": training.macs,
         },
         "data": {"name": training.config.data.name, "fingerprint": training.data.fingerprint},
+        "transfer": {"name": training.config.transfer.name, **training.config.transfer.decision()},
         "frozen": {
             "params": sum(each.numel() for each in frozen.values()),
             "buffers": sum(each.numel() for each in training.freezing.frozen_buffers().values()),
+            "cut": training.division.cut if training.division else [],
+            "kept": training.division.kept if training.division else {},
             "hash_start": progress.hash_start,
             "hash_end": outcome.get("hash_end"),
         },

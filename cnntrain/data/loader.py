@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from cnntrain import seeds
 from cnntrain.data.parts import Part
 from cnntrain.errors import InputError
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Any, Tensor]  # images, or what stands for them; and labels
+Plan = list[list[tuple[int, int]]]  # batches of (epoch, index)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Loader:
             generator=torch.Generator(),  # else each epoch would draw from the global one
         )
 
-    def batches(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
+    def batches(self, plan: Plan) -> Iterator[Batch]:
         """Images (normalised, on the device) and labels for each list of (epoch, index) in `plan`.
 
         Raises:
@@ -122,7 +124,7 @@ class _Planned:
     """
 
     def __init__(self) -> None:
-        self.batches: list[list[tuple[int, int]]] = []
+        self.batches: Plan = []
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         return iter(self.batches)
@@ -131,7 +133,7 @@ class _Planned:
         return len(self.batches)
 
 
-def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share) -> list[list[tuple[int, int]]]:
+def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share) -> Plan:
     """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
 
     Every epoch is another permutation of all samples, cut into whole batches: what is left over at the end of one
@@ -146,7 +148,7 @@ def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share)
     return plan
 
 
-def eval_plan(count: int, batch_size: int, share: Share) -> list[list[tuple[int, int]]]:
+def eval_plan(count: int, batch_size: int, share: Share) -> Plan:
     """This rank's batches of an evaluation: over all ranks every sample once, none padded."""
     mine = range(share.rank, count, share.ranks)
     size = max(1, batch_size // share.ranks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +46,7 @@ class DataSet:
         native_size: the side in pixels of a set whose images are all square and alike, else None.
         test: None where the source has no test part.
         fingerprint: hex sha256 over the files or arrays and the split indices: equal fingerprints, equal parts.
+        notes: lines for the user, on what was asked of the set and could not be had.
     """
 
     classes: list[str]
@@ -55,3 +56,4 @@ class DataSet:
     val: Part
     test: Part | None
     fingerprint: str
+    notes: list[str] = field(default_factory=list)

@@ -5,8 +5,9 @@ checkpointing and export then work as on any timm model. What a family may overr
 
 - `make_classifier`: a classifier that is not one linear layer (NiN's 1x1 convolution);
 - `forward_head`: another order of pooling and classifying;
-- `forward`, `reset_classifier`, `group_matcher`: auxiliary heads on the maps of `forward_intermediates`, made
-  anew with the classifier, in a parameter group of their own. tests/models/test_base.py shows both kinds.
+- `reset_classifier`: auxiliary heads, made anew with the classifier, on the base of auxiliary.py.
+
+tests/models/test_base.py shows each kind.
 """
 
 from collections import OrderedDict

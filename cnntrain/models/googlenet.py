@@ -4,14 +4,15 @@ Szegedy et al., Going deeper with convolutions, 2014 (arXiv:1409.4842), table 1.
 """
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from timm.layers import get_device_dtype
 from timm.models import generate_default_cfgs, register_model, register_notrace_module
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
-from cnntrain.models.base import Net, Stage, build, default_cfg
+from cnntrain.models.auxiliary import AuxiliaryNet
+from cnntrain.models.base import Stage, build, default_cfg
 from cnntrain.models.parts import Branches, branches, conv_relu, glorot_init, response_norm
 
 # 1x1 | 3x3 reduced, 3x3 | 5x5 reduced, 5x5 | projection behind the pool
@@ -26,7 +27,6 @@ MODULES = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-AUXILIARY = ("inception4a", "inception4d")
 _CFG = default_cfg("conv1.conv", (3, 224, 224), 1000, paper_ids="arXiv:1409.4842")
 default_cfgs = generate_default_cfgs({"googlenet": _CFG})
 
@@ -67,7 +67,7 @@ class AuxiliaryHead(nn.Module):
         return self.classifier(self.drop(self.fc(self.conv(self.pool(x)))))
 
 
-class GoogLeNet(Net):
+class GoogLeNet(AuxiliaryNet):
     """Nine Inception modules between a stem with response normalisation and one classifier.
 
     With `aux_logits` the net returns (logits, logits of 4a's head, logits of 4d's head) in training; the paper
@@ -76,6 +76,7 @@ class GoogLeNet(Net):
     would let He's explode or fade, and AlexNet's.
     """
 
+    AUXILIARY: ClassVar[dict[str, str]] = {"aux.0": "inception4a", "aux.1": "inception4d"}
     aux_logits = False
     aux_drop_rate = 0.7
 
@@ -108,18 +109,9 @@ class GoogLeNet(Net):
         heads = []
         if self.aux_logits and self.num_classes:
             for row in self.feature_info:
-                if row["module"] in AUXILIARY:
+                if row["module"] in self.AUXILIARY.values():
                     heads.append(AuxiliaryHead(row["num_chs"], self.num_classes, self.aux_drop_rate))
         self.aux = nn.ModuleList(heads).to(**get_device_dtype(self))
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        return super().group_matcher(coarse) | {"aux": r"^aux\.(\d+)"}
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
-        if not (self.training and self.aux):
-            return super().forward(x)
-        x, maps = self.forward_intermediates(x, [self.stage_names.index(name) for name in AUXILIARY])
-        return self.forward_head(x), *(head(inner) for head, inner in zip(self.aux, maps, strict=True))
 
 
 def _stages(in_chans: int) -> list[Stage]:

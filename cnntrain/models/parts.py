@@ -38,7 +38,11 @@ def branches(**named: nn.Module) -> Branches:
 
 
 def gaussian_init(module: nn.Module) -> None:
-    """For `Module.apply`: weights from N(0, 0.01^2), biases 0, as from AlexNet to VGG."""
+    """For `Module.apply`: weights from N(0, 0.01^2), biases 0, as in AlexNet, ZFNet and VGG.
+
+    VGG's paper says that 0.01 is the variance. The logits of its smallest net would then begin beyond 10,000, so the
+    deviation is taken to be meant.
+    """
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         if module.bias is not None:

@@ -13,6 +13,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.googlenet import InceptionAux
 
+from cnntrain.models.auxiliary import AuxiliaryNet
 from cnntrain.models.base import build, default_cfg
 from cnntrain.models.parts import gaussian_init
 from cnntrain.models.torchvision_adapter import Part, TorchvisionNet
@@ -40,7 +41,7 @@ class TvAlexNet(TorchvisionNet):
         return 4096 if self.hidden_paths else self.num_features
 
 
-class TvGoogLeNet(TorchvisionNet):
+class TvGoogLeNet(AuxiliaryNet, TorchvisionNet):
     """With `aux_logits` it returns (logits, aux1's, aux2's) in training, aux1 being the earlier head.
 
     torchvision's own transform of its input is left out: the weights' mean and deviation of 0.5 do the same.
@@ -92,16 +93,6 @@ class TvGoogLeNet(TorchvisionNet):
                 self.add_module(name, head.apply(_truncated_init).to(**get_device_dtype(self)))
             elif hasattr(self, name):
                 delattr(self, name)
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        return super().group_matcher(coarse) | {name: rf"^{name}(?:\.|$)" for name in self.AUXILIARY}
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
-        if not (self.training and self.aux_logits and self.num_classes):
-            return super().forward(x)
-        x, maps = self.forward_intermediates(x, [self.stage_names.index(name) for name in self.AUXILIARY.values()])
-        heads = (self.get_submodule(name) for name in self.AUXILIARY)
-        return self.forward_head(x), *(head(inner) for head, inner in zip(heads, maps, strict=True))
 
 
 class TvShuffleNetV2(TorchvisionNet):

@@ -20,7 +20,8 @@ default_cfgs = generate_default_cfgs(dict.fromkeys(["zfnet", "zfnet_wide"], _CFG
 class ZFNet(FlatNet):
     """AlexNet with a finer first layer: 7x7 windows of stride 2. The maps are 110, 55, 26, 13 and 6 pixels wide.
 
-    `widths` are the channels of the third, fourth and fifth convolution.
+    `widths` are the channels of the third, fourth and fifth convolution. The paper also scales filters back whose root
+    mean square has grown beyond 0.1, in training on pixels of up to 128: on normalised images that is left out.
     Raises ValueError for images too small to leave a map to flatten.
     """
 

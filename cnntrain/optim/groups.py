@@ -1,31 +1,72 @@
-"""Parameter groups: which parameters decay, and which are the head with its own learning rate."""
+"""Parameter groups: which parameters decay, and how fast each one moves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from cnntrain.optim.base import Optim
 
 
-def parameter_groups(model: nn.Module, optim: Optim, head: set[str], head_lr_multiplier: float) -> list[dict[str, Any]]:
-    """Every parameter of `model`, frozen or not, in at most four groups: (body | head) x (decayed | not).
+def parameter_groups(
+    model: nn.Module, optim: Optim, multipliers: Mapping[str, float], decays: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Every parameter of `model`, frozen or not, in groups of one learning rate and one weight decay.
 
     Frozen parameters belong too, since a policy may train them in a later epoch: an optimizer passes over a parameter
     without a gradient, so it neither moves nor decays. Each group keeps its unscheduled rate as ``base_lr``.
 
     Args:
-        head: names of the classifier's parameters.
+        multipliers: for each parameter's name the factor on ``optim.lr``; the groups come in the order in which it
+            first names one of theirs.
+        decays: the factor on ``optim.weight_decay`` of the parameters that have another than 1, by their names.
     """
     exempt: set[str] = getattr(model, "no_weight_decay", set)()  # such as PReLU slopes, as the paper asks
-    members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decays = name not in exempt and (optim.decay_norms_and_biases or parameter.ndim > 1)
-        members.setdefault((name in head, decays), []).append(parameter)
+    parameters = dict(model.named_parameters())
+    assert multipliers.keys() == parameters.keys()
+    members: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
+    for name, multiplier in multipliers.items():
+        spared = name in exempt or not (optim.decay_norms_and_biases or parameters[name].ndim > 1)
+        factor = 0.0 if spared else (decays or {}).get(name, 1.0)
+        members.setdefault((multiplier, factor), []).append((name, parameters[name]))
     groups = []
-    for (in_head, decays), parameters in sorted(members.items()):
-        rate = optim.lr * (head_lr_multiplier if in_head else 1.0)
-        decay = optim.weight_decay if decays else 0.0
-        groups.append({"params": parameters, "lr": rate, "base_lr": rate, "weight_decay": decay})
+    for (multiplier, factor), named in members.items():
+        rate, decay = optim.lr * multiplier, optim.weight_decay * factor
+        groups.append({"params": named, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return groups
+
+
+def load_by_name(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Make `optimizer` find each parameter's state by the parameter's name; returns it.
+
+    torch goes by position, but a run that is resumed with another transfer policy has other groups.
+    """
+    optimizer.register_load_state_dict_pre_hook(_regrouped)
+    return optimizer
+
+
+def _regrouped(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """The state `saved`, with its parameters in the groups of `optimizer`.
+
+    Raises:
+        ValueError: it is the state of other parameters.
+    """
+    if not all("param_names" in group for group in saved["param_groups"]):
+        raise ValueError("the optimizer's state does not name its parameters: an older cnntrain wrote it")
+    home = {name: group for group in saved["param_groups"] for name in group["param_names"]}
+    number = {
+        name: index
+        for group in saved["param_groups"]
+        for name, index in zip(group["param_names"], group["params"], strict=True)
+    }
+    own = optimizer.state_dict()["param_groups"]
+    names = {name: index for group in own for name, index in zip(group["param_names"], group["params"], strict=True)}
+    if names.keys() != number.keys():
+        raise ValueError(f"the optimizer's state is not of these parameters: {sorted(names.keys() ^ number.keys())}")
+    state = {index: saved["state"][number[name]] for name, index in names.items() if number[name] in saved["state"]}
+    places = ("params", "param_names")
+    groups = [{**home[group["param_names"][0]], **{key: group[key] for key in places}} for group in own]
+    return {**saved, "state": state, "param_groups": groups}

@@ -1,34 +1,210 @@
-"""What a transfer policy is: a pure function from (groups, epoch) to what is trained. Imports nothing heavy."""
+"""What a transfer policy is: pure functions of (groups, epoch): what is trained, how fast. Imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from cnntrain.transfer.groups import Group
+
+
+@dataclass
+class Outset:
+    """A run before its first step, as far as a policy may ask.
+
+    Attributes:
+        model: with its initial weights, on its device.
+        labels: int64 [n], the classes of the training images.
+        classes: how many there are.
+        images: training images by their positions, in batches, as the network sees them when it is evaluated.
+    """
+
+    model: nn.Module
+    labels: np.ndarray
+    classes: int
+    images: Callable[[Sequence[int]], Iterator[Tensor]]
+
+
+@dataclass
+class Finished:
+    """A run at its end, as far as a policy may ask; every rank asks the same.
+
+    Attributes:
+        model: as it was validated, with its final weights.
+        parts: those to judge it by: val, and test where there is one.
+        judge: the metrics of each setting over a part, in order: ``loss``, ``top1``, ``top5``, ``count``.
+        batches: all images of a part, train too, as the network sees them, with their labels; on every rank.
+        once: what a function returns on the first rank, which alone calls it.
+        say: shows a line or a table.
+        lr, weight_decay: the optimizer's.
+    """
+
+    model: nn.Module
+    parts: Sequence[str]
+    judge: Callable[[str], Sequence[Mapping[str, float]]]
+    batches: Callable[[str], Iterator[tuple[Any, Tensor]]]
+    once: Callable[[Callable[[], Any]], Any]
+    say: Callable[[Any], None]
+    folder: Path
+    lr: float
+    weight_decay: float
 
 
 @dataclass
 class Transfer:
-    """The keys that every policy has. A policy is a subclass in a file of its own."""
+    """The keys that every policy has. A policy is a subclass in a file of its own.
+
+    Epochs count from 0. What a policy answers depends on its keys, the arguments and what it measured at the start of
+    the run, never on the past.
+    """
 
     name: str
     head_lr_multiplier: float  # on optim.lr, for the classifier's parameters
 
     def __post_init__(self) -> None:
-        if not self.head_lr_multiplier > 0:
-            raise ValueError(f"head_lr_multiplier must be above 0, not {self.head_lr_multiplier}")
+        self._check_positive("head_lr_multiplier")
+
+    def _check_positive(self, key: str) -> None:
+        if not getattr(self, key) > 0:
+            raise ValueError(f"{key} must be above 0, not {getattr(self, key)}")
+
+    def _check_count(self, key: str) -> None:
+        if getattr(self, key) < 1:
+            raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
 
     @property
     def wants_pretrained(self) -> bool:
         """Whether ``model.pretrained`` is implied: features that stay as they are must have been learned somewhere."""
         return True
 
+    @property
+    def loads_weights(self) -> bool:
+        """Whether weights are loaded, where ``model.weights`` or ``model.pretrained`` give any; else all are random."""
+        return True
+
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
-        """Whether each group is frozen in `epoch` (counted from 0).
+        """Whether each group is frozen in `epoch`: what a policy that freezes whole groups defines.
 
         Args:
             groups: names of the model's coarse groups from the stem on; the last is the head (the classifier).
 
         Raises:
-            ConfigError: the policy does not fit a model of that many groups.
+            ConfigError: the policy does not fit a model of these groups.
         """
         raise NotImplementedError
+
+    def frozen_parameters(self, groups: Sequence[Group], epoch: int) -> set[str]:
+        """Names of the parameters that are frozen in `epoch`.
+
+        Raises:
+            ConfigError: the policy does not fit a model of these groups.
+        """
+        states = self.frozen([group.name for group in groups], epoch)
+        return {name for group, frozen in zip(groups, states, strict=True) if frozen for name in group.parameters}
+
+    def rate_multiplier(self, epoch: int) -> float:
+        """The factor on every learning rate in `epoch`, besides the schedule's."""
+        return 1.0
+
+    def rate_multipliers(self, model: nn.Module, head: set[str]) -> dict[str, float]:
+        """The factor on ``optim.lr`` for each parameter of `model`; the rate that a run shows is the first one's.
+
+        Args:
+            head: names of the classifier's parameters.
+        """
+        names = [name for name, _ in model.named_parameters()]
+        body = {name: 1.0 for name in names if name not in head}
+        return body | {name: self.head_lr_multiplier for name in names if name in head}
+
+    def decay_multipliers(self, model: nn.Module) -> dict[str, float]:
+        """The factor on ``optim.weight_decay`` of the parameters of `model` that have another than 1."""
+        return {}
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several networks are trained at once, each as if it were alone."""
+        return False
+
+    def decide(self, run: Outset) -> dict[str, Any]:
+        """What the policy measures once in a run's life, as plain values: its `state_dict` from then on."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept in checkpoints, besides the keys."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `decide` gave, here or in the run that is resumed; empty where another policy began it."""
+
+    def decision(self) -> dict[str, Any]:
+        """What follows from it, for ``result.json``."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """What a run says of it before its first step."""
+        return []
+
+    def prepare(self, model: nn.Module, image: Tensor, make_random: Callable[[], nn.Module] | None) -> nn.Module:
+        """What is trained: `model`, which has its initial weights, or a network made of it.
+
+        Args:
+            image: one, of the shape that the network is given.
+            make_random: another of its kind with random weights; None where the model's own are random.
+
+        Raises:
+            ConfigError: the policy does not fit the model.
+        """
+        return model
+
+    def conclude(self, run: Finished) -> dict[str, Any]:
+        """What the policy has to say at the end of a run: entries for its ``result.json``."""
+        return {}
+
+
+@dataclass
+class PartlyFrozen(Transfer):
+    """The keys of every policy that freezes something: what becomes of the values that the frozen part computes."""
+
+    cache: Literal["auto", "ram", "disk", "off"]  # auto: ram where it fits, else disk, else off
+    cache_dtype: Literal["computed", "float16", "bfloat16"]
+    cache_budget: str  # at most so much RAM or disk, such as 8GiB
+    cache_dir: str | None
+    views: int | None  # augmented versions of each image that are kept, where the augmentation is random
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        bytes_of("cache_budget", self.cache_budget)
+        if self.views is not None:
+            self._check_count("views")
+
+
+def bytes_of(key: str, text: str) -> int:
+    """8GiB -> 8,589,934,592.
+
+    Raises:
+        ValueError: `text`, the value of `key`, is no such size.
+    """
+    number = text.rstrip("KMGTiB")
+    unit = text[len(number) :]
+    try:
+        return round(float(number) * UNITS[unit])
+    except (KeyError, ValueError, OverflowError):
+        raise ValueError(f"{key} must be a size such as 500MB or 8GiB, not {text}") from None
+
+
+def in_units(size: float) -> str:
+    """Bytes for people: 1.5 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnntrain.errors import ConfigError
-from cnntrain.transfer.base import Transfer
+from cnntrain.transfer.base import PartlyFrozen
 
 
 @dataclass
-class FreezeDepth(Transfer):
+class FreezeDepth(PartlyFrozen):
     depth: int  # how many groups are frozen, from the stem on; negative: all groups but so many
 
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from torch import Tensor, nn
 
 from cnntrain.transfer.base import Transfer
@@ -13,24 +15,51 @@ class Freezing:
 
     Attributes:
         groups: the model's groups, the head last.
-        frozen: whether each group is frozen in the epoch last applied.
+        names: the parameters that are frozen in the epoch last applied.
+        frozen: whether each group is wholly frozen in it.
+        modules: by name, those that stay in evaluation mode in it.
     """
 
     def __init__(self, model: nn.Module, policy: Transfer):
         self.model = model
         self.policy = policy
         self.groups: list[Group] = coarse_groups(model)
+        self.names: set[str] = set()
         self.apply(epoch=0)
 
-    def apply(self, epoch: int) -> None:
-        """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past."""
-        self.frozen = self.policy.frozen([group.name for group in self.groups], epoch)
-        names = {
-            name for group, frozen in zip(self.groups, self.frozen, strict=True) if frozen for name in group.parameters
-        }
+    def planned(self, epoch: int) -> set[str]:
+        """Names of the parameters that are frozen in `epoch`."""
+        return self.policy.frozen_parameters(self.groups, epoch)
+
+    def apply(self, epoch: int) -> bool:
+        """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past.
+
+        Returns:
+            Whether that is something else than what was applied before.
+        """
+        names = self.planned(epoch)
+        changed = names != self.names
+        self.names = names
+        self.frozen = [names.issuperset(group.parameters) for group in self.groups]
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in names)
         self.modules = frozen_modules(self.model, names)
+        return changed
+
+    def changes(self, epochs: int) -> list[dict[int, str]]:
+        """For each group its state (frozen, trained or partly frozen) in epoch 0, and at each later epoch of a change.
+
+        An entry at `epochs` is what the policy would make of the group in the end, had the run more epochs.
+        """
+        found: list[dict[int, str]] = [{} for _ in self.groups]
+        for epoch in [*range(epochs), sys.maxsize]:
+            names = self.policy.frozen_parameters(self.groups, epoch)
+            for group, seen in zip(self.groups, found, strict=True):
+                frozen = sum(name in names for name in group.parameters)
+                state = "trained" if not frozen else "frozen" if frozen == len(group.parameters) else "partly frozen"
+                if not seen or state != seen[max(seen)]:
+                    seen[min(epoch, epochs)] = state
+        return found
 
     def train_mode(self) -> None:
         """``model.train()``, except that frozen modules stay in evaluation mode."""
@@ -59,10 +88,10 @@ class Freezing:
 def frozen_modules(model: nn.Module, frozen: set[str]) -> dict[str, nn.Module]:
     """The modules, by name, that must stay in evaluation mode when the parameters named in `frozen` do not move.
 
-    A module with parameters of its own is frozen when all of them are. One with none below it either (dropout, pooling,
-    an activation) goes with its neighbours in the order of definition: it is frozen when both the next module with
-    parameters before it and the next after it are, so dropout in front of a trained classifier stays on. A container
-    is frozen when all that it contains is.
+    A module with parameters is frozen when all of them are, its own and those of the modules in it. One without
+    (dropout, pooling, an activation) is frozen in a frozen container; elsewhere it goes with its neighbours in the
+    order of definition: it is frozen when both the next module with parameters before it and the next after it are, so
+    dropout in front of a trained classifier stays on.
     """
     modules = dict(model.named_modules())
     own = {
@@ -77,7 +106,8 @@ def frozen_modules(model: nn.Module, frozen: set[str]) -> dict[str, nn.Module]:
     for path, module in modules.items():
         inside = [own[each] for each in own if each == path or each.startswith(f"{path}." if path else "")]
         neighbours = [before[path], after[path]]
-        if all(inside) if inside else all(state is not False for state in neighbours) and any(neighbours):
+        in_frozen = path.rpartition(".")[0] in result and path != ""
+        if all(inside) if inside else in_frozen or (all(each is not False for each in neighbours) and any(neighbours)):
             result[path] = module
     return result
 

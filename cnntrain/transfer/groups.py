@@ -33,8 +33,7 @@ def coarse_groups(model: nn.Module) -> list[Group]:
     head = classifier_parameters(model)
     if not head:
         raise InputError(f"{type(model).__name__} has no classifier with parameters (is num_classes 0?)")
-    matcher = cast(Any, model).group_matcher(coarse=True)
-    by_id = group_parameters(model, matcher)
+    by_id = group_parameters(model, _matcher(model, coarse=True))
     bodies = [[name for name in names if name not in head] for _, names in sorted(by_id.items())]
     every = [name for name, _ in model.named_parameters()]
     groups = [Group(_common_name(names, every), tuple(names)) for names in bodies if names]
@@ -44,6 +43,21 @@ def coarse_groups(model: nn.Module) -> list[Group]:
         missing = sorted(set(every) - set(claimed))
         raise InputError(f"{type(model).__name__}: no group of timm's matcher claims {', '.join(missing)}")
     return groups
+
+
+def layer_numbers(model: nn.Module) -> dict[str, int]:
+    """For each parameter the number of its layer, from the stem's 0 on, as timm's fine group matcher counts them."""
+    numbers = group_parameters(model, _matcher(model, coarse=False), reverse=True)
+    return {name: numbers[name] for name, _ in model.named_parameters()}
+
+
+def _matcher(model: nn.Module, coarse: bool) -> Any:
+    """The model's own group matcher; a few of timm's have none, or none of this kind: their children are the groups."""
+    try:
+        return cast(Any, model).group_matcher(coarse=coarse)
+    except (AttributeError, AssertionError):
+        order = [name for name, _ in model.named_children()]
+        return lambda name: order.index(name.partition(".")[0]) if "." in name else 0
 
 
 def classifier_modules(model: nn.Module) -> list[str]:
@@ -61,13 +75,13 @@ def classifier_parameters(model: nn.Module) -> set[str]:
 
 def _common_name(names: list[str], every: list[str]) -> str:
     """The module that holds just these parameters, such as ``layer1``; else the first and the last of several."""
-    paths = [name.split(".")[:-1] for name in names]
-    shared: list[str] = []
-    for level in zip(*paths, strict=False):
-        if len(set(level)) > 1:
-            break
-        shared.append(level[0])
-    if shared and sum(name.startswith(".".join([*shared, ""])) for name in every) == len(names):
-        return ".".join(shared)
-    tops = [".".join(path[: len(shared) + 1]) or name for path, name in zip(paths, names, strict=True)]
-    return tops[0] if len(set(tops)) == 1 else f"{tops[0]}..{tops[-1]}"
+    inside = set(names)
+
+    def module(name: str) -> str:
+        """The outermost module with the parameter `name` and with none of another group."""
+        ends = [end for end, letter in enumerate(name) if letter == "."]
+        held = (name[:end] for end in ends if inside.issuperset(n for n in every if n.startswith(name[: end + 1])))
+        return next(held, name)
+
+    first, last = module(names[0]), module(names[-1])
+    return first if first == last else f"{first}..{last}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnntrain.transfer.base import Transfer
+from cnntrain.transfer.base import PartlyFrozen
 
 
 @dataclass
-class LinearProbe(Transfer):
+class LinearProbe(PartlyFrozen):
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
         return [True] * (len(groups) - 1) + [False]

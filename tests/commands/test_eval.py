@@ -47,7 +47,8 @@ def folder_run(configure: Configure, tmp_path: Path) -> Path:
     settings = configure("trainer.epochs=20", "trainer.ema_decay=0.5", "augment=flip_crop", "data.channels=3")
     tree = {
         "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
-        "num_workers": 0, "split": None, "split_seed": 0, "download": False,
+        "num_workers": 0, "split": None, "split_seed": 0, "classes": None,
+        "train_per_class": None, "download": False,
     }  # fmt: skip
     data = config.plugin_class("data", "imagefolder")(**tree)
     settings = replace(settings, data=data, name="greys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -119,10 +120,11 @@ def test_data_gives_size_channels_and_classes(show: Show) -> None:
 def test_auxiliary_heads_are_trained_but_not_passed(show: Show) -> None:
     plain, auxiliary = (facts(show, "model=googlenet", f"model.args.aux_logits={each}") for each in ("false", "true"))
     assert auxiliary["layers"] == plain["layers"] and auxiliary["totals"]["macs"] == plain["totals"]["macs"]
-    assert auxiliary["totals"]["params"] == 13_378_280 and plain["totals"]["params"] == 6_998_552
-    assert auxiliary["totals"]["unused_params"] == 13_378_280 - 6_998_552
+    assert auxiliary["totals"]["params"] == plain["totals"]["params"] == 6_998_552
+    counted = [each["totals"][f"{key}_params"] for each in (plain, auxiliary) for key in ("auxiliary", "unused")]
+    assert counted == [0, 0, 13_378_280 - 6_998_552, 0]
     text = show("model=googlenet", "model.args.aux_logits=true")
-    assert "parameters of none of these layers: 6,379,728" in text
+    assert "auxiliary heads, in training only: 6,379,728 parameters more" in text
     needed = [each["totals"]["training_memory"]["activations"] for each in (plain, auxiliary)]
     assert needed[0] < needed[1]
 
@@ -154,16 +156,45 @@ def test_markdown_has_the_rows_of_the_table(show: Show) -> None:
     assert "- parameters: 61,706 (241.0 KiB)" in lines
 
 
-def test_dot_draws_every_layer_and_arrow(show: Show) -> None:
-    shown, text = facts(show, "model=resnet20"), show("model=resnet20", "format=dot")
-    assert text.count("->") == sum(len(row["inputs"]) for row in shown["layers"])
-    assert text.count("label=") == len(shown["layers"]) + 1
-    assert '"filled,dashed"' not in text
-    assert '"filled,dashed"' in show("model=resnet20", "format=dot", "transfer=linear_probe")
+def labels(text: str) -> list[list[str]]:
+    """The lines of each box in a graph for Graphviz."""
+    found = re.findall(r'^  n\w+ \[label=("(?:[^"\\]|\\.)*")', text, re.MULTILINE)
+    return [json.loads(each).splitlines() for each in found]
+
+
+def test_dot_draws_a_residual_network_box_by_box(show: Show) -> None:
+    text = show("model=resnet20", "format=dot")
+    drawn = labels(text)
+    assert drawn[:3] == [
+        ["input", "3x32x32"],
+        ["stem.conv", "Conv2d 3x3/1", "BatchNorm2d", "ReLU", "16x32x32", "464 parameters"],
+        ["stage1.0.conv1", "Conv2d 3x3/1", "BatchNorm2d", "ReLU", "16x32x32", "2,336 parameters"],
+    ]
+    assert drawn[-1] == ["classifier", "Linear", "10", "650 parameters"]
+    shown = facts(show, "model=resnet20")
+    kinds = sorted(row["type"] for row in shown["layers"])
+    assert sorted(line.split()[0] for box in drawn for line in box if line.split()[0] in set(kinds)) == kinds
+    assert text.count("->") == len(drawn) - 1 + 9  # a chain, and past each of 9 blocks its shortcut
     if shutil.which("dot") is None:
         pytest.skip("Graphviz is not installed")
-    drawn = subprocess.run(["dot", "-Tplain"], input=text, capture_output=True, text=True, check=True)
-    assert drawn.stdout.count("\nnode ") == len(shown["layers"]) + 1 and not drawn.stderr
+    plain = subprocess.run(["dot", "-Tplain"], input=text, capture_output=True, text=True, check=True)
+    assert plain.stdout.count("\nnode ") == len(drawn) and not plain.stderr
+
+
+def test_a_drawing_says_what_is_frozen(show: Show) -> None:
+    text = show("model=resnet20", "format=dot", "transfer=linear_probe")
+    assert "dashed: frozen" in text and "dashed" not in show("model=resnet20", "format=dot")
+    frozen = [box[0] for box in labels(text) if box[-1].endswith("parameters, frozen")]
+    assert text.count('"filled,dashed"') == len(frozen) == 19
+    assert labels(text)[-1][-1] == "650 parameters"
+
+
+def test_concatenations_are_drawn_step_by_step(show: Show) -> None:
+    """Each of DenseNet-121's 58 layers reads all before it in its block, and is drawn with one arrow past it."""
+    shown, text = facts(show, "model=densenet121"), show("model=densenet121", "format=dot")
+    read = [len(row["inputs"]) for row in shown["layers"] if row["type"] == "cat"]
+    assert read == [count for layers in (6, 12, 24, 16) for count in range(1, layers + 2)]
+    assert text.count("->") == len(labels(text)) - 1 + 58
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
@@ -194,7 +225,10 @@ def test_tensorboard_has_the_graph(show: Show, tmp_path: Path) -> None:
     show("model=resnet20", f"tensorboard={tmp_path}")
     events = EventAccumulator(str(tmp_path)).Reload()
     assert events.Tags()["graph"]
-    assert sum("Conv2d" in node.name and node.op == "aten::_convolution" for node in events.Graph().node) == 19
+    nodes = [node.name for node in events.Graph().node if node.op == "aten::_convolution"]
+    assert len(nodes) == 19
+    for path in ("Sequential[stem]/Conv2d[conv]", "Blocks[stage3]/BasicBlock[2]/Conv2d[conv2]"):
+        assert sum(name.startswith(f"CifarResNet/{path}/") for name in nodes) == 1
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_what_a_csv_writer_writes_is_read_back(rows: dict[str, str], quote_all: 
             writer.writerows([name, label, "train"] for name, label in rows.items())
             Path(folder, "val.png").write_bytes(b"x")
             writer.writerow(["val.png", next(iter(rows.values())), "val"])
-        data = Csv("csv", folder, 3, None, 8, 0, None, 0, False, "table,1.csv").load()
+        data = Csv("csv", folder, 3, None, 8, 0, None, 0, None, None, False, "table,1.csv").load()
     assert labelled(data, "train") == rows
     assert list(data.train.ids) == list(rows)
     assert data.classes == sorted(set(rows.values()))

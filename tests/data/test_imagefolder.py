@@ -223,7 +223,7 @@ def test_any_class_name_survives(tmp_path_factory: Any, classes: list[str]) -> N
             path = root / name / f"{index}.png"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"never decoded")
-    source = ImageFolder("imagefolder", str(root), 3, None, 8, 0, [0.5, 0.5], 0, False)
+    source = ImageFolder("imagefolder", str(root), 3, None, 8, 0, [0.5, 0.5], 0, None, None, False)
     data = source.load()
     assert data.classes == sorted(classes)
     for part in (data.train, data.val):

@@ -1,11 +1,14 @@
 """What a family may override: a convolution as classifier, auxiliary heads, hidden layers."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from timm.layers import get_device_dtype
 from timm.models import create_feature_extractor, group_parameters
 from torch import Tensor, nn
 
+from cnntrain.models.auxiliary import AuxiliaryNet
 from cnntrain.models.base import Blocks, FullyConnected, Net, Stage, conv_bn_relu
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -29,22 +32,15 @@ class ConvClassifier(Net):
         return self.global_pool(x if pre_logits else torch.relu(self.classifier(x)))
 
 
-class Auxiliary(Net):
+class Auxiliary(AuxiliaryNet):
     """GoogLeNet's way: a head on an inner map, in training only."""
+
+    AUXILIARY: ClassVar[dict[str, str]] = {"aux": "stage1"}
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         super().reset_classifier(num_classes, global_pool)
-        heads = [nn.Linear(8, num_classes)] if num_classes else []
-        self.aux = nn.ModuleList(heads).to(**get_device_dtype(self))
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        return super().group_matcher(coarse) | {"aux": r"^aux"}
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        if not (self.training and self.aux):
-            return super().forward(x)
-        x, (inner,) = self.forward_intermediates(x, indices=[1])
-        return self.forward_head(x), self.aux[0](inner.mean((2, 3)))
+        head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes)) if num_classes else None
+        self.aux = head.to(**get_device_dtype(self)) if head else None
 
 
 def test_a_convolution_as_classifier():
@@ -65,10 +61,13 @@ def test_auxiliary_heads():
     assert net.eval()(IMAGES).shape == (2, 5)
     net.reset_classifier(3)
     assert [output.shape for output in net.train()(IMAGES)] == [(2, 3)] * 2
-    groups = group_parameters(net, net.group_matcher(coarse=True))
-    assert groups[len(groups) - 1] == ["aux.0.weight", "aux.0.bias"]
+    coarse, fine = (group_parameters(net, net.group_matcher(coarse=each)) for each in (True, False))
+    assert coarse[1][-2:] == fine[len(fine) - 1] == ["aux.2.weight", "aux.2.bias"]
+    assert coarse[len(coarse) - 1] == ["classifier.weight", "classifier.bias"]
+    net.aux.eval()  # as a frozen head is
+    assert net(IMAGES).shape == (2, 3)
     net.prune_intermediate_layers([1])
-    assert not net.aux and net(IMAGES).shape == (2, 8, 4, 4)
+    assert net.aux is None and net(IMAGES).shape == (2, 8, 4, 4)
 
 
 def test_hidden_layers_belong_to_the_head():

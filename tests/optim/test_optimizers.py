@@ -44,6 +44,11 @@ def network() -> nn.Sequential:
     return nn.Sequential(*layers).double()
 
 
+def equal(model: nn.Module) -> dict[str, float]:
+    """The same rate for every parameter."""
+    return {name: 1.0 for name, _ in model.named_parameters()}
+
+
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 10) -> None:
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
@@ -58,7 +63,7 @@ def test_ten_steps_are_torchs(name: str) -> None:
     optim, build = PAIRS[name]
     model = network()
     reference = deepcopy(model)
-    train(model, optim.build(parameter_groups(model, optim, {"3.weight", "3.bias"}, 1.0)))
+    train(model, optim.build(parameter_groups(model, optim, equal(model))))
     train(reference, build(list(reference.parameters())))
     for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-14)
@@ -70,41 +75,17 @@ def test_frozen_parameters_neither_move_nor_decay(name: str) -> None:
     model = network()
     before = deepcopy(model.state_dict())
     model[0].requires_grad_(False)
-    train(model, optim.build(parameter_groups(model, optim, {"3.weight", "3.bias"}, 1.0)), 3)
+    train(model, optim.build(parameter_groups(model, optim, equal(model))), 3)
     for key, value in model[0].state_dict(prefix="0.").items():
         assert torch.equal(value, before[key])
     assert not torch.equal(model[3].weight, before["3.weight"])
-
-
-def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
-    model = network()
-    optim = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=False, momentum=0, nesterov=False)
-    groups = parameter_groups(model, optim, {"3.weight", "3.bias"}, 10.0)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    found = {
-        names[id(p)]: (group["lr"], group["base_lr"], group["weight_decay"])
-        for group in groups
-        for p in group["params"]
-    }
-    body, head = (0.05, 0.05), (0.5, 0.5)
-    assert found == {
-        "0.weight": (*body, 0.1), "0.bias": (*body, 0.0), "1.weight": (*body, 0.0), "1.bias": (*body, 0.0),
-        "3.weight": (*head, 0.1), "3.bias": (*head, 0.0),
-    }  # fmt: skip
-    assert sum(len(group["params"]) for group in groups) == 6
-
-
-def test_the_bodys_rate_is_that_of_the_first_group() -> None:
-    optim = PAIRS["sgd"][0]
-    groups = parameter_groups(network(), optim, {"3.weight", "3.bias"}, 3.0)
-    assert [group["lr"] for group in groups] == pytest.approx([0.05, 0.15])
 
 
 def test_norms_and_biases_stay_without_decay_or_gradient() -> None:
     model = network()
     optim = SGD("sgd", 0.5, 0.1, decay_norms_and_biases=False, momentum=0, nesterov=False)
     before = deepcopy(model.state_dict())
-    optimizer = optim.build(parameter_groups(model, optim, set(), 1.0))
+    optimizer = optim.build(parameter_groups(model, optim, equal(model)))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -10,17 +10,17 @@ import timm
 import torch
 from torch import nn
 
+from cnntrain import compose, config
 from cnntrain.errors import ConfigError, InputError
 from cnntrain.optim.adamw import AdamW
 from cnntrain.optim.base import Optim
 from cnntrain.optim.groups import parameter_groups
 from cnntrain.optim.sgd import SGD
+from cnntrain.schema import TrainConfig
 from cnntrain.transfer.base import Transfer
-from cnntrain.transfer.freeze_depth import FreezeDepth
 from cnntrain.transfer.frozen import Freezing, frozen_modules
 from cnntrain.transfer.full import Full
 from cnntrain.transfer.groups import HEAD, classifier_modules, classifier_parameters, coarse_groups
-from cnntrain.transfer.linear_probe import LinearProbe
 
 # name -> arguments, image size; small inputs, random weights
 MODELS: dict[str, tuple[dict[str, Any], int]] = {
@@ -34,8 +34,16 @@ SGDM = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=True, momentum=0.9, nesterov
 DECAY = AdamW("adamw", 0.01, 0.1, decay_norms_and_biases=True, beta1=0.9, beta2=0.99, eps=1e-8)
 
 
+@cache
+def transfer(*overrides: str) -> Transfer:
+    """A policy as the command line makes it."""
+    compose.use(None)
+    lines = compose.force(compose.parse(overrides))
+    return config.check(config.plain(compose.compose_config("train", lines)), TrainConfig).transfer
+
+
 def policy(depth: int) -> Transfer:
-    return FreezeDepth("freeze_depth", 1.0, depth)
+    return transfer("transfer=freeze_depth", f"transfer.depth={depth}")
 
 
 @cache
@@ -56,7 +64,7 @@ def fresh(name: str) -> nn.Module:
 
 def train(freezing: Freezing, optim: Optim, size: int, steps: int = 3) -> None:
     model = freezing.model
-    optimizer = optim.build(parameter_groups(model, optim, freezing.head, 1.0))
+    optimizer = optim.build(parameter_groups(model, optim, freezing.policy.rate_multipliers(model, freezing.head)))
     generator = torch.Generator().manual_seed(1)
     for epoch in range(steps):
         model.eval()  # as after a validation
@@ -118,7 +126,7 @@ def test_every_parameter_is_claimed_once_and_the_head_is_the_classifier(name: st
 @pytest.mark.parametrize("name", MODELS)
 def test_a_linear_probe_trains_the_classifier_only(name: str) -> None:
     model, before = fresh(name), initial(name)[1]
-    freezing = Freezing(model, LinearProbe("linear_probe", 1.0))
+    freezing = Freezing(model, transfer("transfer=linear_probe"))
     train(freezing, SGDM, MODELS[name][1], steps=1)
     head = classifier_parameters(model)
     assert freezing.head == head
@@ -128,7 +136,7 @@ def test_a_linear_probe_trains_the_classifier_only(name: str) -> None:
 
 def test_a_full_policy_freezes_nothing() -> None:
     model = fresh("resnet18")
-    freezing = Freezing(model, Full("full", 1.0))
+    freezing = Freezing(model, transfer("transfer=full"))
     freezing.train_mode()
     assert not any(freezing.frozen)
     assert not freezing.frozen_parameters()
@@ -140,7 +148,7 @@ def test_a_full_policy_freezes_nothing() -> None:
 
 def test_dropout_is_off_in_the_frozen_part_and_on_before_the_head() -> None:
     vgg = fresh("vgg11_bn")
-    Freezing(vgg, LinearProbe("linear_probe", 1.0)).train_mode()
+    Freezing(vgg, transfer("transfer=linear_probe")).train_mode()
     assert not vgg.pre_logits.drop.training
     assert vgg.head.drop.training
     assert vgg.training
@@ -159,7 +167,7 @@ def test_dropout_is_off_in_the_frozen_part_and_on_before_the_head() -> None:
 @pytest.mark.parametrize("name", ["vgg11_bn", "densenet121", "mobilenetv2_100"])
 def test_the_frozen_features_of_an_image_are_always_the_same(name: str) -> None:
     model = fresh(name)
-    Freezing(model, LinearProbe("linear_probe", 1.0)).train_mode()
+    Freezing(model, transfer("transfer=linear_probe")).train_mode()
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(model.forward_features(images), model.forward_features(images))
@@ -168,9 +176,9 @@ def test_the_frozen_features_of_an_image_are_always_the_same(name: str) -> None:
 
 def test_thawing_leaves_no_trace() -> None:
     model = fresh("resnet18")
-    freezing = Freezing(model, LinearProbe("linear_probe", 1.0))
+    freezing = Freezing(model, transfer("transfer=linear_probe"))
     freezing.train_mode()
-    freezing.policy = Full("full", 1.0)
+    freezing.policy = transfer("transfer=full")
     freezing.apply(1)
     freezing.train_mode()
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -200,6 +208,8 @@ def test_group_names_are_those_of_the_modules() -> None:
     names = [group.name for group in coarse_groups(fresh("densenet121"))]
     assert names[:2] == ["features.conv0..features.norm0", "features.denseblock1..features.transition1"]
     assert names[-3:] == ["features.denseblock4", "features.norm5", HEAD]
+    names = [group.name for group in coarse_groups(fresh("mobilenetv2_100"))]
+    assert names == ["conv_stem..bn1", *(f"blocks.{n}" for n in range(6)), "blocks.6..bn2", HEAD]
 
 
 def test_a_model_without_a_classifier_is_refused() -> None:
@@ -252,3 +262,14 @@ def test_modules_without_parameters_go_with_their_neighbours() -> None:
 def test_the_head_multiplier_must_be_positive() -> None:
     with pytest.raises(ValueError, match="head_lr_multiplier must be above 0, not 0"):
         Full("full", 0)
+
+
+@pytest.mark.parametrize("name", ["poolformer_s12", "rdnet_tiny"])
+def test_a_model_without_a_group_matcher_is_grouped_by_its_children(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=3)
+    groups = coarse_groups(model)
+    found = [name.partition(".")[0] for group in groups for name in group.parameters]
+    children = [child for child, module in model.named_children() if any(True for _ in module.parameters())]
+    assert list(dict.fromkeys(found)) == children
+    assert groups[-1].name == HEAD and len(groups) >= len(children)

@@ -1,0 +1,50 @@
+"""``cnntrain cache``: the activations that runs have left on disk, and their removal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from cnntrain import render
+from cnntrain.schema import CacheConfig
+from cnntrain.transfer import cache
+from cnntrain.transfer.base import in_units
+
+COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days unused")
+LEFT = COLUMNS[:5]
+DAY = 24 * 3600
+
+
+def run(config: CacheConfig, overrides: Sequence[str]) -> int:
+    """List the entries that `config` selects, or delete them."""
+    root = cache.root(config.cache_dir)
+    now = time.time()
+    chosen = [
+        (folder, meta)
+        for folder, meta in cache.entries(root)
+        if config.older_than is None or now - meta["used"] > config.older_than * DAY
+    ]
+    total = in_units(sum(meta["bytes"] for _, meta in chosen))
+    if config.clear:
+        for folder, _ in chosen:
+            shutil.rmtree(folder)
+        cache.sweep(root)
+        print(f"deleted {len(chosen)} entries, {total}, from {root}")
+    elif config.format == "json":
+        print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
+    else:
+        cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
+        print(render.table(f"{len(chosen)} entries, {total}, in {root}", COLUMNS, cells, LEFT), end="")
+    return 0
+
+
+def _row(key: str, meta: dict[str, Any]) -> dict[str, Any]:
+    return {"key": key, **meta["about"], **{name: meta[name] for name in ("bytes", "created", "used")}}
+
+
+def _cells(row: dict[str, Any], now: float) -> list[str]:
+    plain = [row["model"], row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
+    return [row["key"][:12], *plain, in_units(row["bytes"]), f"{(now - row['used']) / DAY:.1f}"]

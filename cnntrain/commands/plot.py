@@ -1,0 +1,129 @@
+"""``cnntrain plot``: metrics of finished runs, as a picture and as a table. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain import comparison, finished, plotting, render
+from cnntrain.comparison import EPOCH, Comparison, Point
+from cnntrain.errors import ConfigError, InputError
+from cnntrain.schema import PlotConfig
+
+
+def run(config: PlotConfig, overrides: Sequence[str]) -> int:
+    """Draw what `config` asks for, print its numbers, and end with the picture's path."""
+    runs, unfinished = finished.read(config.runs)
+    shown = comparison.compare(runs, config.x, config.y, config.curve)
+    shown.left_out = {**unfinished, **shown.left_out}
+    path = _place(config)
+    drawn = plotting.figure(shown, config.x, _title(config, shown), config.curve, config.y_range)
+    try:
+        path.write_bytes(plotting.picture(drawn, path.suffix[1:].lower()))
+    except OSError as error:
+        raise InputError(f"output={path}: {error.strerror}") from error
+    if config.format == "json":
+        print(json.dumps(_facts(config, shown, path), indent=2))
+        return 0
+    draw = render.table if config.format == "table" else render.markdown
+    for title, columns, rows in _tables(config, shown):
+        print(draw(title, columns, rows, columns[:1]))
+    bullet = "- " if config.format == "markdown" else ""
+    for note in _notes(shown):
+        print(f"{bullet}{note}")
+    print(path, flush=True)
+    return 0
+
+
+def _place(config: PlotConfig) -> Path:
+    if config.output is None and not Path(config.runs).is_dir():
+        raise ConfigError(f"runs={config.runs} is a pattern, so give output=<file>")
+    path = Path(config.output) if config.output is not None else Path(config.runs) / "plot.png"
+    if not path.parent.is_dir():
+        raise InputError(f"output={path}: there is no folder {path.parent}")
+    return path
+
+
+def _title(config: PlotConfig, shown: Comparison) -> str:
+    """The one given, or the folder's name and what is averaged."""
+    if config.title is not None:
+        return config.title
+    counts = _counts(shown)
+    name = Path(config.runs).resolve().name
+    return name if counts[-1] == 1 else f"{name}: mean and range of {_span(counts)} runs"
+
+
+def _counts(shown: Comparison) -> list[int]:
+    """How many runs a point is the mean of, ascending."""
+    return sorted({len(point.values) for curves in shown.curves.values() for each in curves for point in each.points})
+
+
+def _span(counts: Sequence[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _tables(config: PlotConfig, shown: Comparison) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Title, columns and rows: by epoch one table with a column for each metric, else one for each metric by x."""
+    about = "mean ± std (runs)"
+    first = config.curve or "runs"
+    if config.x == EPOCH:
+        rows = []
+        for number, curve in enumerate(shown.curves[config.y[0]]):
+            last = {metric: shown.curves[metric][number].points[-1:] for metric in config.y}
+            epochs = sorted({str(point.x) for points in last.values() for point in points})
+            rows.append([curve.label, "/".join(epochs), *(_cell(metric, last[metric]) for metric in config.y)])
+        yield f"the last epoch: {about}", [first, EPOCH, *map(plotting.label, config.y)], rows
+        return
+    for metric, curves in shown.curves.items():
+        places = list(dict.fromkeys(point.x for curve in curves for point in curve.points))
+        rows = [
+            [each.label, *(_cell(metric, [point for point in each.points if point.x == x]) for x in places)]
+            for each in curves
+        ]
+        columns = [first, *map(finished.text, places)]
+        yield f"{plotting.label(metric)} by {config.x}: {about}", columns, rows
+
+
+def _cell(metric: str, points: Sequence[Point]) -> str:
+    """The one point, or nothing."""
+    if not points:
+        return ""
+    point, fraction = points[0], plotting.is_fraction(metric)
+    numbers = [each for each in (point.mean, point.deviation) if each is not None]
+    shown = [f"{100 * each:.2f}" if fraction else f"{each:.4g}" for each in numbers]
+    return f"{' ± '.join(shown)} ({len(point.values)})"
+
+
+def _notes(shown: Comparison) -> list[str]:
+    """What a reader of the numbers must know."""
+    over = [f"averaged over {', '.join(shown.averaged_over)}"] if shown.averaged_over else []
+    return [*over, *shown.notes, *(f"left out: {name}: {reason}" for name, reason in shown.left_out.items())]
+
+
+def _facts(config: PlotConfig, shown: Comparison, path: Path) -> dict[str, Any]:
+    """Every point, fractions as fractions."""
+    return {
+        "x": config.x,
+        "curve": config.curve,
+        "metrics": {
+            metric: [{"curve": each.label, "points": [_point(point) for point in each.points]} for each in curves]
+            for metric, curves in shown.curves.items()
+        },
+        "averaged_over": shown.averaged_over,
+        "notes": shown.notes,
+        "left_out": shown.left_out,
+        "output": str(path),
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "x": point.x,
+        "mean": point.mean,
+        "std": point.deviation,
+        "min": point.low,
+        "max": point.high,
+        "runs": len(point.values),
+    }
