@@ -68,7 +68,8 @@ def activations(run: Run, parts: Split, prefix: Prefix) -> dict[str, Held] | Non
     policy = run.config.transfer
     assert isinstance(policy, PartlyFrozen)
     views = {part: _views(run, part) for part in ("train", "val")}
-    entries = {part: _entry(run, parts, part, count) for part, count in views.items() if count}
+    weights = checkpoint.digest(parts.state())
+    entries = {part: _entry(run, parts, weights, part, count) for part, count in views.items() if count}
     root = cache.root(policy.cache_dir)
     place, why = dist.from_first(lambda: _place(policy, list(entries.values()), root))
     if policy.cache == "auto":
@@ -92,14 +93,18 @@ def _views(run: Run, part: str) -> int:
     return run.config.transfer.views or 0
 
 
-def _entry(run: Run, parts: Split, part: str, views: int) -> Entry:
-    """What a part's values are; the key covers everything that they depend on, to the last bit."""
+def _entry(run: Run, parts: Split, weights: str, part: str, views: int) -> Entry:
+    """What a part's values are; the key covers everything that they depend on, to the last bit.
+
+    Args:
+        weights: digest of those of the frozen part.
+    """
     config, samples = run.config, _loader(run, part).samples
     assert isinstance(config.transfer, PartlyFrozen)
     dtypes = [DTYPES.get(config.transfer.cache_dtype, dtype) for dtype in parts.dtypes]
     depends_on = {
         "cut": parts.key,
-        "weights": parts.state(),
+        "weights": weights,
         "preprocess": asdict(run.loaders.preprocess),
         "augment": asdict(config.augment),
         "data": [run.data.fingerprint, part],

@@ -131,7 +131,7 @@ def limit(model: str, images: int, epochs: int) -> float:
 def last_stage(bench: Bench) -> None:
     """All but the last stage and the classifier frozen."""
     words = ["model=resnet18", "model.stem=cifar", "transfer=freeze_depth", "transfer.depth=-1",
-             f"data.train_size={bench.args.images // 5}", f"trainer.epochs={bench.args.epochs // 4}"]  # fmt: skip
+             f"data.train_size={bench.args.images // 20}", f"trainer.epochs={bench.args.epochs}"]  # fmt: skip
     kept, off = [], []
     for _ in range(bench.args.rounds):
         kept.append(bench.run(*words).train)
@@ -199,7 +199,11 @@ def warm(bench: Bench) -> None:
 
 def depths(bench: Bench) -> None:
     """Every depth with twelve settings each, against one linear probe of the last."""
-    words = ["model=alexnet", "data.image_size=227", "data.train_size=2000", f"trainer.epochs={bench.args.epochs}"]
+    weights = bench.folder / "alexnet.pth"  # from a file, since random weights have no others beside them
+    models.register()
+    torch.save(timm.create_model("alexnet", num_classes=10).state_dict(), weights)
+    words = ["model=alexnet", f"model.weights={weights}", "data.image_size=227", "data.train_size=2000",
+             f"trainer.epochs={bench.args.epochs}"]  # fmt: skip
     ours, one, beside = [], [], []
     for _ in range(bench.args.rounds):
         ours.append(bench.run(*words, "transfer=probe_depths", "transfer.random_weights=false").train)

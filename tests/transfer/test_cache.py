@@ -1,0 +1,82 @@
+"""Entries on disk: whole or absent, shared by runs, readable until the last one that maps them ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnntrain.transfer import cache
+from cnntrain.transfer.cache import Entry
+
+
+def entry(key: str = "abc") -> Entry:
+    about = {"model": "net", "data": "set", "part": "train", "cut": ["pool", "cat"], "views": 1}
+    return Entry(key, [(5, 3), (5, 2, 2)], [torch.float32, torch.bfloat16], about)
+
+
+def filled(root: Path, run: str, value: float) -> Path:
+    """A folder of an entry that a run has filled and not yet published."""
+    folder = root / f"abc.{run}{cache.UNFINISHED}"
+    entry().make_files(folder)
+    for tensor in entry().mapped(folder):
+        tensor.fill_(value)
+    return folder
+
+
+def test_what_is_written_is_read_by_another_mapping(tmp_path: Path) -> None:
+    entry().publish(filled(tmp_path, "one", 1.5), tmp_path)
+    assert entry().is_in(tmp_path) and entry().is_whole(tmp_path)
+    first, second = entry().mapped(tmp_path / "abc")
+    assert first.shape == (5, 3) and second.dtype == torch.bfloat16
+    assert bool((first == 1.5).all()) and bool((second == 1.5).all())
+    assert entry().size == 5 * 3 * 4 + 5 * 4 * 2
+
+
+def test_of_two_runs_that_fill_an_entry_the_first_leaves_it_to_both(tmp_path: Path) -> None:
+    one, two = filled(tmp_path, "one", 1.0), filled(tmp_path, "two", 2.0)
+    own = entry().mapped(two)
+    entry().publish(one, tmp_path)
+    entry().publish(two, tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["abc"]
+    assert bool((entry().mapped(tmp_path / "abc")[0] == 1.0).all())
+    assert bool((own[0] == 2.0).all())  # the slower run goes on with what it has mapped
+
+
+def test_a_mapped_entry_stays_readable_when_it_is_deleted(tmp_path: Path) -> None:
+    entry().publish(filled(tmp_path, "one", 3.0), tmp_path)
+    tensors = entry().mapped(tmp_path / "abc")
+    shutil.rmtree(tmp_path / "abc")
+    assert bool((tensors[1] == 3.0).all())
+
+
+def test_an_unfinished_entry_is_no_entry_and_goes_after_a_day(tmp_path: Path) -> None:
+    folder = filled(tmp_path, "one", 1.0)
+    assert not entry().is_in(tmp_path) and not list(cache.entries(tmp_path))
+    cache.sweep(tmp_path)
+    assert folder.exists()
+    before = time.time() - cache.ABANDONED_SECONDS - 1
+    os.utime(folder, (before, before))
+    cache.sweep(tmp_path)
+    assert not folder.exists()
+
+
+def test_a_disk_without_room_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        entry().make_files(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_free_memory_is_within_the_machines(tmp_path: Path) -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < cache.free_memory(shared=False) <= total
+    assert cache.free_memory(shared=True) <= cache.free_memory(shared=False) * 1.1
+    assert cache.free_disk(tmp_path / "not" / "yet") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.01)
