@@ -89,9 +89,9 @@ def ratio(name: str, over: list[float], under: list[float], wanted: str) -> None
 
 
 def probe(bench: Bench, model: str) -> None:
-    """A linear probe with activations kept, without, and the least that it can cost."""
-    words = [f"model={model}", "model.stem=imagenet", "transfer=linear_probe", f"data.train_size={bench.args.images}",
-             f"trainer.epochs={bench.args.epochs}"]  # fmt: skip
+    """A linear probe with activations kept, without, and the least that it can cost. No dropout: the limit has none."""
+    words = [f"model={model}", "model.stem=imagenet", "model.drop_rate=0", "transfer=linear_probe",
+             f"data.train_size={bench.args.images}", f"trainer.epochs={bench.args.epochs}"]  # fmt: skip
     kept: list[Done] = []
     off: list[Done] = []
     limits: list[float] = []
