@@ -198,7 +198,7 @@ def test_a_run_without_what_is_asked_for_is_named(write: Write, draw: Plot) -> N
         (["y_range=[3,1]"], "y_range must be the axis's least and most"),
         (["output=plot.jpg"], "output must end in one of .png, .svg, .pdf, not plot.jpg"),
         (["format=csv"], "format=csv must be one of table, markdown, json"),
-        (["runs=outputs/*"], "runs=outputs/*: there is no such folder"),
+        (["runs=nowhere/*"], "runs=nowhere/*: there is no such folder"),
     ],
 )
 def test_what_is_wrong_is_said(write: Write, draw: Plot, overrides: list[str], said: str) -> None:
