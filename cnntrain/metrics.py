@@ -26,7 +26,7 @@ class Metrics(dict[str, float]):
 
     def __init__(self, per_setting: Sequence[Mapping[str, float]]):
         several = len(per_setting) > 1
-        best = max(range(len(per_setting)), key=lambda number: _rank(per_setting[number])) if several else 0
+        best = best_setting(per_setting) if several else 0
         super().__init__(per_setting[best], **({"setting": best} if several else {}))
         self.per_setting = per_setting
 
@@ -39,10 +39,15 @@ class Metrics(dict[str, float]):
         return {**self.per_setting[number], "setting": number}
 
 
-def _rank(values: Mapping[str, float]) -> tuple[bool, float, float]:
-    """Larger is better: top-1, and among equals the loss; a setting that diverged comes last."""
-    finite = isfinite(values["loss"])
-    return finite, values["top1"], -values["loss"] if finite else 0.0
+def best_setting(per_setting: Sequence[Mapping[str, float]]) -> int:
+    """The number of the one with the highest top-1, among equals the lowest loss; one that diverged comes last."""
+
+    def rank(number: int) -> tuple[bool, float, float]:
+        values = per_setting[number]
+        finite = isfinite(values["loss"])
+        return finite, values["top1"], -values["loss"] if finite else 0.0
+
+    return max(range(len(per_setting)), key=rank)
 
 
 class Totals:

@@ -20,6 +20,7 @@ import yaml
 
 from cnntrain import __version__, build, checkpoint, dist, folder, loop, report, signals
 from cnntrain.data.loader import Batch, Loader, Share, eval_plan
+from cnntrain.metrics import best_setting
 from cnntrain.models import auxiliary
 from cnntrain.report import Report
 from cnntrain.run import Run
@@ -141,6 +142,7 @@ def _finished(training: Run) -> Finished:
         model=training.eval_model,
         parts=("val", "test") if loaders.test is not None else ("val",),
         judge=judge,
+        best=best_setting,
         batches=batches,
         once=dist.from_first,
         say=training.report.say,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def conclude(run: Finished, wanted: Sequence[str], neighbors: int) -> list[Row]:
         row = rows.setdefault(probed.depth, {"depth": probed.depth, "features": probed.features})
         first = number * len(model.grid)
         mine = {part: values[first : first + len(model.grid)] for part, values in judged.items()}
-        best = _best(mine["val"])
+        best = run.best(mine["val"])
         lr, decay = model.grid[best]
         row[RANDOM if probed.random else PROBE] = {
             "lr": run.lr * lr,
@@ -50,16 +49,6 @@ def conclude(run: Finished, wanted: Sequence[str], neighbors: int) -> list[Row]:
     run.once(lambda: _draw(found, run.folder / PLOT))
     run.say(_table(found))
     return found
-
-
-def _best(settings: Sequence[Mapping[str, float]]) -> int:
-    """The setting with the highest top-1, among equals the one with the lowest loss; one that diverged comes last."""
-
-    def rank(number: int) -> tuple[bool, float, float]:
-        loss = settings[number]["loss"]
-        return isfinite(loss), settings[number]["top1"], -loss if isfinite(loss) else 0.0
-
-    return max(range(len(settings)), key=rank)
 
 
 def _series(rows: Sequence[Row]) -> list[str]:

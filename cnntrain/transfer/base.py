@@ -42,6 +42,7 @@ class Finished:
         model: as it was validated, with its final weights.
         parts: those to judge it by: val, and test where there is one.
         judge: the metrics of each setting over a part, in order: ``loss``, ``top1``, ``top5``, ``count``.
+        best: the number of the best of some settings, by their metrics.
         batches: all images of a part, train too, as the network sees them, with their labels; on every rank.
         once: what a function returns on the first rank, which alone calls it.
         say: shows a line or a table.
@@ -51,6 +52,7 @@ class Finished:
     model: nn.Module
     parts: Sequence[str]
     judge: Callable[[str], Sequence[Mapping[str, float]]]
+    best: Callable[[Sequence[Mapping[str, float]]], int]
     batches: Callable[[str], Iterator[tuple[Any, Tensor]]]
     once: Callable[[Callable[[], Any]], Any]
     say: Callable[[Any], None]
