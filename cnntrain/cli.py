@@ -25,11 +25,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from cnntrain import __version__, compose, config, resume
+from cnntrain import __version__, compose, config, resume, signals
 from cnntrain.errors import ConfigError, RunError, UserError
 from cnntrain.schema import TrainConfig
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+if "__mp_main__" in sys.modules:  # a rank, which reads the console script first
+    signals.restore()  # until its run heeds signals, Ctrl-C ends it without a traceback
 
 
 def main() -> None:

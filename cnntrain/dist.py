@@ -134,32 +134,35 @@ def launch(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
 
 
 def _spawn(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # their lines and tracebacks hide our own message
-    settings = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=config.devices,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.1,
-        start_method="spawn",
-        signals_to_handle=",".join(each.name for each in signals.HANDLED),
-    )
     with tempfile.TemporaryDirectory(prefix="cnntrain-") as folder:
+        settings = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=config.devices,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            monitor_interval=0.1,
+            start_method="spawn",
+            logs_specs=DefaultLogsSpecs(log_dir=folder),  # a folder of its own would stay behind
+            signals_to_handle=",".join(each.name for each in signals.HANDLED),
+        )
         code_file = Path(folder) / "code"
         try:
             elastic_launch(settings, _spawned)(runner, config, overrides, str(code_file))
         except (SignalException, ChildFailedError) as error:
             # a signal ends the launcher even when every rank has saved and returned; rank 0 left its code in the file
             if not code_file.exists():
+                if isinstance(error, SignalException):  # while the ranks were starting
+                    raise KeyboardInterrupt from error
                 return max((each.exitcode for each in getattr(error, "failures", {}).values()), default=1) or 1
         return int(code_file.read_text())
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnntrain import checkpoint
 from cnntrain.criterion import Criterion
 from cnntrain.data.loader import Batch
 from cnntrain.metrics import Metrics, Totals
@@ -23,10 +22,11 @@ def fit(run: Run) -> str:
     while not run.done:
         train = train_epoch(run)
         if train is None:
-            run.save(checkpoint.LAST)
+            run.save()
             return STOPPED
         val = evaluate(run.eval_network, run.val_batches(), run.precision)
         run.end_epoch(train, val)
+    run.save()
     return FINISHED
 
 

@@ -15,8 +15,8 @@ from cnntrain.schema import TrainConfig
 
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
-    "data.root", "data.download", "data.num_workers", "checkpoint.every_steps", "trainer.log_every", "trainer.epochs",
-    "trainer.early_stopping", "transfer.cache_dir",
+    "data.root", "data.download", "data.num_workers", "checkpoint.every_steps", "checkpoint.time_share",
+    "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (

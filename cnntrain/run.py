@@ -22,6 +22,7 @@ from cnntrain.errors import InputError, RunError
 from cnntrain.metrics import Totals
 from cnntrain.progress import Progress
 from cnntrain.report import Report
+from cnntrain.saver import Saver
 from cnntrain.schedule.base import Position
 from cnntrain.schema import TrainConfig
 from cnntrain.transfer.frozen import Freezing
@@ -59,6 +60,7 @@ class Run:
         if trainer.max_steps is not None:
             self.total_steps = min(self.total_steps, trainer.max_steps)
         self.pieces_done = 0
+        self.saver = Saver(self)
         self.progress.hash_start = self.frozen_hash()
 
     @property
@@ -180,7 +182,7 @@ class Run:
         return dist.any_rank(signals.received() is not None)
 
     def end_epoch(self, train: dict[str, float], val: dict[str, float]) -> None:
-        """Note an epoch's metrics: schedule, best checkpoint, early stopping, report."""
+        """Note an epoch's metrics: schedule, early stopping, report, checkpoints."""
         progress, config = self.progress, self.config
         values = {f"train/{k}": v for k, v in train.items() if k != "count"}
         values |= {f"val/{k}": v for k, v in val.items() if k != "count"}
@@ -194,13 +196,9 @@ class Run:
         note = config.schedule.observe(progress.epoch, values)
         self.report.epoch_done(self, values, improved, note)
         if not isfinite(values["train/loss"]):
+            dist.from_first(self.saver.write_best)
             raise RunError(f"the training loss is {values['train/loss']} after epoch {progress.epoch}: lower optim.lr")
-        if improved:
-            # the best first: a crash in between repeats this epoch and finds the same best again
-            self.save(checkpoint.BEST)
-            dist.from_first(lambda: checkpoint.link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST))
-        else:
-            self.save(checkpoint.LAST)
+        self.saver.epoch_done(improved)
 
     def _is_best(self, values: dict[str, float]) -> bool:
         best, metric = self.progress.best, self.config.checkpoint
@@ -210,16 +208,15 @@ class Run:
             return values["val/loss"] < best["val/loss"]  # small validation parts often tie
         return (values[metric.metric] < best[metric.metric]) == metric.lower_is_better
 
+    def save(self) -> None:
+        """Write last.ckpt and best.ckpt now; all ranks call this."""
+        self.saver.write()
+
     def save_if_due(self) -> None:
-        """Write last.ckpt every ``checkpoint.every_steps`` steps."""
+        """Write every ``checkpoint.every_steps`` steps."""
         every = self.config.checkpoint.every_steps
         if every and self.progress.step % every == 0:
-            self.save(checkpoint.LAST)
-
-    def save(self, name: str) -> None:
-        """Write a checkpoint into the run's folder; all ranks add to it, the first writes it."""
-        self.progress.sums = self.totals.reduced() if self.progress.step_in_epoch else None
-        dist.from_first(lambda: checkpoint.save(self.folder / name, self.state_dict()))
+            self.save()
 
     def share_buffers(self) -> None:
         """Give every rank the first one's BatchNorm statistics before they evaluate."""
@@ -269,6 +266,7 @@ class Run:
         if state["scaler"]:  # empty where the precision needed none
             self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        self.saver.written = asdict(self.progress)
         self.freezing.apply(self.progress.phase)
         before = state["config"]
         if (before["transfer"], before["trainer"]["precision"]) != (asdict(config.transfer), config.trainer.precision):

@@ -94,12 +94,15 @@ class Trainer:
 class Checkpoint:
     """When the run is saved, and what makes a checkpoint the best."""
 
-    every_steps: int | None  # besides the end of each epoch
+    every_steps: int | None  # besides the ends of epochs
+    time_share: float  # of the run's time that writing at the ends of epochs may take
     metric: Literal["val/top1", "val/top5", "val/loss"]
 
     def __post_init__(self) -> None:
         if self.every_steps is not None and self.every_steps < 1:
             raise ValueError(f"every_steps must be at least 1, not {self.every_steps}; null turns it off")
+        if not 0 < self.time_share <= 1:
+            raise ValueError(f"time_share must be above 0 and at most 1, not {self.time_share}; 1 writes every epoch")
 
     @property
     def lower_is_better(self) -> bool:

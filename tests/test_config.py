@@ -139,7 +139,7 @@ def test_known_keys_cover_the_default_configuration() -> None:
     [
         ("optim.lrr", 1, "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
         ("optimm", {}, "unknown key 'optimm'; did you mean 'optim'?"),
-        ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, metric"),
+        ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, time_share, metric"),
         ("optim.lr", "fast", "optim.lr=fast must be a number"),
         ("optim.lr", 0, "optim.lr must be above 0, not 0.0"),
         ("optim.lr", float("nan"), "optim.lr=nan must be a number"),

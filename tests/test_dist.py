@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +105,19 @@ def test_another_rank_waits_for_the_first_to_speak(
     assert capsys.readouterr().err == "cnntrain: x\n"
 
 
+def interrupts(config: Any, overrides: Any) -> int:
+    """A rank during whose start somebody presses Ctrl-C."""
+    if dist.rank() == 0:
+        os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+    return 0
+
+
+def test_an_interrupt_before_the_run_heeds_signals_ends_the_ranks(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        dist.launch(interrupts, SimpleNamespace(devices=2, device="cpu"), [])
+
+
 def only_run(output: Path) -> Path:
     (path,) = output.glob("*/*/config.yaml")
     return path.parent
@@ -117,12 +133,22 @@ def counts(metrics: dict[str, Any]) -> tuple[int, float, float]:
 
 
 def test_two_processes_train_and_three_evaluate_as_one_does(
-    configure: Callable[..., TrainConfig], cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any
+    configure: Callable[..., TrainConfig],
+    cnntrain: Callable[..., Any],
+    tmp_path: Path,
+    result_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert train.run(configure(*DDP[1:]), []) == 0
     alone = only_run(tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     done = cnntrain(*DDP, "devices=2", f"output={tmp_path / 'two'}")
     assert (done.returncode, done.stderr) == (0, "")
+    assert not [
+        each.name for each in temporary.iterdir() if not each.name.startswith("torchinductor_")
+    ]  # torch's cache
     two = only_run(tmp_path / "two")
     assert done.stdout.splitlines()[-1] == str(two)
     assert done.stdout.count("epoch   1/2") == 1

@@ -133,18 +133,21 @@ def test_a_kill_at_every_step_in_turn_changes_nothing(
     every=st.sampled_from(["null", 1, 2, 4]),
     shape=st.sampled_from([(), TWO, EMA, COSINE, FLIP, (*PLATEAU, *DROP)]),
     longest=st.integers(5, 9),
+    share=st.sampled_from([0.000001, 0.1, 1]),
 )
 def test_kills_anywhere(
     kills: list[int],
     every: int | str,
     shape: tuple[str, ...],
     longest: int,
+    share: float,
     make_run: MakeRun,
     tmp_path_factory: pytest.TempPathFactory,
     metrics_of: Any,
 ) -> None:
     folder = tmp_path_factory.mktemp("kills")
     overrides = (*shape, f"checkpoint.every_steps={every}", f"trainer.max_steps={longest}")
+    overrides = (*overrides, f"checkpoint.time_share={share}")
     train(make_run, folder / "straight", overrides, [])
     train(make_run, folder / "killed", overrides, [kill for kill in kills if kill <= longest])
     assert_same(folder / "straight", folder / "killed", metrics_of)
@@ -258,7 +261,7 @@ def end_epoch(run: Run, loss: float, top1: float) -> None:
 
 
 def test_early_stopping_ends_after_so_many_epochs_without_a_better_one(make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run("trainer.early_stopping=2", "trainer.epochs=50", folder=tmp_path / "run")
+    run = make_run("trainer.early_stopping=2", "trainer.epochs=50", "checkpoint.time_share=1", folder=tmp_path / "run")
     for top1 in (0.5, 0.6, 0.6):
         end_epoch(run, loss=1.0, top1=top1)
         assert not run.done
