@@ -84,7 +84,15 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged, or no checkpoint of ours.
     """
-    state = load_tensors(path)
+    return verified(path, load_tensors(path))
+
+
+def verified(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What was read from `path`, without the checksum, which it matches.
+
+    Raises:
+        InputError: it is damaged, or no checkpoint of ours.
+    """
     if state.get("format") != FORMAT or "sha256" not in state:
         raise InputError(f"{path} is not a checkpoint of cnntrain (format {FORMAT})")
     stored = state.pop("sha256")

@@ -163,16 +163,23 @@ def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -
         elif container is dict:
             node = DictConfig(value) if isinstance(value, dict) else None
         else:
-            scalar = SCALARS[bare](value=value, is_optional=False)._value()
-            if bare is float and not isfinite(scalar):
-                raise OmegaConfBaseException()
-            return scalar
+            node = SCALARS[bare](value=value, is_optional=False)
         if node is None:
             raise OmegaConfBaseException()
-        return OmegaConf.to_container(node)
+        found = OmegaConf.to_container(node) if container else node._value()
+        if not _is_finite(found):
+            raise OmegaConfBaseException()
+        return found
     except (OmegaConfBaseException, OverflowError):
         problems.append(f"{path}={_show(value)} must be {_describe(bare)}{or_null}")
         return None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether `value` is no nan and not infinite, and nothing in it is, where it is a list of any depth."""
+    if isinstance(value, list):
+        return all(_is_finite(each) for each in value)
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _unresolved(value: Any) -> bool:

@@ -11,6 +11,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +44,11 @@ def local_rank() -> int:
 def local_world_size() -> int:
     """How many processes of the run this machine has."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if torch_dist.is_initialized() else 1
+
+
+def node_rank() -> int:
+    """This machine's number among those of the run."""
+    return int(os.environ["GROUP_RANK"]) if torch_dist.is_initialized() else 0
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
@@ -199,7 +205,8 @@ def _process_group(config: Any) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    _flags = torch_dist.new_group(backend="gloo")
+    # the first rank writes, downloads, or fits scikit-learn's classifiers while the others wait
+    _flags = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
     yield
     torch_dist.destroy_process_group()  # not after an error: it could wait for a rank that is gone
 

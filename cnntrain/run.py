@@ -108,6 +108,7 @@ class Run:
         if self.freezing.planned(progress.epoch) == self.freezing.names:
             return
         self.prove_frozen()
+        self.saver.settle()
         self.freezing.apply(progress.epoch)
         self.division = None
         progress.phase, progress.hash_start = progress.epoch, self.frozen_hash()
@@ -189,24 +190,16 @@ class Run:
         values["lr"] = self.rate()
         progress.epoch += 1
         progress.step_in_epoch, progress.sums = 0, None
-        improved = self._is_best(values)
+        improved = progress.best is None or config.checkpoint.is_better(values, progress.best)
         if improved:
             progress.best = {"epoch": progress.epoch, "step": progress.step, **values}
         progress.epochs_since_best = 0 if improved else progress.epochs_since_best + 1
         note = config.schedule.observe(progress.epoch, values)
         self.report.epoch_done(self, values, improved, note)
         if not isfinite(values["train/loss"]):
-            dist.from_first(self.saver.write_best)
+            dist.from_first(self.saver.fail)
             raise RunError(f"the training loss is {values['train/loss']} after epoch {progress.epoch}: lower optim.lr")
         self.saver.epoch_done(improved)
-
-    def _is_best(self, values: dict[str, float]) -> bool:
-        best, metric = self.progress.best, self.config.checkpoint
-        if best is None or not isfinite(best[metric.metric]):
-            return True
-        if values[metric.metric] == best[metric.metric]:
-            return values["val/loss"] < best["val/loss"]  # small validation parts often tie
-        return (values[metric.metric] < best[metric.metric]) == metric.lower_is_better
 
     def save(self) -> None:
         """Write last.ckpt and best.ckpt now; all ranks call this."""
@@ -238,6 +231,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.config.schedule.state_dict(),
             "transfer": self.config.transfer.state_dict(),
+            "frozen": sorted(self.freezing.names),
             "scaler": self.scaler.state_dict(),
         }
 
@@ -268,8 +262,12 @@ class Run:
         self.progress = Progress(**state["progress"])
         self.saver.written = asdict(self.progress)
         self.freezing.apply(self.progress.phase)
-        before = state["config"]
-        if (before["transfer"], before["trainer"]["precision"]) != (asdict(config.transfer), config.trainer.precision):
+        if self.ema is not None:  # what is frozen now may have been trained before
+            average = {**dict(self.ema.module.named_parameters()), **dict(self.ema.module.named_buffers())}
+            for name, value in self.freezing.values().items():
+                average[name].data.copy_(value)
+        precision = state["config"]["trainer"]["precision"]
+        if (set(state["frozen"]), precision) != (self.freezing.names, config.trainer.precision):
             self.progress.hash_start = self.frozen_hash()  # resume= changed what is frozen, or its type
 
     def prove_frozen(self) -> str:
@@ -287,7 +285,7 @@ class Run:
 
     def frozen_hash(self) -> str:
         """Digest of every frozen parameter and of the buffers of frozen modules."""
-        return checkpoint.digest({**self.freezing.frozen_parameters(), **self.freezing.frozen_buffers()})
+        return checkpoint.digest(self.freezing.values())
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

@@ -8,8 +8,10 @@ torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any, Literal
 
 from cnntrain.augment.base import Augment
@@ -107,6 +109,14 @@ class Checkpoint:
     @property
     def lower_is_better(self) -> bool:
         return self.metric == "val/loss"
+
+    def is_better(self, values: Mapping[str, float], best: Mapping[str, float]) -> bool:
+        """Whether an epoch's metrics are better than those of the best epoch so far."""
+        if not isfinite(best[self.metric]):
+            return True
+        if values[self.metric] == best[self.metric]:
+            return values["val/loss"] < best["val/loss"]  # small validation parts often tie
+        return (values[self.metric] < best[self.metric]) == self.lower_is_better
 
 
 @dataclass

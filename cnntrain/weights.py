@@ -79,10 +79,12 @@ def read(path: Path) -> Source:
     """Read a safetensors file, a state dict, or a checkpoint of ours.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is a checkpoint of ours that is damaged.
     """
     state = checkpoint.load_tensors(path)
-    if "progress" in state and "model" in state:
+    # either pair is enough: damage may have struck the name of a key
+    if {"format", "sha256"} <= state.keys() or {"progress", "model"} <= state.keys():
+        state = checkpoint.verified(path, state)
         return Source(path, checkpoint.eval_weights(state), state["preprocess"], state["small_stem"], state["classes"])
     inner = state.get("state_dict")
     return Source(path, inner if isinstance(inner, dict) else state)

@@ -68,15 +68,16 @@ class Bench:
         output = self.folder / f"run{self.number}"
         line = [sys.executable, "-m", "cnntrain", *COMMON, *words, "trainer.log_every=1", f"output={output}"]
         start, first = time.perf_counter(), 0.0
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None:
-            if not first and any(file.stat().st_size for file in output.glob("*/*/metrics.jsonl")):
-                first = time.perf_counter() - start
-            time.sleep(0.005)
-        seconds = time.perf_counter() - start
-        assert process.stderr is not None
-        if process.returncode:
-            sys.exit(f"{' '.join(line)}\n{process.stderr.read()}")
+        with open(self.folder / "stderr", "w+") as errors:
+            process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=errors)
+            while process.poll() is None:
+                if not first and any(file.stat().st_size for file in output.glob("*/*/metrics.jsonl")):
+                    first = time.perf_counter() - start
+                time.sleep(0.005)
+            seconds = time.perf_counter() - start
+            errors.seek(0)
+            if process.returncode:
+                sys.exit(f"{' '.join(line)}\n{errors.read()}")
         (file,) = output.glob("*/*/result.json")
         return Done(seconds, first or seconds, json.loads(file.read_text()))
 

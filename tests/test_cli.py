@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -123,6 +124,9 @@ def assert_plain_error(screen: Screen, *said: str) -> None:
         ("eval", "give either run=<run folder> or checkpoint=<file>"),
         ("eval runn=x", "unknown key 'runn'; did you mean 'run'?"),
         ("eval run=nowhere", "nowhere/best.ckpt: there is no such file"),
+        ("eval checkpoint=nowhere.ckpt", "cnntrain: nowhere.ckpt: there is no such file"),
+        ("transfer=probe_depths transfer.lr_grid=[nan]", "transfer.lr_grid=[nan] must be a list whose items"),
+        ("plot y_range=[nan,1]", "y_range=[nan, 1] must be a list whose items are each a number"),
         ("optim.lr=0.1,0.2", "is a list of values to try: add -m"),
         ("-m optim.lr=0.1,fast", "optim.lr=fast must be a number"),
         ("-m optim.lr=interval(0,1)", "does not support"),
@@ -138,6 +142,17 @@ def assert_plain_error(screen: Screen, *said: str) -> None:
 )
 def test_an_error_is_a_few_plain_lines_and_leaves_nothing(cnn: Any, line: str, said: str) -> None:
     assert_plain_error(cnn(*line.split()), said)
+
+
+def test_a_damaged_checkpoint_for_weights_is_named(cnn: Any, tmp_path: Path) -> None:
+    from cnntrain import checkpoint
+
+    checkpoint.save(tmp_path / "best.ckpt", {"model": {}, "ema": None, "progress": {"note": "abcdefgh"}})
+    content = (tmp_path / "best.ckpt").read_bytes()
+    (tmp_path / "best.ckpt").write_bytes(content.replace(b"abcdefgh", b"abcdefgx"))
+    screen = cnn(*SMOKE, "model.weights=best.ckpt")
+    assert_plain_error(screen, "cnntrain: best.ckpt is damaged: its content does not match its checksum")
+    assert len(screen.lines) == 1
 
 
 def test_several_errors_are_reported_at_once(cnn: Any) -> None:
@@ -214,12 +229,13 @@ def test_help_shows_commands_groups_and_examples(cnn: Any, flag: str) -> None:
     assert sum(line.strip().startswith("cnntrain") for line in screen.out.split("examples")[1].splitlines()) >= 3
 
 
-def test_the_examples_of_the_help_compose(cnn: Any) -> None:
-    examples = compose.help_text("train").split("examples\n")[1].split("flags")[0].strip().splitlines()
-    assert len(examples) >= 3
+@pytest.mark.parametrize("command", config.SCHEMAS)
+def test_the_examples_of_the_help_compose(cnn: Any, command: str) -> None:
+    examples = compose.help_text(command).split("examples\n")[1].split("flags")[0].strip().splitlines()
+    assert len(examples) >= 2
     for example in examples:
-        words = [word for word in example.split("  ")[0].split()[1:] if "=" in word]
-        compose.check("train", compose.parse(words), multirun=False)
+        words = [word for word in shlex.split(example.strip().split("  ")[0])[1:] if "=" in word]
+        compose.check(command, compose.parse(words), multirun=False)
 
 
 def test_each_command_has_its_help(cnn: Any) -> None:
@@ -276,6 +292,18 @@ def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
     assert launched[1].data["name"] == "fake"
     assert cnn("eval", "run=x", "data=null").code == 0
     assert launched[2].data is None
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_eval_gets_a_checkpoints_file(cnn: Any, launched: list[Any], prefix: str) -> None:
+    screen = cnn("eval", f"{prefix}checkpoint=a/best.ckpt", "part=val")
+    assert (screen.code, screen.err) == (0, "")
+    assert launched == [EvalConfig(None, "a/best.ckpt", "val", 1, "auto", None)]
+
+
+def test_a_sweep_over_checkpoints(cnn: Any, launched: list[Any]) -> None:
+    assert cnn("-m", "eval", "checkpoint=a.ckpt,b.ckpt").code == 0
+    assert [each.checkpoint for each in launched] == ["a.ckpt", "b.ckpt"]
 
 
 def test_torchrun_says_how_many_processes(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,9 +388,11 @@ def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
     assert again.code == 0 and again.out.splitlines()[-1] == str(run.relative_to(tmp_path))
     assert made(tmp_path) == [run] and json.loads((run / "result.json").read_text()) == result
 
-    assert cnn("eval", f"run={run}", "device=cpu").code == 0
-    evaluated = json.loads((run / "eval-fake-test.json").read_text())
-    assert {key: evaluated[key] for key in result["test"]} == result["test"]
+    for words in ((f"run={run}",), (f"checkpoint={run}/best.ckpt",)):
+        assert cnn("eval", *words, "device=cpu").code == 0
+        evaluated = json.loads((run / "eval-fake-test.json").read_text())
+        assert {key: evaluated[key] for key in result["test"]} == result["test"]
+        assert evaluated["command"] == f"cnntrain eval {words[0]} device=cpu"
 
 
 def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import string
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -82,13 +82,14 @@ def test_a_plugins_yaml_states_exactly_the_fields_of_its_class(group: str, name:
     assert type(getattr(checked(tree(**{group: name})), group)) is config.plugin_class(group, name)
 
 
-@pytest.mark.parametrize(("section", "name"), [("trainer", "default"), ("checkpoint", "default"), ("model", "timm")])
+@pytest.mark.parametrize(("section", "name"), [("trainer", "default"), ("model", "timm")])
 def test_a_sections_yaml_states_exactly_the_fields_of_its_class(section: str, name: str) -> None:
     assert set(from_yaml(section, name)) == {each.name for each in fields(PLAIN_SECTIONS[section])}
 
 
 def test_the_top_level_states_exactly_the_fields_of_its_class() -> None:
     assert set(default_tree()) == {each.name for each in fields(TrainConfig)}
+    assert set(default_tree()["checkpoint"]) == {each.name for each in fields(Checkpoint)}
     evaluation = set(config.plain(compose.compose_config("eval", [])))
     assert evaluation == {each.name for each in fields(EvalConfig)}
 
@@ -158,6 +159,8 @@ def test_known_keys_cover_the_default_configuration() -> None:
         ("data.split", 0.5, "data.split=0.5 must be a list"),
         ("data.split", [0.5, "x"], "each a number"),
         ("data.split", [0.5, "???"], "each a number"),
+        ("data.split", [0.5, float("nan")], "data.split=[0.5, nan] must be a list whose items are each a number"),
+        ("data.split", [0.5, "inf"], "data.split=[0.5, 'inf'] must be a list whose items are each a number"),
         ("data.split", [0.5, 0.6], "data.split must be fractions between 0 and 1 that sum to 1"),
         ("data.split", [1.0], "data.split needs two or three fractions"),
         ("model.args", 3, "model.args=3 must be a group of keys"),
@@ -173,6 +176,28 @@ def test_one_thing_wrong_is_one_line(path: str, value: Any, said: str) -> None:
     found = problems(put(tree(), path, value))
     assert len(found) == 1
     assert said in found[0]
+
+
+@pytest.mark.parametrize("key", ["lr_grid", "decay_grid"])
+@pytest.mark.parametrize(
+    "items", [[float("nan")], [1.0, float("inf")], [float("-inf"), 1.0], [".nan", 1], [1e300, "Inf"]]
+)
+def test_a_list_holds_finite_numbers_only(key: str, items: list[Any]) -> None:
+    (said,) = problems(put(tree(transfer="probe_depths"), f"transfer.{key}", items))
+    assert said == f"transfer.{key}={items} must be a list whose items are each a number"
+
+
+@dataclass
+class Nested:
+    rows: list[list[float]]
+
+
+def test_a_list_of_lists_holds_finite_numbers_only() -> None:
+    assert config.check({"rows": [[1, 2.5], []]}, Nested) == Nested([[1.0, 2.5], []])
+    for wrong in (float("nan"), "inf"):
+        assert problems({"rows": [[1.0], [2.0, wrong]]}, Nested) == [
+            f"rows=[[1.0], [2.0, {wrong!r}]] must be a list whose items are each a list whose items are each a number"
+        ]
 
 
 def test_a_missing_key_is_named() -> None:

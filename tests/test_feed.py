@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain import checkpoint, keep, loop, signals
+from cnntrain import checkpoint, fill, keep, loop, signals
 from cnntrain.errors import ConfigError, RunError
 from cnntrain.run import Run
 from cnntrain.transfer import cache
@@ -73,8 +73,15 @@ def test_a_second_run_finds_what_the_first_one_left(
     options = (where, "transfer.cache=disk", "trainer.epochs=1")
     first = fitted(make_run, tmp_path / "first", *options)
     made = sorted((tmp_path / "kept").iterdir())
-    assert len(made) == 2 and not any(each.name.endswith(cache.UNFINISHED) for each in made)
-    monkeypatch.setattr(keep.Prefix, "__call__", lambda self, images: pytest.fail("computed again"))
+    assert [each.name for each in made] == [folder.name for folder, _ in cache.entries(tmp_path / "kept")]
+    assert len(made) == 2
+    compute = keep.Prefix.__call__
+
+    def only_checked(self: keep.Prefix, images: torch.Tensor) -> Any:
+        assert len(images) == fill.CHECKED, "computed again"
+        return compute(self, images)
+
+    monkeypatch.setattr(keep.Prefix, "__call__", only_checked)
     second = fitted(make_run, tmp_path / "second", *options)
     fitted(make_run, tmp_path / "third", *options, "optim.lr=0.5")
     fitted(make_run, tmp_path / "fourth", where, "trainer.epochs=1")  # cache=auto looks on disk first
@@ -96,6 +103,46 @@ def test_what_the_activations_depend_on_is_in_their_key(
     fitted(make_run, tmp_path / "second", *options, change)
     train = [meta["about"]["part"] for folder, meta in cache.entries(tmp_path / "kept") if folder.name not in before]
     assert "train" in train
+
+
+@pytest.mark.parametrize("change", ["+model.args.act_layer=silu", "+model.args.output_stride=8"])
+def test_what_a_network_does_besides_its_weights_is_in_the_key(
+    make_run: MakeRun, tmp_path: Path, where: str, change: str
+) -> None:
+    options = (where, "model=resnet18", "model.stem=imagenet", "transfer.cache=disk", "trainer.epochs=1")
+    first = fitted(make_run, tmp_path / "first", *options)
+    kept = fitted(make_run, tmp_path / "second", *options, change)
+    off = fitted(make_run, tmp_path / "third", where, *options[1:3], "trainer.epochs=1", change, "transfer.cache=off")
+    assert first.progress.best != pytest.approx(off.progress.best, rel=1e-4)
+    assert kept.progress.best == pytest.approx(off.progress.best, rel=1e-4)
+    assert len(list(cache.entries(tmp_path / "kept"))) == 4
+
+
+def test_an_entry_that_is_not_what_the_network_computes_is_computed_again(
+    make_run: MakeRun, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if its key left something out."""
+    options = (where, "transfer.cache=disk", "trainer.epochs=1")
+    off = fitted(make_run, tmp_path / "off", "trainer.epochs=1", "transfer.cache=off")
+    fitted(make_run, tmp_path / "first", *options)
+    for folder, meta in list(cache.entries(tmp_path / "kept")):
+        shape = (meta["bytes"] // 4,)
+        other = cache.Entry(folder.name, [shape], [torch.float32], meta["about"])
+        other.remove(tmp_path / "kept")
+        unfinished = other.unfinished(tmp_path / "kept", "1a", 0)
+        other.make_files(unfinished)
+        other.mapped(unfinished, fill=True)[0].fill_(1.0)
+        other.publish(unfinished, tmp_path / "kept")
+    run = fitted(make_run, tmp_path / "second", *options)
+    assert run.progress.best == pytest.approx(off.progress.best, rel=1e-4)
+
+
+def test_image_files_that_changed_are_computed_again(make_run: MakeRun, tmp_path: Path, where: str) -> None:
+    for modified in ("yesterday", "today"):
+        run = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / modified)
+        run.data.modified = modified
+        assert run.begin_epoch()
+    assert len(list(cache.entries(tmp_path / "kept"))) == 4
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "meta"])
@@ -173,7 +220,28 @@ def test_a_place_that_is_asked_for_must_fit(make_run: MakeRun, options: tuple[st
         make_run(*FROZEN, *options).begin_epoch()
 
 
-@pytest.mark.parametrize("text", ["8", "GiB", "8 gigs", "-GiB", "1e9999GiB"])
+def test_a_folder_that_cannot_be_written_is_an_error_or_passed_over(
+    make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    where = f"transfer.cache_dir={tmp_path / 'file'}"
+    with pytest.raises(ConfigError, match=r"transfer\.cache=disk: .*file cannot be written .*transfer\.cache_dir"):
+        make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
+    monkeypatch.setattr(cache, "free_memory", lambda shared: 0)
+    assert make_run(*FROZEN, where).begin_epoch()
+    assert any("not kept: " in line and "file cannot be written" in line for line in lines)
+
+
+def test_views_that_cannot_be_kept_are_an_error(make_run: MakeRun, configure: Callable[..., Any]) -> None:
+    words = ("augment=flip_crop", "transfer.views=2")
+    with pytest.raises(ConfigError, match=r"transfer\.views=2: .* more than transfer\.cache_budget"):
+        make_run(*FROZEN, *words, "transfer.cache_budget=1KB").begin_epoch()
+    for key in ("views=2", "cache_dtype=float16"):
+        with pytest.raises(ConfigError, match=rf"transfer\.?.*{key} is of values that are kept: not with cache=off"):
+            configure(*FROZEN, "augment=flip_crop", f"transfer.{key}", "transfer.cache=off")
+
+
+@pytest.mark.parametrize("text", ["8", "GiB", "8 gigs", "-GiB", "-1GiB", "1e9999GiB"])
 def test_a_budget_must_be_a_size(configure: Callable[..., Any], text: str) -> None:
     with pytest.raises(ConfigError, match=r"transfer\.cache_budget must be a size such as 500MB or 8GiB"):
         configure(*FROZEN, f"transfer.cache_budget='{text}'")

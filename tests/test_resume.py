@@ -31,7 +31,7 @@ with folder.held(Path(sys.argv[1])):
     input()
 """
 GROUPS = (
-    "augment", "checkpoint", "data", "experiment", "model", "optim", "recipe", "schedule", "trainer", "transfer",
+    "augment", "data", "experiment", "model", "optim", "recipe", "schedule", "trainer", "transfer",
 )  # fmt: skip
 
 

@@ -330,6 +330,32 @@ def test_what_is_frozen_may_change_at_a_resume(
     assert run.frozen_hash() == run.progress.hash_start
 
 
+def test_the_average_of_what_a_resume_freezes_is_what_is_frozen(make_run: MakeRun, tmp_path: Path) -> None:
+    train(make_run, tmp_path / "run", (*BN, *EMA, "trainer.epochs=1"), [])
+    frozen = ("transfer=linear_probe", "model.pretrained=false", "trainer.epochs=2", "transfer.cache=ram")
+    run = train(make_run, tmp_path / "run", (*BN, *EMA, *frozen), [])
+    average = dict(run.eval_model.state_dict())
+    assert all(torch.equal(average[name], value) for name, value in run.freezing.values().items())
+    images = loop.evaluate(run.eval_model, run.eval_batches("val"), run.precision)
+    kept = loop.evaluate(run.eval_network, run.val_batches(), run.precision)
+    assert images["loss"] == pytest.approx(kept["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("change", [(), ("trainer.log_every=7",), ("transfer.cache_dtype=float16",)])
+def test_a_change_that_freezes_nothing_else_does_not_renew_the_proof(
+    change: tuple[str, ...], make_run: MakeRun, tmp_path: Path
+) -> None:
+    words = ("transfer=linear_probe", "model.pretrained=false")
+    run = train(make_run, tmp_path / "run", (*words, "trainer.epochs=1"), [])
+    state = run.state_dict()
+    next(iter(state["model"].values())).add_(1)
+    checkpoint.save(tmp_path / "run" / checkpoint.LAST, state)
+    again = make_run(*words, *change, "trainer.epochs=2", folder=tmp_path / "run")
+    loop.fit(again)
+    with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
+        again.prove_frozen()
+
+
 def test_the_frozen_hash_survives_a_resume(make_run: MakeRun, tmp_path: Path) -> None:
     probe = (*BN, "transfer=linear_probe", "model.pretrained=false", *SAVE)
     first = make_run(*probe)

@@ -123,7 +123,7 @@ def test_every_epoch_is_written_where_that_is_asked_for(make_run: MakeRun, tmp_p
         assert epochs_on_disk(tmp_path / "run")[0] == number
 
 
-def test_the_best_epoch_before_a_loss_that_is_not_a_number_is_kept(
+def test_after_a_loss_that_is_not_a_number_the_run_continues_from_the_best_epoch(
     make_run: MakeRun, tmp_path: Path, clock: Clock
 ) -> None:
     run = make_run(*TENTH, folder=tmp_path / "run")
@@ -131,8 +131,60 @@ def test_the_best_epoch_before_a_loss_that_is_not_a_number_is_kept(
     end_epoch(run, 0.6)
     with pytest.raises(RunError, match="the training loss is nan after epoch 3"):
         run.end_epoch({"loss": float("nan"), "top1": 0.0}, {"loss": 1.0, "top1": 0.1, "count": 16})
-    assert checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]["epoch"] == 2
-    assert checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]["epoch"] == 1
+    assert epochs_on_disk(tmp_path / "run") == (2, 2)
+
+
+def test_what_is_frozen_is_not_copied_and_is_written_before_it_is_released(
+    make_run: MakeRun, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TENTH, "transfer=head_then_full", "transfer.probe_epochs=3", "model.pretrained=false")
+    run = make_run(*words, "trainer.ema_decay=0.5", folder=tmp_path / "run")
+    body = {name: value.clone() for name, value in run.freezing.values().items()}
+    for epoch in range(4):
+        assert run.begin_epoch()
+        with torch.no_grad():
+            for each in (p for p in run.model.parameters() if p.requires_grad):
+                each.fill_(epoch + 1)
+        run.progress.step += 3
+        run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": epoch / 10, "count": 16})
+        on_disk = checkpoint.load(tmp_path / "run" / checkpoint.BEST)
+        if epoch == 1:  # epoch 2 waits in memory, all but its body
+            assert on_disk["progress"]["epoch"] == 1
+        if epoch == 3:  # the third was written when the body was released
+            assert on_disk["progress"]["epoch"] == 3
+            assert all(torch.equal(on_disk["model"][name], value) for name, value in body.items())
+            (head,) = {float(v.flatten()[0]) for name, v in on_disk["model"].items() if name not in body}
+            assert head == 3
+
+
+@pytest.mark.parametrize("lost", ["another", "gone"])
+def test_a_best_checkpoint_that_is_not_the_one_of_the_last_is_not_taken_for_it(
+    lost: str, make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for top1 in (0.5, 0.4):
+        end_epoch(run, top1)
+    kept = (tmp_path / "run" / checkpoint.LAST).read_bytes()
+    end_epoch(run, 0.9)
+    (tmp_path / "run" / checkpoint.LAST).unlink()
+    (tmp_path / "run" / checkpoint.LAST).write_bytes(kept)  # as if killed between the two files of epoch 3
+    if lost == "gone":
+        (tmp_path / "run" / checkpoint.BEST).unlink()
+    again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    assert again.progress.best is not None and again.progress.best["epoch"] == 1
+    again.saver.forget_lost(tmp_path / "run")
+    assert again.progress.best is None
+    end_epoch(again, 0.3)
+    assert epochs_on_disk(tmp_path / "run") == (3, 3)
+
+
+def test_the_best_checkpoint_of_the_last_is_kept(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for top1 in (0.5, 0.4):
+        end_epoch(run, top1)
+    again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    again.saver.forget_lost(tmp_path / "run")
+    assert again.progress.best is not None
 
 
 def test_a_share_of_the_time_is_above_zero_and_at_most_all_of_it(configure: Callable[..., Any]) -> None:

@@ -136,6 +136,39 @@ def test_a_checkpoint_of_ours_brings_its_preprocessing_and_its_averaged_weights(
 
 
 @pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    """A checkpoint of ours with what is read of it."""
+    state = {"model": tiny(classes=2).state_dict(), "ema": None, "preprocess": {}, "small_stem": False}
+    checkpoint.save(tmp_path / "best.ckpt", {**state, "classes": CLASSES, "progress": {"epoch": 1}})
+    return tmp_path / "best.ckpt"
+
+
+def test_a_damaged_checkpoint_of_ours_is_refused(
+    ours: Path, make_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = weights.read(ours).tensors["layer1.0.conv1.weight"]
+    content = bytearray(ours.read_bytes())
+    content[content.index(weight.numpy().tobytes()[:64]) + 41] ^= 1
+    ours.write_bytes(content)
+    reads: list[Path] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **options: reads.append(path) or load(path, **options))
+    with pytest.raises(InputError) as caught:
+        make_run(f"model={TINY}", f"model.weights={ours}")
+    assert str(caught.value) == f"{ours} is damaged: its content does not match its checksum"
+    assert reads == [ours]
+
+
+@pytest.mark.parametrize("key", ["format", "sha256", "progress", "model", "classes"])
+def test_a_checkpoint_of_ours_is_known_when_the_name_of_a_key_is_damaged(ours: Path, key: str) -> None:
+    content = checkpoint.load_tensors(ours)
+    content["?"] = content.pop(key)
+    torch.save(content, ours)
+    with pytest.raises(InputError, match=rf"^{ours} is (damaged: its content|not a checkpoint of cnntrain)"):
+        weights.read(ours)
+
+
+@pytest.fixture
 def settings(configure: Callable[..., Any]) -> Callable[..., Model]:
     return lambda **changes: replace(configure(f"model={TINY}", "model.pretrained=true").model, **changes)
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from cnntrain import render
@@ -19,7 +20,7 @@ DAY = 24 * 3600
 
 
 def run(config: CacheConfig, overrides: Sequence[str]) -> int:
-    """List the entries that `config` selects, or delete them."""
+    """List the entries that `config` selects; with ``clear`` those that it has deleted."""
     root = cache.root(config.cache_dir)
     now = time.time()
     chosen = [
@@ -30,11 +31,13 @@ def run(config: CacheConfig, overrides: Sequence[str]) -> int:
     total = in_units(sum(meta["bytes"] for _, meta in chosen))
     if config.clear:
         for folder, _ in chosen:
-            shutil.rmtree(folder)
+            with suppress(FileNotFoundError):  # another process deletes it too
+                shutil.rmtree(folder)
         cache.sweep(root)
-        print(f"deleted {len(chosen)} entries, {total}, from {root}")
-    elif config.format == "json":
+    if config.format == "json":
         print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
+    elif config.clear:
+        print(f"deleted {len(chosen)} entries, {total}, from {root}")
     else:
         cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
         print(render.table(f"{len(chosen)} entries, {total}, in {root}", COLUMNS, cells, LEFT), end="")

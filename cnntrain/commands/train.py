@@ -39,8 +39,9 @@ def run(config: TrainConfig, overrides: Sequence[str]) -> int:
             stack.enter_context(dist.on_first(folder.held, place))
         saved = checkpoint.load(place / checkpoint.LAST) if place and (place / checkpoint.LAST).exists() else None
         training = build.build(config, saved)
-        if saved is not None:
+        if saved is not None and place is not None:
             training.load_state_dict(saved)
+            training.saver.forget_lost(place)
         if place is None:
             parent = Path(config.output) / (config.name or _name(config))
             place = dist.from_first(lambda: folder.create(parent))

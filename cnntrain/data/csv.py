@@ -53,11 +53,12 @@ def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
         if key in first:
             raise InputError(f"{where}: {path!r} is listed before, at {first[key]}")
         first[key] = where
-        size = _size(root / path)
-        if size is None:
+        status = _status(root / path)
+        if status is None:
             missing.append(path)
         else:
-            found.setdefault(row.get("split", "all"), []).append(Sample(Path(path).as_posix(), row["label"], size))
+            sample = Sample(Path(path).as_posix(), row["label"], status.st_size, status.st_mtime_ns)
+            found.setdefault(row.get("split", "all"), []).append(sample)
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:
@@ -109,9 +110,10 @@ def _row(where: str, columns: list[str], fields: list[str]) -> dict[str, str]:
     return row
 
 
-def _size(path: Path) -> int | None:
+def _status(path: Path) -> os.stat_result | None:
+    """Of a file; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None

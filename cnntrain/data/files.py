@@ -26,11 +26,13 @@ class Sample(NamedTuple):
         id: its path below the root, with forward slashes.
         label: its class's name.
         size: in bytes.
+        modified: when its content last changed, in nanoseconds of Unix time.
     """
 
     id: str
     label: str
     size: int
+    modified: int
 
 
 class FileImages:
@@ -81,6 +83,7 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) ->
         val=parts["val"],
         test=parts.get("test"),
         fingerprint=_fingerprint(divided, classes, source.channels),
+        modified=_modified(divided),
     )
 
 
@@ -123,8 +126,15 @@ def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], 
     """
     digest = hashlib.sha256(json.dumps([list(classes), channels]).encode())
     for name in PARTS:
-        digest.update(json.dumps([name, parts.get(name)]).encode())
+        samples = [sample[:3] for sample in parts[name]] if name in parts else None
+        digest.update(json.dumps([name, samples]).encode())
     return digest.hexdigest()
+
+
+def _modified(parts: Mapping[str, Sequence[Sample]]) -> str:
+    """Hex sha256 over the times at which the parts' files last changed."""
+    times = [[sample.modified for sample in parts[name]] for name in PARTS if name in parts]
+    return hashlib.sha256(json.dumps(times).encode()).hexdigest()
 
 
 def listed(names: Sequence[str]) -> str:

@@ -81,7 +81,7 @@ def _samples(root: Path, part: Path, needed: bool) -> list[Sample]:
     empty: list[str] = []
     for folder in folders:
         images = [
-            Sample(entry.path[len(above) :].replace(os.sep, "/"), folder.name, _size(entry))
+            Sample(entry.path[len(above) :].replace(os.sep, "/"), folder.name, *_size_and_time(entry))
             for entry in _walk(folder, frozenset())
             if entry.name.lower().endswith(IMG_EXTENSIONS)
         ]
@@ -124,10 +124,11 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
     try:
         if entry.is_file():
-            return entry.stat().st_size
+            status = entry.stat()
+            return status.st_size, status.st_mtime_ns
     except OSError as error:
         raise InputError(f"{entry.path}: {error.strerror}") from error
     raise InputError(f"{entry.path}: is not a file, or a link to nothing: repair or remove it")

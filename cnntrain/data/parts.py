@@ -46,6 +46,7 @@ class DataSet:
         native_size: the side in pixels of a set whose images are all square and alike, else None.
         test: None where the source has no test part.
         fingerprint: hex sha256 over the files or arrays and the split indices: equal fingerprints, equal parts.
+        modified: digest of when the image files changed; empty where the fingerprint covers their contents.
         notes: lines for the user, on what was asked of the set and could not be had.
     """
 
@@ -56,4 +57,5 @@ class DataSet:
     val: Part
     test: Part | None
     fingerprint: str
+    modified: str = ""
     notes: list[str] = field(default_factory=list)

@@ -187,6 +187,11 @@ class PartlyFrozen(Transfer):
         bytes_of("cache_budget", self.cache_budget)
         if self.views is not None:
             self._check_count("views")
+        if self.cache_dir == "":
+            raise ValueError("cache_dir must be a folder; null takes the default")
+        if self.cache == "off" and (self.views is not None or self.cache_dtype != "computed"):
+            key = "views" if self.views is not None else "cache_dtype"
+            raise ValueError(f"{key}={getattr(self, key)} is of values that are kept: not with cache=off")
 
 
 def bytes_of(key: str, text: str) -> int:
@@ -198,9 +203,12 @@ def bytes_of(key: str, text: str) -> int:
     number = text.rstrip("KMGTiB")
     unit = text[len(number) :]
     try:
-        return round(float(number) * UNITS[unit])
+        size = round(float(number) * UNITS[unit])
     except (KeyError, ValueError, OverflowError):
-        raise ValueError(f"{key} must be a size such as 500MB or 8GiB, not {text}") from None
+        size = -1
+    if size < 0:
+        raise ValueError(f"{key} must be a size such as 500MB or 8GiB, not {text}")
+    return size
 
 
 def in_units(size: float) -> str:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 META = "meta.json"
-UNFINISHED = ".tmp"
 ABANDONED_SECONDS = 24 * 3600
-SHARED_MEMORY = Path("/dev/shm/cnntrain")
+SHARED_MEMORY = Path(f"/dev/shm/cnntrain-{os.getuid()}")
+# only folders named so are ever deleted: a folder that a user names may hold other things
+KEY = re.compile("[0-9a-f]{64}")
+UNFINISHED_KEY = re.compile(rf"{KEY.pattern}\.[0-9a-f]+-[0-9]+\.tmp")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class Entry:
 
         return [torch.empty(shape, dtype=dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
 
+    def unfinished(self, parent: Path, token: str, node: int) -> Path:
+        """Where a run fills it: a name of this run and machine alone."""
+        return parent / f"{self.key}.{token}-{node}.tmp"
+
     def make_files(self, folder: Path) -> None:
         """Reserve the files in `folder`, in full: writing to a mapped file on a full disk would kill the process.
 
@@ -75,12 +83,16 @@ class Entry:
             shutil.rmtree(folder)
             raise
 
-    def mapped(self, folder: Path) -> list[Tensor]:
-        """The tensors in a folder's files; what is written to them is written to the files."""
+    def mapped(self, folder: Path, fill: bool = False) -> list[Tensor]:
+        """The tensors in a folder's files.
+
+        Args:
+            fill: what is written to the tensors is written to the files; else these are only read.
+        """
         import torch
 
         return [
-            torch.from_file(str(path), shared=True, size=prod(shape), dtype=dtype).view(shape)
+            torch.from_file(str(path), shared=fill, size=prod(shape), dtype=dtype).view(shape)
             for path, shape, dtype in zip(self._files(folder), self.shapes, self.dtypes, strict=True)
         ]
 
@@ -93,13 +105,18 @@ class Entry:
         folder = root / self.key
         if not folder.exists():
             return False
-        meta = read_meta(folder)
-        files = self._files(folder)
-        if meta is None or meta.get("sha256") != [_digest(path) if path.is_file() else None for path in files]:
-            shutil.rmtree(folder, ignore_errors=True)
+        meta, files = read_meta(folder), self._files(folder)
+        sizes = [path.stat().st_size if path.is_file() else None for path in files]
+        if meta is None or sizes != self._sizes() or meta["sha256"] != [_digest(path) for path in files]:
+            self.remove(root)
             return False
-        os.utime(folder / META)  # when it was last used
+        with suppress(PermissionError):  # another user's
+            os.utime(folder / META)  # when it was last used
         return True
+
+    def remove(self, root: Path) -> None:
+        """Delete the entry under `root`."""
+        shutil.rmtree(root / self.key, ignore_errors=True)  # what cannot be deleted is filled anew and not published
 
     def publish(self, unfinished: Path, root: Path) -> None:
         """Give a filled folder its name; where another run was faster, its entry stays and this one goes.
@@ -133,17 +150,24 @@ def root(folder: str | None) -> Path:
 
 def sweep(root: Path) -> None:
     """Delete what runs left unfinished that were killed more than a day ago."""
-    for folder in root.glob(f"*{UNFINISHED}"):
-        if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in _folders(root, UNFINISHED_KEY):
+        with suppress(FileNotFoundError):  # its run has just given it its name, or another has deleted it
+            touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - touched > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The finished entries: the folder, and what its ``meta.json`` says and when it was last used, in Unix seconds."""
-    for folder in sorted(root.glob("*")):
+    for folder in _folders(root, KEY):
         meta = read_meta(folder)
-        if meta is not None and not folder.name.endswith(UNFINISHED):
-            yield folder, {**meta, "used": (folder / META).stat().st_mtime}
+        with suppress(FileNotFoundError):  # another process has just deleted it
+            if meta is not None:
+                yield folder, {**meta, "used": (folder / META).stat().st_mtime}
+
+
+def _folders(root: Path, name: re.Pattern[str]) -> list[Path]:
+    return sorted(folder for folder in root.glob("*") if name.fullmatch(folder.name))
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
@@ -152,7 +176,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return meta if isinstance(meta, dict) else None
+    return meta if isinstance(meta, dict) and meta.keys() == {"about", "bytes", "created", "sha256"} else None
 
 
 def free_memory(shared: bool) -> int:

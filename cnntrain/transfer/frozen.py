@@ -73,6 +73,10 @@ class Freezing:
         assert self.groups[-1].name == HEAD
         return set(self.groups[-1].parameters)
 
+    def values(self) -> dict[str, Tensor]:
+        """All that stands still: frozen parameters, and the buffers of frozen modules."""
+        return {**self.frozen_parameters(), **self.frozen_buffers()}
+
     def frozen_parameters(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
 

@@ -46,7 +46,7 @@ class Split:
 
     def state(self) -> dict[str, Tensor]:
         """The parameters and buffers that the prefix computes with."""
-        return dict(self.prefix.state_dict())
+        return {**dict(self.prefix.named_parameters()), **dict(self.prefix.named_buffers())}
 
 
 class Suffix(nn.Module):

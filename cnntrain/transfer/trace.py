@@ -54,7 +54,8 @@ class Trace:
         for node in self.graph.nodes:
             target = node.target if isinstance(node.target, str) else _function_name(node.target)
             arguments = map_arg((node.args, node.kwargs), lambda each: self.keys[each])
-            self.keys[node] = digest((node.op, target, arguments))
+            settings = _settings(model.get_submodule(target)) if node.op == "call_module" else None
+            self.keys[node] = digest((node.op, target, arguments, settings))
 
     def fixed(self, model: nn.Module) -> set[fx.Node]:
         """The nodes whose values are fixed."""
@@ -118,6 +119,22 @@ def in_place(node: fx.Node, model: nn.Module) -> bool:
         return any(getattr(each, "inplace", False) for each in model.get_submodule(str(node.target)).modules())
     name = node.target if isinstance(node.target, str) else _function_name(node.target)
     return name.endswith("_") or bool(node.kwargs.get("inplace", False)) or name.startswith("_operator.i")
+
+
+def _settings(module: nn.Module) -> list[Any]:
+    """What a module that is not looked into computes with besides its weights: stride, eps, the kind of activation."""
+    return [
+        (name, type(each).__qualname__, key, _function_name(value) if callable(value) else value)
+        for name, each in module.named_modules()
+        for key, value in sorted(vars(each).items())
+        if key != "training" and not key.startswith("_") and (callable(value) or _is_plain(value))
+    ]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, (bool, int, float, str, torch.dtype))
 
 
 def _function_name(function: Any) -> str:

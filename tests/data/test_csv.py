@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -137,7 +138,10 @@ def test_the_fingerprint_knows_labels_and_parts(table: Any, tmp_path: Path, make
     copy.mkdir()
     for path in tmp_path.glob("*.*"):
         shutil.copy(path, copy)
-    assert make("csv", root=str(copy)).load().fingerprint == first
+    copied = make("csv", root=str(copy)).load()
+    assert copied.fingerprint == first
+    os.utime(copy / "a.png", (1, 1))
+    assert make("csv", root=str(copy)).load().modified != copied.modified
     assert table("path,label,split\na.png,x,train\nb.png,y,train\nc.png,y,val\n").fingerprint != first
 
 

@@ -192,6 +192,14 @@ def test_the_fingerprint_knows_the_files_and_not_the_place(tree: Any, load: Any,
     assert load().fingerprint != first
 
 
+def test_an_image_of_another_time_is_told_apart_where_that_matters(tree: Any, load: Any) -> None:
+    root = tree(train__a=2, train__b=2, val__a=1)
+    first = load()
+    os.utime(root / "train/b/01.png", (1, 1))
+    assert load().modified != first.modified
+    assert load().fingerprint == first.fingerprint
+
+
 def test_a_relative_root_outlives_a_change_of_folder(
     tree: Any, make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

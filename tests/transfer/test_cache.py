@@ -13,56 +13,86 @@ import torch
 from cnntrain.transfer import cache
 from cnntrain.transfer.cache import Entry
 
+KEY = "ab" * 32
 
-def entry(key: str = "abc") -> Entry:
+
+def entry(key: str = KEY) -> Entry:
     about = {"model": "net", "data": "set", "part": "train", "cut": ["pool", "cat"], "views": 1}
     return Entry(key, [(5, 3), (5, 2, 2)], [torch.float32, torch.bfloat16], about)
 
 
 def filled(root: Path, run: str, value: float) -> Path:
     """A folder of an entry that a run has filled and not yet published."""
-    folder = root / f"abc.{run}{cache.UNFINISHED}"
+    folder = entry().unfinished(root, run, node=0)
     entry().make_files(folder)
-    for tensor in entry().mapped(folder):
+    for tensor in entry().mapped(folder, fill=True):
         tensor.fill_(value)
     return folder
 
 
 def test_what_is_written_is_read_by_another_mapping(tmp_path: Path) -> None:
-    entry().publish(filled(tmp_path, "one", 1.5), tmp_path)
+    entry().publish(filled(tmp_path, "1a", 1.5), tmp_path)
     assert entry().is_in(tmp_path) and entry().is_whole(tmp_path)
-    first, second = entry().mapped(tmp_path / "abc")
+    first, second = entry().mapped(tmp_path / KEY)
     assert first.shape == (5, 3) and second.dtype == torch.bfloat16
     assert bool((first == 1.5).all()) and bool((second == 1.5).all())
     assert entry().size == 5 * 3 * 4 + 5 * 4 * 2
 
 
 def test_of_two_runs_that_fill_an_entry_the_first_leaves_it_to_both(tmp_path: Path) -> None:
-    one, two = filled(tmp_path, "one", 1.0), filled(tmp_path, "two", 2.0)
+    one, two = filled(tmp_path, "1a", 1.0), filled(tmp_path, "2b", 2.0)
     own = entry().mapped(two)
     entry().publish(one, tmp_path)
     entry().publish(two, tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["abc"]
-    assert bool((entry().mapped(tmp_path / "abc")[0] == 1.0).all())
+    assert [each.name for each in tmp_path.iterdir()] == [KEY]
+    assert bool((entry().mapped(tmp_path / KEY)[0] == 1.0).all())
     assert bool((own[0] == 2.0).all())  # the slower run goes on with what it has mapped
 
 
 def test_a_mapped_entry_stays_readable_when_it_is_deleted(tmp_path: Path) -> None:
-    entry().publish(filled(tmp_path, "one", 3.0), tmp_path)
-    tensors = entry().mapped(tmp_path / "abc")
-    shutil.rmtree(tmp_path / "abc")
+    entry().publish(filled(tmp_path, "1a", 3.0), tmp_path)
+    tensors = entry().mapped(tmp_path / KEY)
+    shutil.rmtree(tmp_path / KEY)
     assert bool((tensors[1] == 3.0).all())
 
 
 def test_an_unfinished_entry_is_no_entry_and_goes_after_a_day(tmp_path: Path) -> None:
-    folder = filled(tmp_path, "one", 1.0)
+    folder = filled(tmp_path, "1a", 1.0)
     assert not entry().is_in(tmp_path) and not list(cache.entries(tmp_path))
     cache.sweep(tmp_path)
     assert folder.exists()
     before = time.time() - cache.ABANDONED_SECONDS - 1
     os.utime(folder, (before, before))
     cache.sweep(tmp_path)
+    assert folder.exists()  # its files are being written
+    for file in folder.iterdir():
+        os.utime(file, (before, before))
+    cache.sweep(tmp_path)
     assert not folder.exists()
+
+
+def test_what_others_have_put_into_the_folder_stays(tmp_path: Path) -> None:
+    before = time.time() - cache.ABANDONED_SECONDS - 1
+    for name in ("backup.tmp", "thesis", KEY[:10]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / cache.META).write_text('{"bytes": 1, "about": {}}')
+        os.utime(tmp_path / name / cache.META, (before, before))
+        os.utime(tmp_path / name, (before, before))
+    cache.sweep(tmp_path)
+    assert not list(cache.entries(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_finished_entry_is_only_read(tmp_path: Path) -> None:
+    entry().publish(filled(tmp_path, "1a", 1.0), tmp_path)
+    entry().mapped(tmp_path / KEY)[0].fill_(7.0)
+    assert entry().is_whole(tmp_path)
+
+
+def test_an_entry_of_other_sizes_is_damaged(tmp_path: Path) -> None:
+    entry().publish(filled(tmp_path, "1a", 1.0), tmp_path)
+    larger = Entry(KEY, [(50, 3), (5, 2, 2)], entry().dtypes, {})
+    assert not larger.is_whole(tmp_path) and not larger.is_in(tmp_path)
 
 
 def test_a_disk_without_room_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
