@@ -45,6 +45,8 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for each, (handlers, level, propagate) in zip(loggers, kept, strict=True):
         each.handlers[:], each.propagate = handlers, propagate
         each.setLevel(level)
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("hydra")]:
+        logging.getLogger(name).disabled = False  # a job's logging has disabled them, and --info prints through them
     compose.use(None)
 
 

@@ -176,11 +176,14 @@ def test_two_processes_train_and_three_evaluate_as_one_does(
     "transfer",
     [
         ("transfer=linear_probe", "augment=none", "transfer.cache=ram"),
-        ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
-        ("transfer=freeze_depth", "transfer.depth=2"),
         ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
+        pytest.param(
+            ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("transfer=freeze_depth", "transfer.depth=2"), marks=pytest.mark.slow),
     ],
-    ids=["linear-probe-ram", "linear-probe-disk", "freeze-depth-augmented", "gradual"],
+    ids=["linear-probe-ram", "gradual", "linear-probe-disk", "freeze-depth-augmented"],
 )
 def test_two_processes_with_a_frozen_part_train_as_one_does(
     configure: Callable[..., TrainConfig], cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any,
