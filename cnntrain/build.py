@@ -99,6 +99,16 @@ class Loaders:
             batch_size=step_batch(config.data.batch_size, len(data.train), share),
         )
 
+    def notes(self, asked: int) -> list[str]:
+        """Lines for the user on the batch size, of which `asked` is the configured one."""
+        count = len(self.train.samples)
+        left = count % self.batch_size
+        if self.batch_size != asked:
+            return [f"note: the training part is smaller than data.batch_size={asked}"]
+        if left > count / 10:
+            return [f"note: an epoch takes whole batches: {count - left:,} of {count:,} images, others each time"]
+        return []
+
 
 def input_dtype(config: TrainConfig) -> torch.dtype:
     """Of the images: autocast chooses the precision of each operation itself, from float32 inputs."""

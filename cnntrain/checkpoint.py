@@ -112,6 +112,8 @@ def load_tensors(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged, or holds anything but tensors and plain values.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a file, such as the {BEST} in a run's folder")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
@@ -121,10 +123,11 @@ def load_tensors(path: Path) -> dict[str, Any]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises EOFError, OSError, RuntimeError, UnpicklingError, ... without the path
-        reason = str(error).strip().splitlines()
-        raise InputError(
-            f"{path} cannot be read as tensors ({type(error).__name__}: {reason[0] if reason else 'truncated file'})"
-        ) from error
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0] if lines else 'truncated file'}"
+        if type(error).__name__ == "UnpicklingError":  # torch's own words tell how to run the code in it
+            reason = "it is no file of torch's, or holds more than tensors and plain values"
+        raise InputError(f"{path} cannot be read as tensors ({reason})") from error
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
     return state

@@ -83,7 +83,7 @@ def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str
             groups.setdefault(label, {}).setdefault(place, []).append(run)
         except AbsentError as absent:
             shown.left_out[str(run.folder)] = str(absent)
-    groups = {label: groups[label] for label in _ordered(groups)}
+    groups = {label: groups[label] for label in ordered(groups)}
     for metric in metrics:
         build = _by_epoch if x == EPOCH else _by_setting
         shown.curves[metric] = [build(label, group, metric, shown) for label, group in groups.items()]
@@ -128,7 +128,7 @@ def _by_epoch(label: str, group: dict[Any, list[Finished]], metric: str, shown: 
 
 def _by_setting(label: str, group: dict[Any, list[Finished]], metric: str, shown: Comparison) -> Curve:
     points = []
-    for x in _ordered(group):
+    for x in ordered(group):
         values = []
         for run in group[x]:
             try:
@@ -150,7 +150,7 @@ def _differing(cells: Iterable[list[Finished]]) -> list[str]:
     return sorted(keys)
 
 
-def _ordered(values: Iterable[Any]) -> list[Any]:
+def ordered(values: Iterable[Any]) -> list[Any]:
     """Numbers ascending, then the rest in the order of the runs."""
     return sorted(values, key=lambda value: (0, float(value)) if _reads_as_number(value) else (1, 0.0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -169,11 +170,15 @@ def _spawn(runner: Runner, config: Any, overrides: Sequence[str]) -> int:
             if not code_file.exists():
                 if isinstance(error, SignalException):  # while the ranks were starting
                     raise KeyboardInterrupt from error
-                return max((each.exitcode for each in getattr(error, "failures", {}).values()), default=1) or 1
+                codes = [each.exitcode for each in getattr(error, "failures", {}).values()]
+                for killed in (signal.Signals(-code).name for code in codes if code < 0):
+                    print(f"cnntrain: a process of the run was ended by {killed} (out of memory?)", file=sys.stderr)
+                return max(codes, default=1) if min(codes, default=1) > 0 else 1
         return int(code_file.read_text())
 
 
 def _spawned(runner: Runner, config: Any, overrides: Sequence[str], code_file: str) -> None:
+    tempfile.tempdir = str(Path(code_file).parent)  # goes with the launcher, whatever loaders' workers leave in it
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // config.devices))
     code = _rank_main(runner, config, overrides)
     if os.environ["RANK"] == "0":

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from torch import Tensor
 from cnntrain import dist
 from cnntrain.data.loader import Loader, Plan
 from cnntrain.errors import RunError
+from cnntrain.folder import held
 from cnntrain.transfer import cache
 from cnntrain.transfer.cache import Entry
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SAY_SECONDS = 10.0
 CHECKED = 4  # images
+WAYS_OUT = "choose transfer.cache_dir or transfer.cache=off"
 
 
 def tensors(run: Run, entry: Entry, root: Path | None, prefix: Prefix) -> list[Tensor] | None:
@@ -41,8 +43,12 @@ def tensors(run: Run, entry: Entry, root: Path | None, prefix: Prefix) -> list[T
         RunError: the disk is full or cannot be written.
     """
     leads = dist.local_rank() == 0  # each machine has a folder of its own, or all see the same
-    if root is not None and not dist.any_rank(leads and not _is_found(run, entry, root, prefix)):
-        return entry.mapped(root / entry.key)
+    if root is not None:
+        announced = entry.is_in(root)
+        if not dist.any_rank(leads and not _is_found(run, entry, root, prefix)):
+            return entry.mapped(root / entry.key)
+        if announced:
+            run.report.say(f"  {entry.about['part']}: what was found is damaged or of another network; computed anew")
     start = time.perf_counter()
     with _space(entry, root) as (values, folder):
         done = _compute(run, entry, values, prefix)
@@ -85,35 +91,31 @@ def _space(entry: Entry, root: Path | None) -> Iterator[tuple[list[Tensor], Path
         return
     token = dist.from_first(lambda: uuid.uuid4().hex[:12])
     folder = entry.unfinished(root or cache.SHARED_MEMORY, token, dist.node_rank())
-    leads, problem = dist.local_rank() == 0, None
-    try:
-        if leads:
-            cache.sweep(folder.parent)
-            entry.make_files(folder)
-    except OSError as error:
-        problem = error
-    if dist.any_rank(problem is not None):
-        reason = problem or "another process of the run cannot write it"
-        raise RunError(
-            f"cannot keep the activations in {folder.parent}: {reason}; choose transfer.cache_dir or cache=off"
-        )
-    try:
+    leads = dist.local_rank() == 0
+    with ExitStack() as stack:
+        problem = None
+        try:
+            if leads:
+                cache.sweep(folder.parent)
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                entry.make_files(folder)
+                stack.enter_context(held(folder))  # until then it is young, and not swept either
+        except OSError as error:
+            problem = error
+        if dist.any_rank(problem is not None):
+            reason = problem or "another process of the run cannot write it"
+            raise RunError(f"cannot keep the activations in {folder.parent}: {reason}; {WAYS_OUT}")
         tensors = entry.mapped(folder, fill=True)
         if root is None and not dist.any_rank(False) and leads:  # all have mapped it, so even a kill leaves nothing
             shutil.rmtree(folder)
         yield tensors, folder
-    finally:
-        if leads:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(entry: Entry, folder: Path, root: Path) -> None:
     try:
         entry.publish(folder, root)
     except OSError as error:
-        raise RunError(
-            f"cannot keep the activations in {root}: {error}; choose transfer.cache_dir or cache=off"
-        ) from error
+        raise RunError(f"cannot keep the activations in {root}: {error}; {WAYS_OUT}") from error
 
 
 def _compute(run: Run, entry: Entry, tensors: list[Tensor], prefix: Prefix) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnntrain.run import Run
 
 RAM, DISK, OFF = "ram", "disk", "off"
+FOUND = "found in"
 SHARE = {RAM: 0.5, DISK: 0.9}  # of what is free, at most
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -125,7 +126,7 @@ def _place(policy: PartlyFrozen, entries: list[Entry], root: Path) -> tuple[str,
         return OFF, "transfer.cache=off"
     needed = sum(entry.size for entry in entries)
     if policy.cache in ("auto", DISK) and all(entry.is_in(root) for entry in entries):
-        return DISK, f"found in {root}"
+        return DISK, f"{FOUND} {root}"
     if needed > bytes_of("cache_budget", policy.cache_budget):
         problems = [f"more than transfer.cache_budget={policy.cache_budget}"]
     else:
@@ -181,4 +182,5 @@ def _say(run: Run, parts: Split, entries: dict[str, Entry], place: str, why: str
     kinds = sorted({str(dtype).removeprefix("torch.") for entry in entries.values() for dtype in entry.dtypes})
     rows = " and ".join(f"{part} {entry.shapes[0][0]:,}" for part, entry in entries.items())
     size = in_units(sum(entry.size for entry in entries.values()))
-    say(f"  computed once for {rows}, {size} of {', '.join(kinds)} kept in {place}: {why}")
+    when = "before" if why.startswith(FOUND) else "once"
+    say(f"  computed {when} for {rows}, {size} of {', '.join(kinds)} kept in {place}: {why}")

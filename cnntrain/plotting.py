@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from cnntrain.comparison import EPOCH, Comparison, Curve
+from cnntrain.comparison import EPOCH, Comparison, Curve, ordered
 from cnntrain.finished import is_number, text
 
 # told apart with every kind of colour vision (Okabe and Ito 2008, without the yellow, which is faint on white)
@@ -23,7 +23,7 @@ DASHES = ("-", "--", ":")  # after each round of colours
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 WHAT = {"top1": "accuracy", "top5": "top-5 accuracy", "error": "error", "loss": "loss", "lr": "learning rate"}
 PANEL_WIDTH, HEIGHT, LEGEND_WIDTH = 4.8, 3.8, 1.7  # inches
-DODGE = 4.0  # points between the bars of neighbouring curves
+DODGE, DODGED = 4.0, 16.0  # points between the bars of neighbouring curves, and at most between the first and the last
 ABOVE_ALL = 102  # percent, so that a marker at 100 is whole
 LETTERS = 50  # that fit below a panel
 LOGARITHMIC = 10  # from the least to the most x, all above 0: the ratio from which the axis is logarithmic
@@ -89,14 +89,14 @@ def _draw_by_epoch(panel: Axes, curves: Sequence[Curve], scale: float) -> None:
         mean, low, high = _scaled(curve, scale)
         style = _style(number)
         panel.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
-        panel.plot(epochs, mean, label=curve.label, **style)
+        panel.plot(epochs, mean, label=curve.label, marker="o" if len(epochs) == 1 else None, **style)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.02)
 
 
 def _draw_by_setting(panel: Axes, curves: Sequence[Curve], scale: float) -> None:
     """Points with bars; the curves stand a little apart, so that the bars at one x can be told from each other."""
-    values = list(dict.fromkeys(point.x for curve in curves for point in curve.points))
+    values = ordered({point.x: None for curve in curves for point in curve.points})
     numbers = all(is_number(value) for value in values)
     places = {value: value if numbers else place for place, value in enumerate(values)}
     if numbers and min(values) > 0 and max(values) >= LOGARITHMIC * min(values):
@@ -104,7 +104,7 @@ def _draw_by_setting(panel: Axes, curves: Sequence[Curve], scale: float) -> None
     for number, curve in enumerate(curves):
         x = [places[point.x] for point in curve.points]
         mean, low, high = _scaled(curve, scale)
-        aside = DODGE * (number - (len(curves) - 1) / 2) / 72
+        aside = min(DODGE, DODGED / len(curves)) * (number - (len(curves) - 1) / 2) / 72
         transform = panel.transData + ScaledTranslation(aside, 0, panel.figure.dpi_scale_trans)
         style = {**_style(number), "marker": MARKERS[number % len(MARKERS)], "markersize": 4.5}
         if not numbers:

@@ -229,9 +229,7 @@ def opening(run: Run) -> list[Any]:
     if extra := sum(p.numel() for p in auxiliary.parameters(run.model)):
         weight = config.model.aux_weight
         lines.append(f"auxiliary heads, in training only: {extra:,} parameters more, loss x {weight:g}")
-    if run.loaders.batch_size != config.data.batch_size:
-        lines.append(f"note: the training part is smaller than data.batch_size={config.data.batch_size}")
-    return [*lines, *config.transfer.notes(), _stages(run)]
+    return [*lines, *run.loaders.notes(config.data.batch_size), *config.transfer.notes(), _stages(run)]
 
 
 def _stages(run: Run) -> Table:

@@ -19,6 +19,7 @@ from cnntrain.models.stem import use_cifar_stem
 from cnntrain.schema import SMALL_IMAGE, Model
 from cnntrain.transfer.groups import classifier_modules
 
+LISTED = 8  # mismatches of a weights file
 CONNECT_SECONDS = 5.0
 
 
@@ -95,7 +96,7 @@ def load(model: nn.Module, source: Source, classes: Sequence[str]) -> None:
     also lack. A head that is known to be for other classes than `classes` is not loaded, whatever its shape.
 
     Raises:
-        InputError: its keys do not match; every mismatch is listed.
+        InputError: its keys do not match; the first mismatches are listed.
     """
     path, state = source.path, source.tensors
     head = tuple(f"{name}." for name in classifier_modules(model))
@@ -116,7 +117,8 @@ def load(model: nn.Module, source: Source, classes: Sequence[str]) -> None:
             problems.append(f"{key} has shape {list(value.shape)}, the model's is {list(own[key].shape)}")
     problems += [f"{key} is missing" for key in own if key not in state and not key.startswith(may_differ)]
     if problems:
-        lines = "\n".join(f"  {each}" for each in problems)
+        more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+        lines = "\n".join(f"  {each}" for each in [*problems[:LISTED], *more])
         raise InputError(f"model.weights={path} does not match {type(model).__name__}:\n{lines}")
     other = source.classes is not None and list(source.classes) != list(classes)
     for new in [head, *((each,) for each in extras)]:

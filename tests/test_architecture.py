@@ -127,7 +127,7 @@ def test_build_is_used_by_commands_only() -> None:
 
 def test_transfer_imports_neither_data_nor_the_run() -> None:
     for file in package("transfer"):
-        shared = ("cnntrain.errors", "cnntrain.paths", "cnntrain.models")
+        shared = ("cnntrain.errors", "cnntrain.paths", "cnntrain.models", "cnntrain.folder")
         assert below(ours(file), "cnntrain.transfer", *shared) == ours(file), file
 
 

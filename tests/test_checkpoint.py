@@ -178,6 +178,11 @@ def test_a_missing_folder_is_a_failed_run(tmp_path: Path, state: dict[str, Any])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder: give a file, such as the best\.ckpt in a run's folder"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(InputError, match=r"image\.png cannot be read as tensors \(it is no file of torch's"):
+        checkpoint.load(tmp_path / "image.png")
     with pytest.raises(InputError, match=r"x\.ckpt: there is no such file"):
         checkpoint.load(tmp_path / "x.ckpt")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +120,19 @@ def test_an_interrupt_before_the_run_heeds_signals_ends_the_ranks(capfd: pytest.
         dist.launch(interrupts, SimpleNamespace(devices=2, device="cpu"), [])
 
 
+def killed(config: Any, overrides: Any) -> int:
+    """A run one of whose processes is ended as the kernel does where memory is short."""
+    if dist.rank() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    return 0
+
+
+def test_a_process_that_was_killed_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    assert dist.launch(killed, SimpleNamespace(devices=2, device="cpu"), []) == 1
+    assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
+
+
 def only_run(output: Path) -> Path:
     (path,) = output.glob("*/*/config.yaml")
     return path.parent
@@ -141,14 +156,14 @@ def test_two_processes_train_and_three_evaluate_as_one_does(
 ) -> None:
     assert train.run(configure(*DDP[1:]), []) == 0
     alone = only_run(tmp_path)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
     monkeypatch.setenv("TMPDIR", str(temporary))
-    done = cnntrain(*DDP, "devices=2", f"output={tmp_path / 'two'}")
+    done = cnntrain(*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}")
     assert (done.returncode, done.stderr) == (0, "")
     assert not [
         each.name for each in temporary.iterdir() if not each.name.startswith("torchinductor_")
     ]  # torch's cache
+    shutil.rmtree(temporary)
     two = only_run(tmp_path / "two")
     assert done.stdout.splitlines()[-1] == str(two)
     assert done.stdout.count("epoch   1/2") == 1

@@ -372,4 +372,5 @@ def test_the_result_says_what_was_cut_and_kept(cnntrain: Callable[..., Any], tmp
     assert "deleted 2 entries" in cleared.stdout
     assert not list((tmp_path / "kept").iterdir())
     shutil.rmtree(tmp_path / "kept")
-    assert cnntrain("cache", f"cache_dir={tmp_path / 'kept'}").returncode == 0
+    gone = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}")
+    assert gone.returncode == 2 and "kept: there is no such folder" in gone.stderr

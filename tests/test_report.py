@@ -195,3 +195,9 @@ def test_frozen_stages_are_shown(make_run: Callable[..., Run], capsys: pytest.Ca
     assert all("trained" in row for row in rows[1:])
     assert "head" in rows[-1]
     assert "note: the training part is smaller than data.batch_size=16" in out
+
+
+def test_images_that_an_epoch_leaves_out_are_counted(make_run: Callable[..., Run]) -> None:
+    count = ("data.train_size=46", "data.train_size=49", "data.train_size=48")
+    notes = [[each for each in report.opening(make_run(each)) if "whole batches" in str(each)] for each in count]
+    assert notes == [["note: an epoch takes whole batches: 32 of 46 images, others each time"], [], []]

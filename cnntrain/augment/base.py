@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -45,4 +46,10 @@ def resize_and_crop(resize: int, crop: int) -> Callable[[Tensor], Tensor]:
     from torchvision.transforms import v2
 
     transform = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(crop)])
-    return lambda image: image if image.shape[-2:] == (resize, resize) == (crop, crop) else transform(image)
+    return partial(_unless_fit, transform, (resize, resize), (crop, crop))
+
+
+def _unless_fit(
+    transform: Callable[[Tensor], Tensor], resized: tuple[int, int], cropped: tuple[int, int], image: Tensor
+) -> Tensor:
+    return image if image.shape[-2:] == resized == cropped else transform(image)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnntrain import render
+from cnntrain.errors import InputError
 from cnntrain.schema import CacheConfig
 from cnntrain.transfer import cache
 from cnntrain.transfer.base import in_units
@@ -22,6 +23,8 @@ DAY = 24 * 3600
 def run(config: CacheConfig, overrides: Sequence[str]) -> int:
     """List the entries that `config` selects; with ``clear`` those that it has deleted."""
     root = cache.root(config.cache_dir)
+    if config.cache_dir is not None and not root.is_dir():
+        raise InputError(f"cache_dir={config.cache_dir}: there is no such folder")
     now = time.time()
     chosen = [
         (folder, meta)
@@ -33,14 +36,18 @@ def run(config: CacheConfig, overrides: Sequence[str]) -> int:
         for folder, _ in chosen:
             with suppress(FileNotFoundError):  # another process deletes it too
                 shutil.rmtree(folder)
-        cache.sweep(root)
+        others, size = cache.sweep(root)
+    else:
+        remains = list(cache.remains(root))
+        others, size = len(remains), sum(each for _, each in remains)
+    more = f", and {others} unfinished or damaged, {in_units(size)}," if others else ","
     if config.format == "json":
         print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
     elif config.clear:
-        print(f"deleted {len(chosen)} entries, {total}, from {root}")
+        print(f"deleted {len(chosen)} entries, {total}{more} from {root}")
     else:
         cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
-        print(render.table(f"{len(chosen)} entries, {total}, in {root}", COLUMNS, cells, LEFT), end="")
+        print(render.table(f"{len(chosen)} entries, {total}{more} in {root}", COLUMNS, cells, LEFT), end="")
     return 0
 
 

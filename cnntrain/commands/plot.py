@@ -77,7 +77,7 @@ def _tables(config: PlotConfig, shown: Comparison) -> Iterator[tuple[str, list[s
         yield f"the last epoch: {about}", [first, EPOCH, *map(plotting.label, config.y)], rows
         return
     for metric, curves in shown.curves.items():
-        places = list(dict.fromkeys(point.x for curve in curves for point in curve.points))
+        places = comparison.ordered({point.x: None for curve in curves for point in curve.points})
         rows = [
             [each.label, *(_cell(metric, [point for point in each.points if point.x == x]) for x in places)]
             for each in curves

@@ -94,6 +94,8 @@ class Loader:
             batch_sampler=self._planned,
             num_workers=workers,
             persistent_workers=workers > 0,
+            # a rank was itself spawned, and would spawn: each worker would import everything again
+            multiprocessing_context="fork" if workers else None,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else each epoch would draw from the global one
         )

@@ -113,7 +113,7 @@ class Auto(PartlyFrozen):
     def _rule(self, little: bool, best: dict[str, Any] | None) -> tuple[str, str, int | None]:
         """The case in words, the policy's name, and how many groups it freezes (None: all but the classifier)."""
         stages = self._measured()["stages"]
-        slower = f"at {self.body_lr_multiplier:g} of the rate"
+        slower = f"at {self.body_lr_multiplier:g} of the classifier's rate"
         if little and best is None:
             return "little data, similar domain: a linear classifier on top", "linear_probe", None
         if little and best is not None:

@@ -20,6 +20,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnntrain.folder import LOCK, in_use
 from cnntrain.paths import cache_home
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 META = "meta.json"
-ABANDONED_SECONDS = 24 * 3600
+STARTED_SECONDS = 60  # after which a folder that no run holds was left by one that was killed
 SHARED_MEMORY = Path(f"/dev/shm/cnntrain-{os.getuid()}")
 # only folders named so are ever deleted: a folder that a user names may hold other things
 KEY = re.compile("[0-9a-f]{64}")
@@ -130,6 +131,7 @@ class Entry:
         digests = [_digest(path) for path in self._files(unfinished)]
         meta = {"about": self.about, "bytes": self.size, "created": time.time(), "sha256": digests}
         (unfinished / META).write_text(json.dumps(meta), encoding="utf-8")
+        (unfinished / LOCK).unlink(missing_ok=True)
         try:
             unfinished.rename(root / self.key)
         except OSError:
@@ -148,13 +150,23 @@ def root(folder: str | None) -> Path:
     return cache_home() / "activations"
 
 
-def sweep(root: Path) -> None:
-    """Delete what runs left unfinished that were killed more than a day ago."""
-    for folder in _folders(root, UNFINISHED_KEY):
+def sweep(root: Path) -> tuple[int, int]:
+    """Delete what is no whole entry and no run is filling; returns how many folders and bytes there were."""
+    found = list(remains(root))
+    for folder, _ in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(found), sum(size for _, size in found)
+
+
+def remains(root: Path) -> Iterator[tuple[Path, int]]:
+    """What killed runs left unfinished, and entries whose ``meta.json`` is damaged; with their bytes."""
+    for folder in [*_folders(root, UNFINISHED_KEY), *_folders(root, KEY)]:
         with suppress(FileNotFoundError):  # its run has just given it its name, or another has deleted it
-            touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if time.time() - touched > ABANDONED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+            unfinished = UNFINISHED_KEY.fullmatch(folder.name) is not None
+            young = time.time() - folder.stat().st_mtime < STARTED_SECONDS
+            if (young or in_use(folder)) if unfinished else read_meta(folder) is not None:
+                continue
+            yield folder, sum(path.stat().st_size for path in folder.iterdir())
 
 
 def entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

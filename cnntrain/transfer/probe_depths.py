@@ -7,7 +7,7 @@ is pooled to about equally many features, and the accuracy of a linear classifie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,6 +70,7 @@ class ProbeDepths(LinearProbe):
         """Accuracy by depth, each with the setting that is best on val: shown, drawn and kept as ``probes``."""
         from cnntrain.transfer import accuracy_by_depth
 
+        run = replace(run, lr=run.lr * self.head_lr_multiplier)
         return {"probes": accuracy_by_depth.conclude(run, self.references, self.neighbors)}
 
     @staticmethod

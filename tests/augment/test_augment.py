@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ names = pytest.mark.parametrize("augment", ALL, ids=lambda each: each.name)
 def image(height: int, width: int, channels: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(height)
     return torch.randint(0, 256, (channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+@names
+def test_transforms_go_to_the_worker_processes(augment: Augment) -> None:
+    for transform in (augment.train_transform(8), augment.eval_transform(8)):
+        torch.manual_seed(0)
+        expected = transform(image(9, 9, 3))
+        torch.manual_seed(0)
+        assert torch.equal(pickle.loads(pickle.dumps(transform))(image(9, 9, 3)), expected)
 
 
 @names

@@ -276,6 +276,14 @@ def test_the_picture_shows_percent_means_and_ranges() -> None:
     assert legend.get_title().get_text() == "model"
 
 
+def test_a_run_of_one_epoch_and_places_in_any_order_are_seen() -> None:
+    (panel,) = axes_of(Comparison({"val/top1": [Curve("a", [Point(1, [0.2])])]}, {}, []))
+    assert panel.lines[0].get_marker() == "o"
+    curves = [Curve("a", [Point(3, [0.2]), Point(4, [0.3])]), Curve("b", [Point(1, [0.5]), Point(3, [0.5])])]
+    (panel,) = axes_of(Comparison({"val/top1": curves}, {}, []), x="seed")
+    assert [each.get_text() for each in panel.get_xticklabels()] == ["1", "3", "4"]
+
+
 def test_panels_of_one_unit_share_limits_that_hold_them_all() -> None:
     low, high = ([Curve("a", [Point(1, [value]), Point(2, [value + 0.01])])] for value in (0.0, 0.9))
     for panel in axes_of(Comparison({"train/error": low, "val/error": high}, {}, [])):

@@ -64,7 +64,14 @@ CASES = [
     (99, SIMILAR, "linear_probe", 5, 1.0, "little data, similar domain: a linear classifier on top"),
     (99, DIFFERENT, "freeze_depth", 2, 0.1, "little data, different domain: frozen up to a, the best stage; "),
     (100, SIMILAR, "freeze_depth", 3, 0.1, "much data, similar domain: a few layers are trained, those that follow b"),
-    (100, DIFFERENT, "full", 0, 0.1, "much data, different domain: all layers are trained, at 0.1 of the rate"),
+    (
+        100,
+        DIFFERENT,
+        "full",
+        0,
+        0.1,
+        "much data, different domain: all layers are trained, at 0.1 of the classifier",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnntrain.folder import held
 from cnntrain.transfer import cache
 from cnntrain.transfer.cache import Entry
 
@@ -56,23 +57,29 @@ def test_a_mapped_entry_stays_readable_when_it_is_deleted(tmp_path: Path) -> Non
     assert bool((tensors[1] == 3.0).all())
 
 
-def test_an_unfinished_entry_is_no_entry_and_goes_after_a_day(tmp_path: Path) -> None:
+def test_an_unfinished_entry_is_no_entry_and_goes_when_no_run_holds_it(tmp_path: Path) -> None:
     folder = filled(tmp_path, "1a", 1.0)
+    before = time.time() - cache.STARTED_SECONDS - 1
     assert not entry().is_in(tmp_path) and not list(cache.entries(tmp_path))
-    cache.sweep(tmp_path)
-    assert folder.exists()
-    before = time.time() - cache.ABANDONED_SECONDS - 1
-    os.utime(folder, (before, before))
-    cache.sweep(tmp_path)
-    assert folder.exists()  # its files are being written
-    for file in folder.iterdir():
-        os.utime(file, (before, before))
-    cache.sweep(tmp_path)
+    assert cache.sweep(tmp_path) == (0, 0)  # it was just made
+    with held(folder):
+        os.utime(folder, (before, before))
+        assert cache.sweep(tmp_path) == (0, 0)
+    assert cache.sweep(tmp_path) == (1, entry().size)
     assert not folder.exists()
 
 
+def test_an_entry_that_says_nothing_of_itself_goes(tmp_path: Path) -> None:
+    entry().publish(filled(tmp_path, "1a", 1.0), tmp_path)
+    assert cache.sweep(tmp_path) == (0, 0)
+    (tmp_path / KEY / cache.META).write_text("{")
+    assert not list(cache.entries(tmp_path))
+    assert [folder.name for folder, _ in cache.remains(tmp_path)] == [KEY]
+    assert cache.sweep(tmp_path)[0] == 1 and not list(tmp_path.iterdir())
+
+
 def test_what_others_have_put_into_the_folder_stays(tmp_path: Path) -> None:
-    before = time.time() - cache.ABANDONED_SECONDS - 1
+    before = time.time() - 10 * cache.STARTED_SECONDS
     for name in ("backup.tmp", "thesis", KEY[:10]):
         (tmp_path / name).mkdir()
         (tmp_path / name / cache.META).write_text('{"bytes": 1, "about": {}}')
