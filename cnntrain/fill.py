@@ -98,8 +98,9 @@ def _space(entry: Entry, root: Path | None) -> Iterator[tuple[list[Tensor], Path
             if leads:
                 cache.sweep(folder.parent)
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                stack.enter_context(held(folder))  # so that no other run sweeps it
                 entry.make_files(folder)
-                stack.enter_context(held(folder))  # until then it is young, and not swept either
         except OSError as error:
             problem = error
         if dist.any_rank(problem is not None):

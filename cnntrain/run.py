@@ -251,6 +251,7 @@ class Run:
                 {k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.optimizer.param_groups
             ]
             self.optimizer.load_state_dict(state["optimizer"])
+            was = (set(state["frozen"]), state["config"]["trainer"]["precision"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(f"the checkpoint does not fit this configuration: {error}") from error
         for group, settings in zip(self.optimizer.param_groups, configured, strict=True):
@@ -266,8 +267,7 @@ class Run:
             average = {**dict(self.ema.module.named_parameters()), **dict(self.ema.module.named_buffers())}
             for name, value in self.freezing.values().items():
                 average[name].data.copy_(value)
-        precision = state["config"]["trainer"]["precision"]
-        if (set(state["frozen"]), precision) != (self.freezing.names, config.trainer.precision):
+        if was != (self.freezing.names, config.trainer.precision):
             self.progress.hash_start = self.frozen_hash()  # resume= changed what is frozen, or its type
 
     def prove_frozen(self) -> str:

@@ -75,7 +75,7 @@ class Entry:
         Raises:
             OSError: the disk has not that much room; nothing is left behind.
         """
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             for path, size in zip(self._files(folder), self._sizes(), strict=True):
                 with open(path, "wb") as file:
