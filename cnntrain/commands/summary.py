@@ -84,6 +84,10 @@ class Network:
         self.freezing = Freezing(self.model, config.transfer)
         self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
+        if config.transfer.side_by_side:
+            self.warnings[f"transfer={config.transfer.name}"] = "a run's own classifiers are not in this summary"
+        elif any(len(states) > 1 for states in self.freezing.changes(epochs=1)):
+            self.warnings[f"transfer={config.transfer.name}"] = "what is trained, and the memory, are the first epoch's"
         self.params = sum(p.numel() for p in auxiliary.main_parameters(self.model))
         self.trained = sum(p.numel() for p in auxiliary.main_parameters(self.model) if p.requires_grad)
         self.auxiliary = sum(p.numel() for p in auxiliary.parameters(self.model))

@@ -101,6 +101,20 @@ def test_the_policy_decides_what_is_trained(show: Show) -> None:
     assert trained == {"layer2", "layer3", "layer4", "fc"}
 
 
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("gradual", "what is trained, and the memory, are the first epoch's"),
+        ("head_then_full", "what is trained, and the memory, are the first epoch's"),
+        ("probe_depths", "a run's own classifiers are not in this summary"),
+        ("linear_probe", None),
+    ],
+)
+def test_what_a_summary_cannot_show_of_a_policy_is_said(show: Show, policy: str, said: str | None) -> None:
+    out = show("model=resnet20", "data=fake", f"transfer={policy}")
+    assert (f"warning: transfer={policy}: {said}" in out) if said else ("warning: transfer" not in out)
+
+
 def test_data_gives_size_channels_and_classes(show: Show) -> None:
     shown = facts(show, "model=resnet18", "data=cifar100")
     assert (shown["input"], shown["classes"], shown["totals"]["training_memory"]["batch_size"]) == (
