@@ -25,9 +25,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from cnntrain import __version__, compose, config, resume, signals
-from cnntrain.errors import ConfigError, RunError, UserError
-from cnntrain.schema import TrainConfig
+from cnntrain import __version__
+from cnntrain.config import compose, resume
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import SCHEMAS, builtin_dir, known_keys
+from cnntrain.config.schema import TrainConfig
+from cnntrain.config.search_path import groups, use
+from cnntrain.core import signals
+from cnntrain.core.errors import ConfigError, RunError, UserError
+from cnntrain.core.words import suggest
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -63,14 +69,14 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> int:
         print(f"cnntrain {__version__}")
         return DONE
     args = _parsed(flags)
-    compose.use(args.config_dir)
+    use(args.config_dir)
     if args.help:
         print(compose.help_text(command))
         return DONE
     if args.hydra_help or args.shell_completion:
         return _hydra(command, flags, overrides)
     parsed = compose.parse(overrides)
-    compose.check(command, parsed, multirun=args.multirun)
+    compose.check_overrides(command, parsed, multirun=args.multirun)
     return _hydra(command, flags, compose.force(parsed))
 
 
@@ -91,7 +97,7 @@ def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *overrides, *flags]  # flags last: --info would take an override for its value
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, rather than print there
     codes.clear()
-    root = str(config.builtin_dir().absolute())
+    root = str(builtin_dir().absolute())
     hydra.main(config_path=root, config_name=command, version_base="1.3")(task)()
     return max(codes, default=DONE)
 
@@ -104,7 +110,7 @@ def task(composed: DictConfig) -> None:
     settings = HydraConfig.get()
     typed = [line.lstrip("+") for line in settings.overrides.task]
     try:
-        code = _job(str(settings.job.config_name), config.plain(composed), typed)
+        code = _job(str(settings.job.config_name), plain(composed), typed)
     except UserError as error:
         code = _report(error)
     except RunError as error:
@@ -129,20 +135,20 @@ def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
         if checked is None:
             return DONE
     else:
-        checked = config.check(tree, config.SCHEMAS[command])
+        checked = check(tree, SCHEMAS[command])
     if "devices" not in tree:  # a command that runs in one process, and may not need torch
         return importlib.import_module(f"cnntrain.commands.{command}").run(checked, typed)
-    from cnntrain import dist  # the first import that brings torch in: the config is valid
+    from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 
     runner = importlib.import_module(f"cnntrain.commands.{command}").run
-    return dist.launch(runner, checked, typed)
+    return launch(runner, checked, typed)
 
 
 def _resumed(tree: dict[str, Any], typed: Sequence[str]) -> TrainConfig | None:
     """The configuration to continue a run with, or None where it has finished already."""
-    found = resume.resolve(tree, typed, list(compose.groups()))
+    found = resume.resolve(tree, typed, list(groups()))
     if found is None:
-        return config.check({**tree, "resume": None}, TrainConfig)
+        return check({**tree, "resume": None}, TrainConfig)
     _say(f"resume: {found.folder}")
     for note in found.notes:
         _say(f"  {note}")
@@ -150,7 +156,7 @@ def _resumed(tree: dict[str, Any], typed: Sequence[str]) -> TrainConfig | None:
         _say("this run has finished; trainer.epochs=<more> trains it further")
         _say(str(found.folder))
         return None
-    return config.check(found.tree, TrainConfig)
+    return check(found.tree, TrainConfig)
 
 
 def _say(line: str) -> None:
@@ -160,12 +166,12 @@ def _say(line: str) -> None:
 
 def _command(words: Sequence[str]) -> tuple[str, list[str]]:
     """The command, which is the first word that is no override (train where there is none), and the overrides."""
-    names = sorted(config.SCHEMAS)
+    names = sorted(SCHEMAS)
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     commands = [word for word in words if word not in overrides]
     for word in commands:
         if word not in names:
-            hint = config.suggest(word, names)
+            hint = suggest(word, names)
             raise ConfigError(f"'{word}' is neither a command ({', '.join(names)}) nor key=value{hint}")
     if len(commands) > 1:
         raise ConfigError(f"one command at a time, not {' and '.join(commands)}")
@@ -210,13 +216,13 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _is_word(text: str) -> bool:
     """Whether this is a command or an override, which --info, with its optional value, must not take for its own."""
-    return "=" in text or text in config.SCHEMAS
+    return "=" in text or text in SCHEMAS
 
 
 def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
     """How an option in the style of other tools is written here: ``--epochs 3`` is ``trainer.epochs=3``."""
     key = flag.lstrip("-").replace("-", "_")
-    last = {key.rsplit(".", 1)[-1]: key for key in config.known_keys()}
+    last = {key.rsplit(".", 1)[-1]: key for key in known_keys()}
     near = get_close_matches(key, last, n=1)
     value = word.partition("=")[2] or (words[0] if words else "...")
     return f"; keys are written key=value: {last[near[0]]}={value}" if near else "; see cnntrain --help"

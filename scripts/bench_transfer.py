@@ -23,7 +23,8 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import checkpoint, models
+from cnntrain import models
+from cnntrain.runs import checkpoint
 
 BATCH = 128  # as configs/data/cifar10.yaml has it
 COMMON = [

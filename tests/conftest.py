@@ -14,10 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain import build, checkpoint, compose, config
-from cnntrain.report import METRICS, JsonLines, Report
-from cnntrain.run import Run
-from cnntrain.schema import TrainConfig
+from cnntrain.build.run import build
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.schema import TrainConfig
+from cnntrain.config.search_path import use
+from cnntrain.runs import checkpoint
+from cnntrain.runs.report import METRICS, Report
+from cnntrain.runs.sinks import JsonLines
+from cnntrain.train.run import Run
 
 SMALL = (
     "data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=16", "data.batch_size=16",
@@ -54,14 +59,14 @@ def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
 def configure(tmp_path: Path) -> Callable[..., TrainConfig]:
     """A checked configuration: the small run, with overrides as they are typed laid over it."""
 
-    return lambda *overrides: config.check({**composed(overrides), "output": str(tmp_path)}, TrainConfig)
+    return lambda *overrides: check({**composed(overrides), "output": str(tmp_path)}, TrainConfig)
 
 
 @cache
 def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
-    compose.use(None)
+    use(None)
     lines = compose.force(compose.parse([*SMALL, *overrides]))
-    return config.plain(compose.compose_config("train", lines))
+    return plain(compose.compose_config("train", lines))
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def make_run(configure: Callable[..., TrainConfig]) -> Iterator[Callable[..., Ru
         settings = configure(*overrides)
         path = folder / checkpoint.LAST if folder is not None else None
         saved = checkpoint.load(path) if path is not None and path.exists() else None
-        run = build.build(settings, saved)
+        run = build(settings, saved)
         if saved is not None:
             run.load_state_dict(saved)
         if folder is not None:

@@ -35,10 +35,10 @@ def parsed(file: Path) -> ast.Module:
 
 
 def statements(body: list[ast.stmt], inside: bool) -> Iterator[ast.stmt]:
-    """The statements that run at import (with `inside`: of functions too), those for the type checker left out."""
+    """The statements that run at import; with `inside` those of functions and for the type checker too."""
     for each in body:
         yield each
-        if isinstance(each, ast.If) and "TYPE_CHECKING" in ast.unparse(each.test):
+        if isinstance(each, ast.If) and "TYPE_CHECKING" in ast.unparse(each.test) and not inside:
             continue
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and not inside:
             continue
@@ -93,81 +93,93 @@ def imported_at_start(file: Path, seen: set[Path] | None = None) -> set[str]:
     return found
 
 
+# the one ordered list of layers, the top first: an import, typing ones included, only goes down
+LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"search", "export"},
+    {"build"},
+    {"train", "study"},
+    {"config"},
+    {"runs", "transfer"},
+    {"models", "data", "augment", "tasks"},
+    {"optim", "schedule"},
+    {"core"},
+)
+ROOMS = 18
+BEFORE_TORCH = ("cli", "config", "runs.folder", "core.errors", "core.signals")
+PLUGIN_GROUPS = ("augment", "data", "optim", "schedule", "transfer")
+
+
+def room(name: str) -> str:
+    """The room of a module: what stands below ``cnntrain``."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def graph() -> dict[str, set[str]]:
+    """Who imports whom, at import, in functions and for the type checker."""
+    return {name_of(file): {each for each in ours(file) if each != name_of(file)} for file in FILES}
+
+
 def test_the_reader_of_imports_sees_them() -> None:
-    assert "cnntrain.commands.train" not in imports(PACKAGE / "cli.py")
-    assert "cnntrain.dist" in imports(PACKAGE / "cli.py") and "cnntrain.dist" not in imports(PACKAGE / "cli.py", False)
-    assert "cnntrain.config" in imports(PACKAGE / "cli.py", inside=False)
-    assert "torch" in imported_at_start(PACKAGE / "loop.py")
+    assert "cnntrain.core.launch" in imports(PACKAGE / "cli.py")
+    assert "cnntrain.core.launch" not in imports(PACKAGE / "cli.py", inside=False)
+    assert "cnntrain.config.check" in imports(PACKAGE / "cli.py", inside=False)
+    assert "cnntrain.data.sets.dataset" in imports(PACKAGE / "data" / "base.py")  # for the type checker alone
+    assert "torch" in imported_at_start(PACKAGE / "train" / "loop.py")
 
 
 # who imports whom
 
 
-def test_only_the_command_line_knows_the_commands() -> None:
-    users = {name_of(file) for file in FILES if below(ours(file), "cnntrain.commands")}
-    assert users <= {"cnntrain.commands.eval", "cnntrain.cli"}  # eval prints the versions that train writes
+@pytest.mark.xfail(strict=True, reason="the moves come first; Run still knows everything")
+def test_imports_only_go_down() -> None:
+    height = {name: -number for number, rooms in enumerate(LAYERS) for name in rooms}
+    edges = {(room(user), room(used)) for user, all_used in graph().items() for used in all_used if room(user)}
+    unknown = {name for edge in edges for name in edge} - height.keys() - {""}
+    assert not unknown, f"no layer holds {unknown}"
+    upward = {edge for edge in edges if edge[0] != edge[1] and height[edge[0]] <= height.get(edge[1], -99)}
+    assert not upward
 
 
-def test_nothing_imports_the_command_line() -> None:
-    assert {name_of(file) for file in FILES if "cnntrain.cli" in ours(file)} == {"cnntrain.__main__"}
+@pytest.mark.xfail(strict=True, reason="the moves come first; Run still knows everything")
+def test_no_module_imports_in_a_circle() -> None:
+    rest = {name: used - {"cnntrain"} for name, used in graph().items()}
+    while leaves := {name for name, used in rest.items() if not used & rest.keys()}:
+        rest = {name: used for name, used in rest.items() if name not in leaves}
+    assert not rest, f"on a circle, or above one: {sorted(rest)}"
 
 
-def test_the_loop_knows_neither_commands_nor_configuration_nor_plugins() -> None:
-    known = ours(PACKAGE / "loop.py")
-    assert not below(
-        known, "cnntrain.commands", "cnntrain.cli", "cnntrain.build", "cnntrain.config", "cnntrain.compose"
-    )
-    assert not below(known, "cnntrain.models", "cnntrain.transfer", "cnntrain.optim", "cnntrain.schedule")
+def test_the_house_has_few_rooms(capsys: pytest.CaptureFixture[str]) -> None:
+    modules = {file.stem for file in PACKAGE.glob("*.py")}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    arrows = {(room(user), room(used)) for user, all_used in graph().items() for used in all_used}
+    with capsys.disabled():
+        print(f"\n{len(rooms)} rooms, {len(modules)} modules at the root, {len(FILES)} modules, {len(arrows)} arrows")
+    assert modules == {"__init__", "__main__", "cli"}
+    assert len(rooms) + len(modules) <= ROOMS
 
 
-def test_build_is_used_by_commands_only() -> None:
-    users = {name_of(file) for file in FILES if "cnntrain.build" in ours(file)}
-    assert users and all(each.startswith("cnntrain.commands.") for each in users)
-
-
-def test_transfer_imports_neither_data_nor_the_run() -> None:
-    for file in package("transfer"):
-        shared = ("cnntrain.errors", "cnntrain.paths", "cnntrain.models", "cnntrain.folder")
-        assert below(ours(file), "cnntrain.transfer", *shared) == ours(file), file
-
-
-def test_models_import_nothing_of_ours() -> None:
-    for file in package("models"):
-        assert below(ours(file), "cnntrain.models") == ours(file), file
-
-
-@pytest.mark.parametrize("group", ["augment", "optim", "schedule", "data"])
-def test_plugins_import_their_own_group_only(group: str) -> None:
-    shared = {"cnntrain.errors", "cnntrain.seeds"}
-    for file in package(group):
-        assert ours(file) - shared == below(ours(file), f"cnntrain.{group}"), file
-
-
-def test_only_dist_imports_torch_distributed() -> None:
+def test_only_dist_and_launch_import_torch_distributed() -> None:
     users = {name_of(file) for file in FILES if below(imports(file), "torch.distributed")}
-    assert users == {"cnntrain.dist"}
+    assert users == {"cnntrain.core.dist", "cnntrain.core.launch"}
     for file in FILES:
         named = {ast.unparse(each) for each in ast.walk(parsed(file)) if isinstance(each, ast.Attribute)}
-        assert file.name == "dist.py" or not below(named, "torch.distributed"), file
+        assert not below(named, "torch.distributed"), file
 
 
-@pytest.mark.parametrize("module", ["cli", "compose", "config", "schema", "resume", "folder", "errors"])
-def test_what_runs_before_the_config_is_valid_imports_nothing_heavy(module: str) -> None:
-    assert not imported_at_start(PACKAGE / f"{module}.py") & HEAVY
+def test_what_runs_before_the_config_is_valid_imports_nothing_heavy() -> None:
+    for file in FILES:
+        if any(below({name_of(file)}, f"cnntrain.{each}") for each in BEFORE_TORCH):
+            assert not imported_at_start(file) & HEAVY, file
 
 
-@pytest.mark.parametrize("group", ["augment", "data", "optim", "schedule", "transfer"])
+@pytest.mark.parametrize("group", PLUGIN_GROUPS)
 def test_plugins_with_a_yaml_import_nothing_heavy(group: str) -> None:
     for file in package(group):
         if (ROOT / "configs" / group / f"{file.stem}.yaml").is_file() or file.stem in ("base", "__init__"):
             assert not imported_at_start(file) & HEAVY, file
-
-
-def test_there_are_no_cycles_at_import() -> None:
-    graph = {name_of(file): ours(file, inside=False) - {name_of(file), "cnntrain"} for file in FILES}
-    while leaves := {name for name, needed in graph.items() if not needed & graph.keys()}:
-        graph = {name: needed for name, needed in graph.items() if name not in leaves}
-    assert not graph
 
 
 # what must not be there
@@ -197,7 +209,7 @@ def test_there_is_one_loop() -> None:
         calls = {ast.unparse(each.func) for each in ast.walk(parsed(file)) if isinstance(each, ast.Call)}
         if any(re.search(r"optimizer\.step$|scaler\.step$|\.backward$", each) for each in calls):
             movers.add(name_of(file))
-    assert {each for each in movers if not each.startswith("cnntrain.explain")} == {"cnntrain.run"}
+    assert {each for each in movers if not each.startswith("cnntrain.explain")} == {"cnntrain.train.run"}
 
 
 # how long things are

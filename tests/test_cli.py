@@ -16,8 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cnntrain import __version__, cli, compose, config
-from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain import __version__, cli
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import SCHEMAS, builtin_dir
+from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.config.search_path import groups, use
 
 SMOKE = ("experiment=smoke", "trainer.device=cpu")
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "PIL", "tensorboard", "rich")
@@ -47,7 +51,7 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         each.setLevel(level)
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("hydra")]:
         logging.getLogger(name).disabled = False  # a job's logging has disabled them, and --info prints through them
-    compose.use(None)
+    use(None)
 
 
 class Screen:
@@ -73,7 +77,7 @@ def cnn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Screen]:
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The configurations that commands are given, in place of running them."""
-    from cnntrain import dist
+    from cnntrain.core import launch as launching
 
     seen: list[Any] = []
 
@@ -81,7 +85,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(checked)
         return 0
 
-    monkeypatch.setattr(dist, "launch", launch)
+    monkeypatch.setattr(launching, "launch", launch)
     return seen
 
 
@@ -147,7 +151,7 @@ def test_an_error_is_a_few_plain_lines_and_leaves_nothing(cnn: Any, line: str, s
 
 
 def test_a_damaged_checkpoint_for_weights_is_named(cnn: Any, tmp_path: Path) -> None:
-    from cnntrain import checkpoint
+    from cnntrain.runs import checkpoint
 
     checkpoint.save(tmp_path / "best.ckpt", {"model": {}, "ema": None, "progress": {"note": "abcdefgh"}})
     content = (tmp_path / "best.ckpt").read_bytes()
@@ -224,20 +228,20 @@ def test_help_shows_commands_groups_and_examples(cnn: Any, flag: str) -> None:
     screen = cnn(flag)
     text = " ".join(screen.out.split())
     assert screen.code == 0 and screen.err == ""
-    for name in config.SCHEMAS:
+    for name in SCHEMAS:
         assert f"{name} " in text
-    for group, choices in compose.groups().items():
+    for group, choices in groups().items():
         assert f"{group} {', '.join(choices)}" in text
     assert sum(line.strip().startswith("cnntrain") for line in screen.out.split("examples")[1].splitlines()) >= 3
 
 
-@pytest.mark.parametrize("command", config.SCHEMAS)
+@pytest.mark.parametrize("command", SCHEMAS)
 def test_the_examples_of_the_help_compose(cnn: Any, command: str) -> None:
     examples = compose.help_text(command).split("examples\n")[1].split("flags")[0].strip().splitlines()
     assert len(examples) >= 2
     for example in examples:
         words = [word for word in shlex.split(example.strip().split("  ")[0])[1:] if "=" in word]
-        compose.check(command, compose.parse(words), multirun=False)
+        compose.check_overrides(command, compose.parse(words), multirun=False)
 
 
 def test_each_command_has_its_help(cnn: Any) -> None:
@@ -249,7 +253,7 @@ def test_cfg_prints_the_composed_configuration(cnn: Any) -> None:
     screen = cnn("--cfg", "job", "optim.lr=0.25", "model=resnet50.a1_in1k")
     tree = yaml.safe_load(screen.out)
     assert screen.code == 0 and tree["optim"]["lr"] == 0.25 and tree["model"]["name"] == "resnet50.a1_in1k"
-    assert config.check(tree, TrainConfig).optim.lr == 0.25
+    assert check(tree, TrainConfig).optim.lr == 0.25
     assert not Path("outputs").exists()
 
 
@@ -259,7 +263,7 @@ def test_info_shows_where_values_come_from(cnn: Any, tmp_path: Path, flags: tupl
     screen = cnn(*flags)
     assert screen.code == 0
     if "searchpath" in flags:
-        assert screen.out.index(str(tmp_path / "configs")) < screen.out.index(str(config.builtin_dir()))
+        assert screen.out.index(str(tmp_path / "configs")) < screen.out.index(str(builtin_dir()))
 
 
 def test_info_takes_no_command_for_its_value(cnn: Any) -> None:
@@ -350,8 +354,8 @@ def write_run(folder: Path, *overrides: str) -> None:
 
 
 def checked(*overrides: str) -> TrainConfig:
-    tree = config.plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
-    return config.check(tree, TrainConfig)
+    tree = plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
+    return check(tree, TrainConfig)
 
 
 # a run from end to end
@@ -384,7 +388,7 @@ def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
         json.loads(line)
 
     tree = yaml.safe_load((run / "config.yaml").read_text())
-    assert config.check(tree, TrainConfig) == checked(*SMOKE)
+    assert check(tree, TrainConfig) == checked(*SMOKE)
 
     again = cnn(*SMOKE, "resume=auto")  # finished: nothing is done twice
     assert again.code == 0 and again.out.splitlines()[-1] == str(run.relative_to(tmp_path))

@@ -11,16 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import build, checkpoint, dist, loop, weights
-from cnntrain.commands.train import versions
-from cnntrain.config import check
-from cnntrain.data.loader import Loader, Preprocess, Samples, Share, eval_plan
-from cnntrain.data.parts import DataSet, Part
-from cnntrain.errors import ConfigError, InputError
+from cnntrain.build.run import load_data, prepared
+from cnntrain.config.check import check
+from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.core import dist, files
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Share, eval_plan
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.samples import Samples
+from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.models import auxiliary
-from cnntrain.report import Screen, evaluation
-from cnntrain.run import autocast
-from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain.models.create import create
+from cnntrain.runs import checkpoint
+from cnntrain.runs.closing import evaluation
+from cnntrain.runs.screen import Screen
+from cnntrain.runs.versions import versions
+from cnntrain.train import loop
+from cnntrain.train.loaders import input_dtype
+from cnntrain.train.precision import autocast
 
 
 def run(config: EvalConfig, overrides: Sequence[str]) -> int:
@@ -29,7 +38,7 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
     state = checkpoint.load(path)
     trained = _trained_config(state, config)
     device = dist.pick_device(config.device)
-    data = build.load_data(trained.data)
+    data = load_data(trained.data)
     own = preprocess = Preprocess(**state["preprocess"])
     if trained.data.channels != preprocess.channels:
         raise ConfigError(
@@ -40,11 +49,11 @@ def run(config: EvalConfig, overrides: Sequence[str]) -> int:
         preprocess = replace(preprocess, image_size=trained.data.image_size)
     part = _relabelled(data, config.part, state["classes"])
     shape = len(state["classes"]), own.channels, own.image_size
-    model = weights.create(trained.model, *shape, pretrained=False, small_stem=state["small_stem"])
-    model = build.prepared(trained, model, own)
+    model = create(trained.model, *shape, pretrained=False, small_stem=state["small_stem"])
+    model = prepared(trained, model, own)
     model.load_state_dict(checkpoint.eval_weights(state))
     auxiliary.remove(model)
-    dtype = build.input_dtype(trained)
+    dtype = input_dtype(trained)
     model.to(device, dtype)
     samples = Samples(part, trained.augment.eval_transform(preprocess.image_size), None)
     loader = Loader(samples, trained.data.num_workers, preprocess, device, dtype)
@@ -101,6 +110,6 @@ def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    checkpoint.write_atomic(path, json.dumps(result, indent=2).encode())
+    files.write_atomic(path, json.dumps(result, indent=2).encode())
     Screen(None).say(evaluation(result))
     print(path.parent, flush=True)

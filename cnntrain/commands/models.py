@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cnntrain import catalog, models, render
-from cnntrain.errors import ConfigError
-from cnntrain.schema import ModelsConfig, count_of
+from cnntrain import models
+from cnntrain.config.schema import ModelsConfig
+from cnntrain.core import tables
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.units import count_of, in_counts
+from cnntrain.study import catalog
 
 COLUMNS = (
     "name", "year", "paper", "family", "params", "MACs", "input", "depth", "top-1", "top-5", "source", "weights",
@@ -34,10 +37,10 @@ def run(config: ModelsConfig, overrides: Sequence[str]) -> int:
         print(json.dumps(rows, indent=2))
     elif config.format == "csv":
         columns = list(rows[0]) if rows else []
-        print(render.comma_separated(columns, [list(each.values()) for each in rows]), end="")
+        print(tables.comma_separated(columns, [list(each.values()) for each in rows]), end="")
     else:
         title = f"{len(rows)} models; errors in percent, * of an ensemble"
-        print(render.table(title, COLUMNS, [_cells(each) for each in rows], LEFT), end="")
+        print(tables.table(title, COLUMNS, [_cells(each) for each in rows], LEFT), end="")
     return 0
 
 
@@ -47,7 +50,7 @@ def _figures(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     missing = [each for each in names if each not in kept.figures]
     if not missing:
         return kept.figures
-    from cnntrain.figures import figures  # brings torch in
+    from cnntrain.study.figures import figures  # brings torch in
 
     computed = {}
     try:
@@ -94,8 +97,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         str(row["year"] or ""),
         paper if len(paper) <= PAPER_WIDTH else f"{paper[: PAPER_WIDTH - 3].rstrip()}...",
         row["family"] or "",
-        _short(row["params"]),
-        _short(row["macs"]),
+        _count(row["params"]),
+        _count(row["macs"]),
         row["input"] or "",
         str(row["depth"] or ""),
         *(f"{row[key]}{mark}" if row[key] is not None else "" for key in ("top1", "top5")),
@@ -104,11 +107,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _short(count: int | None) -> str:
-    """25557032 is 25.56 M."""
-    if count is None:
-        return ""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return str(count)
+def _count(count: int | None) -> str:
+    return "" if count is None else in_counts(count)

@@ -7,27 +7,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain import comparison, finished, plotting, render
-from cnntrain.comparison import EPOCH, Comparison, Point
-from cnntrain.errors import ConfigError, InputError
-from cnntrain.schema import PlotConfig
+from cnntrain.config.schema import PlotConfig
+from cnntrain.core import tables
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.runs import history
+from cnntrain.study import comparison, curves
+from cnntrain.study.comparison import EPOCH, Comparison, Point
 
 
 def run(config: PlotConfig, overrides: Sequence[str]) -> int:
     """Draw what `config` asks for, print its numbers, and end with the picture's path."""
-    runs, unfinished = finished.read(config.runs)
+    runs, unfinished = history.read(config.runs)
     shown = comparison.compare(runs, config.x, config.y, config.curve)
     shown.left_out = {**unfinished, **shown.left_out}
     path = _place(config)
-    drawn = plotting.figure(shown, config.x, _title(config, shown), config.curve, config.y_range)
+    drawn = curves.figure(shown, config.x, _title(config, shown), config.curve, config.y_range)
     try:
-        path.write_bytes(plotting.picture(drawn, path.suffix[1:].lower()))
+        path.write_bytes(curves.picture(drawn, path.suffix[1:].lower()))
     except OSError as error:
         raise InputError(f"output={path}: {error.strerror}") from error
     if config.format == "json":
         print(json.dumps(_facts(config, shown, path), indent=2))
         return 0
-    draw = render.table if config.format == "table" else render.markdown
+    draw = tables.table if config.format == "table" else tables.markdown
     for title, columns, rows in _tables(config, shown):
         print(draw(title, columns, rows, columns[:1]))
     bullet = "- " if config.format == "markdown" else ""
@@ -57,7 +59,7 @@ def _title(config: PlotConfig, shown: Comparison) -> str:
 
 def _counts(shown: Comparison) -> list[int]:
     """How many runs a point is the mean of, ascending."""
-    return sorted({len(point.values) for curves in shown.curves.values() for each in curves for point in each.points})
+    return sorted({len(point.values) for found in shown.curves.values() for each in found for point in each.points})
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -74,23 +76,23 @@ def _tables(config: PlotConfig, shown: Comparison) -> Iterator[tuple[str, list[s
             last = {metric: shown.curves[metric][number].points[-1:] for metric in config.y}
             epochs = sorted({str(point.x) for points in last.values() for point in points})
             rows.append([curve.label, "/".join(epochs), *(_cell(metric, last[metric]) for metric in config.y)])
-        yield f"the last epoch: {about}", [first, EPOCH, *map(plotting.label, config.y)], rows
+        yield f"the last epoch: {about}", [first, EPOCH, *map(curves.label, config.y)], rows
         return
-    for metric, curves in shown.curves.items():
-        places = comparison.ordered({point.x: None for curve in curves for point in curve.points})
+    for metric, found in shown.curves.items():
+        places = comparison.ordered({point.x: None for curve in found for point in curve.points})
         rows = [
             [each.label, *(_cell(metric, [point for point in each.points if point.x == x]) for x in places)]
-            for each in curves
+            for each in found
         ]
-        columns = [first, *map(finished.text, places)]
-        yield f"{plotting.label(metric)} by {config.x}: {about}", columns, rows
+        columns = [first, *map(history.text, places)]
+        yield f"{curves.label(metric)} by {config.x}: {about}", columns, rows
 
 
 def _cell(metric: str, points: Sequence[Point]) -> str:
     """The one point, or nothing."""
     if not points:
         return ""
-    point, fraction = points[0], plotting.is_fraction(metric)
+    point, fraction = points[0], curves.is_fraction(metric)
     numbers = [each for each in (point.mean, point.deviation) if each is not None]
     shown = [f"{100 * each:.2f}" if fraction else f"{each:.4g}" for each in numbers]
     return f"{' ± '.join(shown)} ({len(point.values)})"
@@ -108,8 +110,8 @@ def _facts(config: PlotConfig, shown: Comparison, path: Path) -> dict[str, Any]:
         "x": config.x,
         "curve": config.curve,
         "metrics": {
-            metric: [{"curve": each.label, "points": [_point(point) for point in each.points]} for each in curves]
-            for metric, curves in shown.curves.items()
+            metric: [{"curve": each.label, "points": [_point(point) for point in each.points]} for each in found]
+            for metric, found in shown.curves.items()
         },
         "averaged_over": shown.averaged_over,
         "notes": shown.notes,

@@ -12,12 +12,16 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import checkpoint, drawing, layers, models, render, weights
-from cnntrain.errors import ConfigError, InputError
+from cnntrain import models
+from cnntrain.config.schema import SummaryConfig
+from cnntrain.core import files, tables
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.units import in_bytes
 from cnntrain.models import auxiliary
-from cnntrain.recorder import Layer
-from cnntrain.schema import SummaryConfig
-from cnntrain.transfer.frozen import Freezing
+from cnntrain.models.create import create
+from cnntrain.study.anatomy import drawing, layers
+from cnntrain.study.anatomy.recorder import Layer
+from cnntrain.transfer.freezing import Freezing
 
 DEFAULT_BATCH = 128
 DEFAULT_INPUT, DEFAULT_CLASSES = (3, 224, 224), 1000
@@ -35,7 +39,7 @@ def run(config: SummaryConfig, overrides: Sequence[str]) -> int:
     elif config.format in ("dot", "png"):
         text = drawing.dot(title, network.image, network.rows)
     else:
-        draw = render.table if config.format == "table" else render.markdown
+        draw = tables.table if config.format == "table" else tables.markdown
         text = draw(title, COLUMNS, [_cells(row) for row in network.rows], LEFT) + _footer(network, config.format)
     content = drawing.png(text) if config.format == "png" else text.encode()
     if config.output is None:
@@ -80,7 +84,7 @@ class Network:
         self.classes = known or (published.num_classes if published else DEFAULT_CLASSES)
         self.batch = config.batch_size or (data.batch_size if data else DEFAULT_BATCH)
         with torch.device("meta"):
-            self.model: nn.Module = weights.create(config.model, self.classes, self.image[0], size, pretrained=False)
+            self.model: nn.Module = create(config.model, self.classes, self.image[0], size, pretrained=False)
         self.freezing = Freezing(self.model, config.transfer)
         self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
@@ -175,7 +179,7 @@ def _kernel(row: Layer) -> str:
 
 def _footer(network: Network, layout: str) -> str:
     """Totals and warnings; in markdown as a list."""
-    memory, size = network.memory, render.binary_size
+    memory, size = network.memory, in_bytes
     unused = network.params - sum(row.params for row in network.rows)
     lines = [
         f"parameters: {network.params:,} ({size(network.params * FLOAT_BYTES)})",
@@ -213,5 +217,5 @@ def _pair(rows: float, columns: float) -> str:
 def _write(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         raise InputError(f"output={path}: there is no folder {path.parent}")
-    checkpoint.write_atomic(path, content)
+    files.write_atomic(path, content)
     print(path, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import resource
 import shlex
 import sys
@@ -13,18 +12,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-import torchvision
 import yaml
 
-from cnntrain import __version__, build, checkpoint, dist, folder, loop, report, signals
-from cnntrain.data.loader import Batch, Loader, Share, eval_plan
-from cnntrain.metrics import best_setting
+from cnntrain.build.run import build
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import dist, files, signals
+from cnntrain.core.digest import digest
+from cnntrain.core.lock import held
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Share, eval_plan
+from cnntrain.data.batches.samples import Batch
 from cnntrain.models import auxiliary
-from cnntrain.report import Report
-from cnntrain.run import Run
-from cnntrain.schema import TrainConfig
+from cnntrain.runs import checkpoint, closing, folder
+from cnntrain.runs.report import Report
+from cnntrain.runs.versions import versions
+from cnntrain.tasks.classify.metrics import best_setting
+from cnntrain.train import loop
+from cnntrain.train.opening import opening
+from cnntrain.train.run import Run
 from cnntrain.transfer.base import Finished
 
 VAL_METRICS = ("val/top1", "val/top5", "val/loss")
@@ -36,16 +42,16 @@ def run(config: TrainConfig, overrides: Sequence[str]) -> int:
     with ExitStack() as stack:
         place = Path(config.resume) if config.resume else None
         if place is not None:
-            stack.enter_context(dist.on_first(folder.held, place))
+            stack.enter_context(dist.on_first(held, place))
         saved = checkpoint.load(place / checkpoint.LAST) if place and (place / checkpoint.LAST).exists() else None
-        training = build.build(config, saved)
+        training = build(config, saved)
         if saved is not None and place is not None:
             training.load_state_dict(saved)
             training.saver.forget_lost(place)
         if place is None:
             parent = Path(config.output) / (config.name or _name(config))
             place = dist.from_first(lambda: folder.create(parent))
-            stack.enter_context(dist.on_first(folder.held, place))
+            stack.enter_context(dist.on_first(held, place))
         training.folder = place
         dist.from_first(lambda: _prepare(training))
         training.report = Report.open(place, training.progress.step, training.progress.epoch)
@@ -72,12 +78,12 @@ def _train(training: Run, overrides: Sequence[str]) -> int:
     finally:
         result = _result(training, outcome, overrides)
         if dist.rank() == 0:
-            checkpoint.write_atomic(training.folder / folder.RESULT, json.dumps(result, indent=2).encode())
+            files.write_atomic(training.folder / folder.RESULT, json.dumps(result, indent=2).encode())
     if result["status"] == loop.STOPPED:
         training.report.say(f"stopped after saving; to continue: cnntrain resume={training.folder}")
         code = signals.STOPPED
     else:
-        for each in report.summary(result):
+        for each in closing.summary(result):
             training.report.say(each)
         code = 0
     if dist.rank() == 0:
@@ -91,15 +97,15 @@ def _name(config: TrainConfig) -> str:
 
 def _prepare(training: Run) -> None:
     """Make the folder ready: what a killed run left half written goes, an older result too."""
-    checkpoint.remove_temporary(training.folder)
+    files.remove_temporary(training.folder)
     (training.folder / folder.RESULT).unlink(missing_ok=True)
     text = yaml.safe_dump({**asdict(training.config), "resume": None}, sort_keys=False)
-    checkpoint.write_atomic(training.folder / folder.CONFIG, text.encode())
+    files.write_atomic(training.folder / folder.CONFIG, text.encode())
 
 
 def _open(training: Run) -> None:
     """Show what runs, and the first images as the network sees them."""
-    for each in report.opening(training):
+    for each in opening(training):
         training.report.say(each)
     if training.progress.step:
         training.report.say(f"resumed at epoch {training.progress.epoch}, step {training.progress.step}")
@@ -114,7 +120,7 @@ def _finish(training: Run) -> dict[str, Any]:
     """The proof that frozen stayed frozen, what the policy concludes, and the best checkpoint's one test."""
     outcome: dict[str, Any] = {
         "hash_end": training.prove_frozen(),
-        "weights_sha256": checkpoint.digest(training.model.state_dict()),
+        "weights_sha256": digest(training.model.state_dict()),
         "conclusion": training.config.transfer.conclude(_finished(training)),
     }
     if training.loaders.test is not None:
@@ -210,11 +216,3 @@ def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def versions() -> dict[str, str]:
-    return {
-        "cnntrain": __version__,
-        "python": platform.python_version(),
-        **{library.__name__: str(library.__version__) for library in (torch, torchvision, timm)},
-    }

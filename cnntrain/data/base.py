@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
 
 
 @dataclass

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
-from cnntrain.data.checks import refuse_download
-from cnntrain.errors import InputError
+from cnntrain.data.sets.checks import refuse_download
 
 if TYPE_CHECKING:
-    from cnntrain.data.files import Sample
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
+    from cnntrain.data.sets.files import Sample
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Csv(Data):
         refuse_download(self)
 
     def load(self) -> DataSet:
-        from cnntrain.data.files import file_set
+        from cnntrain.data.sets.files import file_set
 
         table = Path(self.root or ".", self.csv).expanduser().absolute()
         root = table.parent if self.root is None else Path(self.root).expanduser().absolute()
@@ -42,7 +42,7 @@ class Csv(Data):
 
 def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
     """The samples by the value of their split column, or under ``all`` where there is none."""
-    from cnntrain.data.files import Sample, listed
+    from cnntrain.data.sets.files import Sample, listed
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}

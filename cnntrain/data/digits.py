@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.data.base import Data
-from cnntrain.data.checks import refuse_download, refuse_root
+from cnntrain.data.sets.checks import refuse_download, refuse_root
 
 if TYPE_CHECKING:
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Digits(Data):
         import numpy as np
         from sklearn.datasets import load_digits
 
-        from cnntrain.data.arrays import Arrays, array_set
-        from cnntrain.data.split import PARTS, stratified
+        from cnntrain.data.sets.arrays import Arrays, array_set
+        from cnntrain.data.sets.stratify import PARTS, stratified
 
         bunch = load_digits()
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.data.base import Data
-from cnntrain.data.checks import refuse_download, refuse_root
+from cnntrain.data.sets.checks import refuse_download, refuse_root
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
 
 
 @dataclass
@@ -40,8 +40,8 @@ class Fake(Data):
     def load(self) -> DataSet:
         import numpy as np
 
-        from cnntrain.data.arrays import Arrays, array_set
-        from cnntrain.data.split import PARTS
+        from cnntrain.data.sets.arrays import Arrays, array_set
+        from cnntrain.data.sets.stratify import PARTS
 
         patterns = self._patterns()
         parts = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntrain.data import torchvision_sets
+from cnntrain.data.sets import torchvision_sets
 
 if TYPE_CHECKING:
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
 
 
 @dataclass

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
-from cnntrain.data.checks import refuse_download
-from cnntrain.errors import InputError
+from cnntrain.data.sets.checks import refuse_download
 
 if TYPE_CHECKING:
-    from cnntrain.data.files import Sample
-    from cnntrain.data.parts import DataSet
+    from cnntrain.data.sets.dataset import DataSet
+    from cnntrain.data.sets.files import Sample
 
 SPELLINGS = {
     "train": ("train", "training"),
@@ -38,7 +38,7 @@ class ImageFolder(Data):
             raise ValueError("root is required: data.root=<folder with train/ and val/, or with one folder a class>")
 
     def load(self) -> DataSet:
-        from cnntrain.data.files import file_set
+        from cnntrain.data.sets.files import file_set
 
         assert self.root is not None
         root = Path(self.root).expanduser().absolute()
@@ -71,7 +71,7 @@ def _samples(root: Path, part: Path, needed: bool) -> list[Sample]:
     """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
-    from cnntrain.data.files import Sample, listed
+    from cnntrain.data.sets.files import Sample, listed
 
     folders = _folders(part)
     if not folders:

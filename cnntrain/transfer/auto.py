@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from cnntrain.transfer.base import Outset, PartlyFrozen
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Auto(PartlyFrozen):
         self.measured: dict[str, Any] = {}
 
     def decide(self, run: Outset) -> dict[str, Any]:
-        from cnntrain.transfer.similarity import measure
+        from cnntrain.transfer.probing.similarity import measure
 
         return measure(run, self.probe_images)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.core.units import bytes_of
+
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
@@ -184,7 +186,8 @@ class PartlyFrozen(Transfer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        bytes_of("cache_budget", self.cache_budget)
+        if bytes_of(self.cache_budget) is None:
+            raise ValueError(f"cache_budget must be a size such as 500MB or 8GiB, not {self.cache_budget}")
         if self.views is not None:
             self._check_count("views")
         if self.cache_dir == "":
@@ -192,29 +195,3 @@ class PartlyFrozen(Transfer):
         if self.cache == "off" and (self.views is not None or self.cache_dtype != "computed"):
             key = "views" if self.views is not None else "cache_dtype"
             raise ValueError(f"{key}={getattr(self, key)} is of values that are kept: not with cache=off")
-
-
-def bytes_of(key: str, text: str) -> int:
-    """8GiB -> 8,589,934,592.
-
-    Raises:
-        ValueError: `text`, the value of `key`, is no such size.
-    """
-    number = text.rstrip("KMGTiB")
-    unit = text[len(number) :]
-    try:
-        size = round(float(number) * UNITS[unit])
-    except (KeyError, ValueError, OverflowError):
-        size = -1
-    if size < 0:
-        raise ValueError(f"{key} must be a size such as 500MB or 8GiB, not {text}")
-    return size
-
-
-def in_units(size: float) -> str:
-    """Bytes for people: 1.5 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

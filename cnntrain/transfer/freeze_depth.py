@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from cnntrain.transfer.base import PartlyFrozen
 
 

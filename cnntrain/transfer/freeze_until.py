@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from cnntrain.errors import ConfigError
+from cnntrain.core.errors import ConfigError
 from cnntrain.transfer.base import PartlyFrozen
 
 if TYPE_CHECKING:

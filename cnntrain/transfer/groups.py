@@ -8,7 +8,7 @@ from typing import Any, cast
 from timm.models import group_parameters
 from torch import nn
 
-from cnntrain.errors import InputError
+from cnntrain.core.errors import InputError
 
 HEAD = "head"
 

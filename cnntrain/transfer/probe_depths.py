@@ -50,7 +50,7 @@ class ProbeDepths(LinearProbe):
 
     def prepare(self, model: nn.Module, image: Tensor, make_random: Callable[[], nn.Module] | None) -> nn.Module:
         """Banks of classifiers on the pooled maps of `model`, and of one of its kind with random weights."""
-        from cnntrain.transfer.probes import DepthFeatures, Probes
+        from cnntrain.transfer.probing.probes import DepthFeatures, Probes
 
         classes: Any = model.num_classes
         random = None
@@ -68,7 +68,7 @@ class ProbeDepths(LinearProbe):
 
     def conclude(self, run: Finished) -> dict[str, Any]:
         """Accuracy by depth, each with the setting that is best on val: shown, drawn and kept as ``probes``."""
-        from cnntrain.transfer import accuracy_by_depth
+        from cnntrain.transfer.probing import accuracy_by_depth
 
         run = replace(run, lr=run.lr * self.head_lr_multiplier)
         return {"probes": accuracy_by_depth.conclude(run, self.references, self.neighbors)}
@@ -76,6 +76,6 @@ class ProbeDepths(LinearProbe):
     @staticmethod
     def _setting(model: nn.Module) -> dict[str, tuple[float, float]]:
         """The entry of the grid for each trained parameter; none where `model` was not prepared, as in a summary."""
-        from cnntrain.transfer.probes import Probes
+        from cnntrain.transfer.probing.probes import Probes
 
         return model.settings() if isinstance(model, Probes) else {}

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
-from cnntrain import seeds
 from cnntrain.augment.affine import Affine
 from cnntrain.augment.base import Augment
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.augment.none import NoAugment
+from cnntrain.core import seeds
 
 ALL: list[Augment] = [
     NoAugment("none", "auto"),

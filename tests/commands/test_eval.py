@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain import checkpoint, config
 from cnntrain.commands import eval as command
 from cnntrain.commands import train
-from cnntrain.data.parts import DataSet, Part
-from cnntrain.errors import ConfigError, InputError
-from cnntrain.schema import EvalConfig, TrainConfig
+from cnntrain.config.check import check
+from cnntrain.config.groups import plugin_class
+from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.runs import checkpoint
 
 Configure = Callable[..., TrainConfig]
 CLASSES = {"ant": 40, "bee": 120, "cat": 200}
@@ -23,7 +25,7 @@ CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 def wanted(**changes: Any) -> EvalConfig:
     defaults = {"run": None, "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    return config.check({**defaults, **changes}, EvalConfig)
+    return check({**defaults, **changes}, EvalConfig)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def folder_run(configure: Configure, tmp_path: Path) -> Path:
         "num_workers": 0, "split": None, "split_seed": 0, "classes": None,
         "train_per_class": None, "download": False,
     }  # fmt: skip
-    data = config.plugin_class("data", "imagefolder")(**tree)
+    data = plugin_class("data", "imagefolder")(**tree)
     settings = replace(settings, data=data, name="greys")
     assert train.run(settings, []) == 0
     (path,) = tmp_path.glob("greys/*/config.yaml")

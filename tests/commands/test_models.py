@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
-from cnntrain import catalog, compose, config, figures, render
 from cnntrain.commands import models
 from cnntrain.commands.summary import Network
-from cnntrain.errors import ConfigError
-from cnntrain.schema import ModelsConfig, SummaryConfig, count_of
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.schema import ModelsConfig, SummaryConfig
+from cnntrain.config.search_path import use
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.units import count_of, in_bytes
+from cnntrain.study import catalog, figures
 
 List = Callable[..., str]
 
@@ -26,13 +30,13 @@ List = Callable[..., str]
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compose.use(None)
+    use(None)
     return tmp_path
 
 
 def settings(*overrides: str) -> ModelsConfig:
-    tree = config.plain(compose.compose_config("models", compose.force(compose.parse(overrides))))
-    return config.check(tree, ModelsConfig)
+    tree = plain(compose.compose_config("models", compose.force(compose.parse(overrides))))
+    return check(tree, ModelsConfig)
 
 
 @pytest.fixture
@@ -119,8 +123,8 @@ def test_every_network_has_figures_and_fields(name: str) -> None:
     computed = figures.figures(name)
     assert set(computed) == set(catalog.COMPUTED)
     assert computed["params"] > 0 and computed["macs"] > 0 and computed["depth"] > 3
-    tree = config.plain(compose.compose_config("summary", [f"model={name}"]))
-    network = Network(config.check(tree, SummaryConfig))
+    tree = plain(compose.compose_config("summary", [f"model={name}"]))
+    network = Network(check(tree, SummaryConfig))
     unknown = [row.name for row in network.rows if row.field is None]
     assert not unknown or name.startswith("prelunet"), unknown  # whose pyramid pools uneven windows
     assert sum(row.params for row in network.rows) == network.params == computed["params"]
@@ -172,7 +176,7 @@ def test_a_changed_yaml_or_source_has_figures_of_its_own(tmp_path: Path, monkeyp
     before = catalog.Cache().path
     assert catalog.Cache().path == before
     (tmp_path / "own" / "model").mkdir(parents=True)
-    compose.use(str(tmp_path / "own"))
+    use(str(tmp_path / "own"))
     file = tmp_path / "own" / "model" / "mine.yaml"
     file.write_text("# Mine (Me 2026)\ndefaults: [timm, _self_]\nname: resnet18\n")
     after = catalog.Cache().path
@@ -197,7 +201,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
 def test_a_broken_yaml_is_named(listing: List, tmp_path: Path) -> None:
     (tmp_path / "own" / "model").mkdir(parents=True)
     (tmp_path / "own" / "model" / "mine.yaml").write_text("defaults: [timm, _self_]\nname: resnet19\n")
-    compose.use(str(tmp_path / "own"))
+    use(str(tmp_path / "own"))
     with pytest.raises(ConfigError, match=r"^model=mine: model\.name=resnet19 is no model; did you mean"):
         listing("filter=mine")
 
@@ -282,6 +286,6 @@ def test_a_warm_call_imports_nothing_heavy(listing: List, tmp_path: Path) -> Non
 
 
 def test_sizes_for_people() -> None:
-    assert [render.binary_size(each) for each in (0, 1023, 1536, 3 * 2**20, 5 * 2**30, 2**41)] == [
-        "0 B", "1,023 B", "1.5 KiB", "3.0 MiB", "5.00 GiB", "2,048.00 GiB",
+    assert [in_bytes(each) for each in (0, 1023, 1536, 3 * 2**20, 5 * 2**30, 2**41)] == [
+        "0 B", "1023 B", "1.5 KiB", "3.0 MiB", "5.0 GiB", "2.0 TiB",
     ]  # fmt: skip

@@ -18,11 +18,16 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from PIL import Image
 
-from cnntrain import compose, config, finished, folder, plotting
 from cnntrain.commands import plot, train
-from cnntrain.comparison import Comparison, Curve, Point, compare
-from cnntrain.errors import ConfigError, InputError
-from cnntrain.schema import PlotConfig, TrainConfig
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.schema import PlotConfig, TrainConfig
+from cnntrain.config.search_path import use
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.lock import held
+from cnntrain.runs import folder, history
+from cnntrain.study import curves
+from cnntrain.study.comparison import Comparison, Curve, Point, compare
 
 Plot = Callable[..., str]
 Write = Callable[..., Path]
@@ -62,9 +67,9 @@ def draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plot:
 
 
 def typed(*overrides: str) -> PlotConfig:
-    compose.use(None)
-    tree = config.plain(compose.compose_config("plot", compose.force(compose.parse(overrides))))
-    return config.check(tree, PlotConfig)
+    use(None)
+    tree = plain(compose.compose_config("plot", compose.force(compose.parse(overrides))))
+    return check(tree, PlotConfig)
 
 
 def facts(draw: Plot, *overrides: str) -> dict[str, Any]:
@@ -137,7 +142,7 @@ def test_curves_and_places_stand_in_order(write: Write, draw: Plot) -> None:
 @given(st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)), st.floats(0, 1), min_size=1))
 def test_means_are_numpys_and_every_run_counts_once(values: dict[tuple[int, int, int], float]) -> None:
     runs = [
-        finished.Finished(Path(str(key)), dict(zip("abc", key, strict=True)), {}, 0, {"test/top1": value})
+        history.Finished(Path(str(key)), dict(zip("abc", key, strict=True)), {}, 0, {"test/top1": value})
         for key, value in values.items()
     ]
     curves = compare(runs, "a", ["test/top1"], "b").curves["test/top1"]
@@ -160,7 +165,7 @@ def test_runs_that_have_not_finished_are_left_out_and_named(write: Write, draw: 
     killed, going = write("d", [0.5]), write("e", [0.5])
     for place in (killed, going):
         (place / folder.RESULT).unlink()
-    with folder.held(going):
+    with held(going):
         out = draw("y=val/top1").splitlines()
     lines = [line for line in out if line.startswith("left out: ")]
     assert lines == [
@@ -258,7 +263,7 @@ def test_the_table_has_a_row_a_curve_and_a_column_a_place(write: Write, draw: Pl
 
 def axes_of(comparison: Comparison, x: str = "epoch", **options: Any) -> list[Axes]:
     chosen = {"title": "t", "curve": "model", "y_range": None, **options}
-    return plotting.figure(comparison, x, **chosen).axes
+    return curves.figure(comparison, x, **chosen).axes
 
 
 def test_the_picture_shows_percent_means_and_ranges() -> None:
@@ -320,8 +325,8 @@ def test_the_axis_of_a_key_fits_its_values(places: list[Any], scale: str, ticks:
 @pytest.mark.parametrize("x", ["epoch", "seed"])
 def test_values_that_are_no_numbers_leave_a_gap(x: str) -> None:
     curve = Curve("a", [Point(x, [1.0, y]) for x, y in ((1, 2.0), (2, math.nan), (3, math.inf))])
-    drawn = plotting.figure(Comparison({"val/loss": [curve, Curve("b", [])]}, {}, []), x, "t", "model", None)
-    assert plotting.picture(drawn, "png")[1:4] == b"PNG"
+    drawn = curves.figure(Comparison({"val/loss": [curve, Curve("b", [])]}, {}, []), x, "t", "model", None)
+    assert curves.picture(drawn, "png")[1:4] == b"PNG"
     np.testing.assert_allclose(drawn.axes[0].get_lines()[0].get_ydata(orig=False), [1.5, math.nan, math.nan])
     assert [each.deviation for each in curve.points[1:]] == [pytest.approx(math.nan, nan_ok=True)] * 2
 
@@ -358,7 +363,7 @@ def test_the_title_says_what_is_averaged(write: Write, tmp_path: Path) -> None:
         (["y=val/top1", "title=mine"], "mine"),
     ):
         chosen = typed(f"runs={tmp_path}/runs", *overrides)
-        runs, _ = finished.read(chosen.runs)
+        runs, _ = history.read(chosen.runs)
         assert plot._title(chosen, compare(runs, chosen.x, chosen.y, chosen.curve)) == title
 
 

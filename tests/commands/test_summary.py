@@ -13,19 +13,21 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain import compose, config, weights
+from cnntrain.build import weights
 from cnntrain.commands import summary
-from cnntrain.errors import ConfigError, InputError
-from cnntrain.schema import SummaryConfig
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.schema import SummaryConfig
+from cnntrain.config.search_path import use
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.models import create
 
 Show = Callable[..., str]
 
 
 def settings(*overrides: str) -> SummaryConfig:
-    compose.use(None)
-    return config.check(
-        config.plain(compose.compose_config("summary", compose.force(compose.parse(overrides)))), SummaryConfig
-    )
+    use(None)
+    return check(plain(compose.compose_config("summary", compose.force(compose.parse(overrides)))), SummaryConfig)
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*args: Any) -> None:
         raise AssertionError("a summary loads nothing")
 
-    monkeypatch.setattr(weights, "_require_reachable", refuse)
+    monkeypatch.setattr(create, "require_reachable", refuse)
     monkeypatch.setattr(weights, "read", refuse)
 
     def run(*overrides: str) -> str:

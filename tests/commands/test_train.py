@@ -14,10 +14,14 @@ import pytest
 import torch
 import yaml
 
-from cnntrain import checkpoint, folder, loop, signals
 from cnntrain.commands import train
-from cnntrain.errors import InputError, RunError
-from cnntrain.schema import TrainConfig
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import signals
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import InputError, RunError
+from cnntrain.core.lock import held
+from cnntrain.runs import checkpoint, folder
+from cnntrain.train import loop
 
 Configure = Callable[..., TrainConfig]
 SLOW = (
@@ -65,7 +69,7 @@ def test_the_best_checkpoint_is_tested_once(configure: Configure, result_of: Any
     assert result["test"]["count"] == 33
     assert sum("test/top1" in line for line in metrics_of(place)) == 1
     last = checkpoint.load(place / checkpoint.LAST)
-    assert result["weights_sha256"] == checkpoint.digest(last["model"])
+    assert result["weights_sha256"] == digest(last["model"])
 
 
 def test_a_set_without_a_test_part_is_not_tested(configure: Configure, result_of: Any) -> None:
@@ -130,7 +134,7 @@ def test_a_failed_run_says_why_in_its_result(configure: Configure, result_of: An
 def test_a_folder_in_use_is_refused(configure: Configure) -> None:
     place = run(configure("trainer.epochs=1"))
     config = configure("trainer.epochs=2", f"resume={place}")
-    with folder.held(place), pytest.raises(InputError, match="is in use by a run under way"):
+    with held(place), pytest.raises(InputError, match="is in use by a run under way"):
         train.run(config, [])
 
 

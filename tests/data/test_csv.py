@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnntrain.core.errors import InputError
 from cnntrain.data.csv import Csv
-from cnntrain.errors import InputError
 
 PRINTABLE = st.characters(exclude_categories=["Cs", "Cc"])
 FILE_NAME = st.text(PRINTABLE, min_size=1, max_size=12).map(lambda text: "f" + text.replace("/", "_"))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnntrain.errors import InputError
+from cnntrain.core.errors import InputError
 
 
 def fill(root: Path, draw: Callable[..., Path], counts: dict[str, int]) -> None:

@@ -18,15 +18,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from cnntrain import checkpoint, loop, models
+from cnntrain import models
 from cnntrain.commands import train
-from cnntrain.errors import ConfigError
-from cnntrain.run import Run
-from cnntrain.schema import TrainConfig
-from cnntrain.transfer import similarity
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import ConfigError
+from cnntrain.runs import checkpoint
+from cnntrain.train import loop
+from cnntrain.train.run import Run
 from cnntrain.transfer.auto import Auto
 from cnntrain.transfer.base import Outset
 from cnntrain.transfer.groups import HEAD, coarse_groups
+from cnntrain.transfer.probing import similarity
 
 Configure = Callable[..., TrainConfig]
 MakeRun = Callable[..., Run]
@@ -297,7 +300,7 @@ def test_a_resumed_run_does_not_measure_again(
     loop.fit(again)
     one, other = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("straight", "stopped"))
     for key in ("model", "optimizer", "transfer"):
-        assert checkpoint.digest(one[key]) == checkpoint.digest(other[key]), key
+        assert digest(one[key]) == digest(other[key]), key
     changed = make_run(*words, "transfer.little=5", folder=tmp_path / "stopped")
     assert changed.config.transfer.decision()["policy"] == "full"
     assert not changed.freezing.names

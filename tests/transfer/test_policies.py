@@ -19,21 +19,29 @@ from hypothesis import strategies as st
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from cnntrain import compose, config, folder, loop, models, report, resume
-from cnntrain.errors import ConfigError, InputError
+from cnntrain import models
+from cnntrain.config import compose, resume
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import PLUGINS, plugin_names
+from cnntrain.config.schema import SummaryConfig, TrainConfig
+from cnntrain.config.search_path import use
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.optim.groups import parameter_groups
-from cnntrain.report import Report, Screen
-from cnntrain.run import Run
-from cnntrain.schema import SummaryConfig, TrainConfig
+from cnntrain.runs import folder
+from cnntrain.runs.report import Report
+from cnntrain.runs.screen import Screen
+from cnntrain.train import loop
+from cnntrain.train.opening import opening
+from cnntrain.train.run import Run
 from cnntrain.transfer.base import Transfer
-from cnntrain.transfer.frozen import Freezing
+from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.gradual import Gradual
 from cnntrain.transfer.groups import HEAD, Group, coarse_groups
 from cnntrain.transfer.head_then_full import HeadThenFull
 from cnntrain.transfer.layer_decay import LayerDecay
 
 MakeRun = Callable[..., Run]
-POLICIES = [name for name in config.plugin_names("transfer") if name != "auto"]
+POLICIES = [name for name in plugin_names("transfer") if name != "auto"]
 NEEDED = {"freeze_until": ("transfer.until=head",)}
 MODELS = ["resnet18", "lenet5", "efficientnet_b0"]
 LENET5 = ["conv1", "conv2", "hidden.0", "hidden.1", "classifier"]
@@ -41,15 +49,15 @@ LENET5 = ["conv1", "conv2", "hidden.0", "hidden.1", "classifier"]
 
 @cache
 def composed(*overrides: str) -> dict[str, Any]:
-    compose.use(None)
-    return config.plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
+    use(None)
+    return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
 
 
 @cache
 def transfer(name: str, *overrides: str) -> Transfer:
     """A policy as the command line makes it."""
     keys = [f"transfer.{each}" for each in overrides]
-    return config.check(composed(f"transfer={name}", *keys), TrainConfig).transfer
+    return check(composed(f"transfer={name}", *keys), TrainConfig).transfer
 
 
 @cache
@@ -242,7 +250,7 @@ def test_rates_decay_as_timms_own_groups(model: str, decay: float) -> None:
 def test_layer_decay_freezes_nothing_and_shows_the_rate_next_to_the_head() -> None:
     policy = transfer("layer_decay", "head_lr_multiplier=3")
     assert frozen(policy, "resnet18") == set()
-    optim = config.check(composed("optim.lr=0.4"), TrainConfig).optim
+    optim = check(composed("optim.lr=0.4"), TrainConfig).optim
     groups = parameter_groups(model_of("resnet18"), optim, multipliers(policy, "resnet18"))
     rates = [group["lr"] for group in groups]
     assert rates == pytest.approx([*(0.4 * 0.75**n for n in range(1, 10)), 1.2])
@@ -332,7 +340,7 @@ def test_a_group_may_be_frozen_in_part() -> None:
 def table_of(run: Run, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The stage table as it is shown, from its title on."""
     screen = Screen(None)
-    for each in report.opening(run):
+    for each in opening(run):
         screen.say(each)
     lines = capsys.readouterr().out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("transfer="))
@@ -379,19 +387,19 @@ def test_a_stage_of_several_rates_shows_the_span(make_run: MakeRun, capsys: pyte
 
 
 def test_scratch_drops_the_weights_and_says_so_in_the_configuration() -> None:
-    settled = config.check(composed("transfer=scratch", "model.weights=a.safetensors"), TrainConfig)
+    settled = check(composed("transfer=scratch", "model.weights=a.safetensors"), TrainConfig)
     assert (settled.model.weights, settled.model.pretrained) == (None, False)
-    again = config.check(yaml.safe_load(yaml.safe_dump(asdict(settled))), TrainConfig)
+    again = check(yaml.safe_load(yaml.safe_dump(asdict(settled))), TrainConfig)
     assert again == settled
-    compose.use(None)
+    use(None)
     lines = compose.force(compose.parse(["transfer=scratch", "model.weights=a.safetensors"]))
-    shown = config.check(config.plain(compose.compose_config("summary", lines)), SummaryConfig)
+    shown = check(plain(compose.compose_config("summary", lines)), SummaryConfig)
     assert (shown.model.weights, shown.model.pretrained) == (None, False)
 
 
 def test_scratch_with_pretrained_weights_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        config.check(composed("transfer=scratch", "model.pretrained=true"), TrainConfig)
+        check(composed("transfer=scratch", "model.pretrained=true"), TrainConfig)
     assert str(caught.value) == (
         "model.pretrained=true: transfer=scratch starts from random weights; transfer=full trains everything from "
         "pretrained ones"
@@ -414,11 +422,11 @@ def test_the_command_of_a_scratch_run_resumes_it(which: str, tmp_path: Path) -> 
     tree = {**composed(*typed), "output": str(tmp_path)}
     place = tmp_path / "digits-lenet5-scratch" / "20260102-030400"
     place.mkdir(parents=True)
-    saved = asdict(config.check(tree, TrainConfig))
+    saved = asdict(check(tree, TrainConfig))
     assert saved["model"]["weights"] is None
     (place / folder.CONFIG).write_text(yaml.safe_dump(saved, sort_keys=False))
     word = str(place) if which == "folder" else which
-    groups = list(config.PLUGINS)
+    groups = list(PLUGINS)
     found = resume.resolve(copy.deepcopy(tree) | {"resume": word}, [f"resume={word}", *typed], groups)
     assert found is not None
     assert (found.folder, found.notes, found.finished) == (place, [], False)

@@ -1,0 +1,1 @@
+"""What is asked for: from overrides and YAML to a checked configuration."""

@@ -1,0 +1,188 @@
+"""From overrides to a checked configuration: Hydra composes, then every key is held against the schema.
+
+Hydra alone would let ``+optim.lrr=1`` through and advise it for ``optim.lrr=1``. Here every value override is forced
+into the composed tree (``++``) and the whole tree, YAML and overrides alike, is then walked along the dataclasses, so
+that all that is wrong is reported at once, each with the nearest valid name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from math import isfinite
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
+from omegaconf.errors import OmegaConfBaseException
+
+from cnntrain import models
+from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.words import suggest
+
+SCALARS: dict[type, Callable[..., Any]] = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
+
+T = TypeVar("T")
+
+
+def check(tree: Mapping[str, Any], schema: type[T]) -> T:
+    """Turn a composed, resolved tree of plain values into the schema's dataclasses.
+
+    Raises:
+        ConfigError: lists every unknown or missing key, every value of a wrong type or outside its limits.
+    """
+    problems: list[str] = []
+    result = _section(schema, tree, "", problems)
+    if problems or result is None:
+        raise ConfigError(*problems)
+    return result
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed config as plain dicts, lists and scalars, interpolations resolved.
+
+    Raises:
+        ConfigError: an interpolation names what does not exist.
+    """
+    try:
+        tree = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).strip().splitlines()[0]}") from error
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | None:
+    """One dataclass from its part of the tree, or None when `problems` grew."""
+    if not isinstance(node, Mapping):
+        problems.append(f"{path[:-1] or 'the config'} must be a group of keys, not {node!r}")
+        return None
+    before = len(problems)
+    names = _names(schema)
+    for key in node:
+        if key not in names:
+            problems.append(f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
+    values = {}
+    hints = get_type_hints(schema)
+    for each in fields(schema):  # type: ignore[arg-type]
+        if each.name not in node or node[each.name] == "???":
+            problems.append(f"missing key '{path}{each.name}': give it a value, or inherit one with a defaults list")
+        else:
+            kind, value = hints[each.name], node[each.name]
+            values[each.name] = _value(kind, value, f"{path}{each.name}", problems)
+    if len(problems) > before:
+        return None
+    try:
+        return schema(**values)
+    except ValueError as error:
+        problems.append(f"{path}{error}")
+        return None
+
+
+def _hint(key: str, path: str, names: Sequence[str]) -> str:
+    """What may have been meant by an unknown key: one near it, one of another choice of the group, or any of these."""
+    group = path[:-1]
+    near = suggest(key, _similar(names, key), path)
+    others = (
+        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in PLUGINS else []
+    )
+    if others and not near:
+        return f": it belongs to {' or '.join(f'{group}={name}' for name in others)}"
+    return near or f"; {group or 'top level'} has {', '.join(names)}"
+
+
+def _names(schema: Any) -> list[str]:
+    return [each.name for each in fields(schema)]
+
+
+def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
+    optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
+    if optional and value is None:
+        return None
+    bare = next(each for each in get_args(kind) if each is not type(None)) if optional else kind
+    if bare in PLUGINS.values():
+        subclass = _plugin(path, value, problems)
+        return subclass and _section(subclass, value, f"{path}.", problems)
+    if is_dataclass(kind):
+        return _section(kind, value, f"{path}.", problems)  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            problems.append(
+                f"{path}={_show(value)} must be one of {', '.join(get_args(kind))}{suggest(str(value), get_args(kind))}"
+            )
+        return value
+    leaf = _leaf(bare, value, path, problems, " or null" if optional else "")
+    if path == "model.name" and leaf is not None and str(leaf).split(".", 1)[0] not in models.names():
+        problems.append(f"model.name={leaf} is no model{suggest(str(leaf), models.names())}")
+    return leaf
+
+
+def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
+    """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
+    container = get_origin(bare)
+    if bare == list[str] and isinstance(value, str):
+        value = [value]  # one name needs no brackets
+    parts = value if container is list and isinstance(value, list) else [value]
+    try:
+        if bare is not str and container is not dict and any(_unresolved(each) for each in parts):
+            raise OmegaConfBaseException()  # a typed node would keep such text as it is
+        if container is list:
+            node: Any = ListConfig(value, element_type=get_args(bare)[0]) if isinstance(value, list) else None
+        elif container is dict:
+            node = DictConfig(value) if isinstance(value, dict) else None
+        else:
+            node = SCALARS[bare](value=value, is_optional=False)
+        if node is None:
+            raise OmegaConfBaseException()
+        found = OmegaConf.to_container(node) if container else node._value()
+        if not _is_finite(found):
+            raise OmegaConfBaseException()
+        return found
+    except (OmegaConfBaseException, OverflowError):
+        problems.append(f"{path}={_show(value)} must be {_describe(bare)}{or_null}")
+        return None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether `value` is no nan and not infinite, and nothing in it is, where it is a list of any depth."""
+    if isinstance(value, list):
+        return all(_is_finite(each) for each in value)
+    return not isinstance(value, float) or isfinite(value)
+
+
+def _unresolved(value: Any) -> bool:
+    """Whether OmegaConf takes `value` for an interpolation or for a missing value, of any type."""
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is list:
+        return f"a list whose items are each {_describe(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return "a group of keys"
+    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
+
+
+def _similar(names: Sequence[str], key: str) -> list[str]:
+    """Names to suggest for `key`: the near ones, and those that start with it or that it starts with."""
+    return [name for name in names if get_close_matches(key, [name], cutoff=0.6) or name.startswith(key)]
+
+
+def _plugin(group: str, node: Any, problems: list[str]) -> type | None:
+    """The subclass that ``<group>.name`` chooses."""
+    name = node.get("name") if isinstance(node, Mapping) else None
+    if not isinstance(name, str) or name == "???":
+        problems.append(f"missing key '{group}.name': choose one with {group}=<name>: {', '.join(plugin_names(group))}")
+        return None
+    if name not in plugin_names(group):
+        problems.append(
+            f"{group}.name={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}"
+        )
+        return None
+    return plugin_class(group, name)

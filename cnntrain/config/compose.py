@@ -1,0 +1,207 @@
+"""Hydra's side of the configuration: where YAML is looked for, which overrides are forced, what a choice may be."""
+
+from __future__ import annotations
+
+import itertools
+import string
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cnntrain import models
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import SCHEMAS, builtin_dir
+from cnntrain.config.search_path import folders, groups
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.words import suggest
+
+
+def help_text(command: str) -> str:
+    """What ``--help`` prints: the command's template with the groups and their choices.
+
+    Hydra would print the same template, but takes half a second to list the groups.
+    """
+    template = builtin_dir() / "hydra" / "help" / f"{command}.yaml"
+    text = yaml.safe_load(template.read_text(encoding="utf-8"))["template"]
+    lines = [
+        textwrap.fill(f"{group:<11} {', '.join(choices)}", 110, initial_indent="  ", subsequent_indent=" " * 14)
+        for group, choices in groups().items()
+    ]
+    return string.Template(text).substitute(APP_CONFIG_GROUPS="\n".join(lines))
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse Hydra's override grammar.
+
+    Raises:
+        ConfigError: an override is malformed.
+    """
+    problems, parsed = [], []
+    for text in overrides:
+        try:
+            parsed += OverridesParser.create().parse_overrides([text])
+        except HydraException:
+            problems.append(
+                f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces"
+            )
+    if problems:
+        raise ConfigError(*problems)
+    return parsed
+
+
+def force(overrides: Sequence[Override]) -> list[str]:
+    """The overrides for Hydra: a value is set whether or not the key exists, so that `check` sees every typo."""
+    lines = []
+    for each in overrides:
+        line = each.input_line
+        assert line is not None
+        is_choice = _group(each) in groups()
+        if each.is_delete() or each.key_or_group.startswith("hydra"):
+            lines.append(line)
+        elif is_choice and each.value() is None:
+            lines.append(f"~{each.key_or_group}")  # Hydra's way to say that a group is left out
+        elif is_choice:
+            lines.append(line.lstrip("+"))
+        else:
+            lines.append("++" + line.lstrip("+"))
+    return lines
+
+
+def choice_problems(overrides: Sequence[Override]) -> list[str]:
+    """What is wrong with the choices of config groups, such as ``model=vgg61``."""
+    problems = []
+    for each in overrides:
+        group = _group(each)
+        if group not in groups() or each.is_delete():
+            continue
+        for value in _values(each):
+            if value is None:
+                continue
+            if value == "null" and each.is_sweep_override():
+                problems.append(f"{group}=null cannot be one of several values to try: give it a command of its own")
+                continue
+            options = groups()[group]
+            known = isinstance(value, str) and (value in options or (group == "model" and _is_model(value)))
+            if not known:
+                candidates = {*options, *(models.names() if group == "model" else ())}
+                hint = suggest(str(value), candidates)
+                listed = f"; choose one of {', '.join(options)}"
+                if group == "model":
+                    listed = "; cnntrain --help lists models, and any model of timm is one"
+                problems.append(f"{group}={value} does not exist{hint or listed}")
+    return problems
+
+
+def check_overrides(command: str, overrides: Sequence[Override], multirun: bool) -> None:
+    """Compose what the overrides ask for and hold it against the command's schema, every swept value included.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    problems = choice_problems(overrides)
+    sound = [each for each in overrides if not choice_problems([each])]
+    swept = [each for each in sound if each.is_sweep_override()]
+    if swept and not multirun:
+        problems += [f"{each.input_line} is a list of values to try: add -m" for each in swept]
+        sound = [each for each in sound if each not in swept]
+    for lines in _jobs(sound):
+        try:
+            tree = plain(compose_config(command, lines))
+            if tree.get("resume") in (None, "auto"):  # else what is typed is laid over a run's configuration first
+                check(tree, SCHEMAS[command])
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
+    """Compose ``<command>.yaml`` with forced overrides.
+
+    Raises:
+        ConfigError: a file is missing or broken, or the overrides do not fit together.
+    """
+    try:
+        root = str(builtin_dir().absolute())
+        in_job = GlobalHydra.instance().is_initialized()  # a command that composes other configs
+        with nullcontext() if in_job else initialize_config_dir(root, version_base="1.3"):
+            return compose(command, overrides=list(lines))
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(explain(error)) from error  # Hydra's word on a malformed defaults list is a ValueError
+
+
+def explain(error: BaseException) -> str:
+    """Hydra's, OmegaConf's and PyYAML's errors in a line or two."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        origin = mark.name if Path(mark.name).is_file() else _origin(error)
+        return f"{origin}, line {mark.line + 1}, column {mark.column + 1}: broken YAML: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_origin(error)} is not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "a defaults list leads back to its own file: give your YAML a name that its defaults do not use"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"no config '{error.missing_cfg_file}'{suggest(name, groups().get(group, ()))}"
+    text = str(error.__cause__ or error).strip() or type(error).__name__
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _origin(error: Exception) -> str:
+    """The YAML file that fails with `error`, which does not name it: Hydra reads a file and parses a string."""
+    for folder in folders():
+        for file in sorted(folder.rglob("*.yaml")):
+            try:
+                yaml.compose(file.read_text(encoding="utf-8"))
+            except type(error):
+                return str(file)
+            except (yaml.YAMLError, UnicodeDecodeError):
+                continue
+    return "a config"
+
+
+def _group(override: Override) -> str:
+    return (
+        override.key_or_group.split("@")[0].replace(".", "/") if "/" in override.key_or_group else override.key_or_group
+    )
+
+
+def _is_model(value: str) -> bool:
+    return value.split(".", 1)[0] in models.names()
+
+
+def _values(override: Override) -> list[object]:
+    """The value, or each value of a sweep; one without an end (interval) has none to look at."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    return list(override.sweep_string_iterator()) if _is_listed(override) else []
+
+
+def _is_listed(override: Override) -> bool:
+    """Whether a sweep's values are known here; Hydra finds those of a glob later."""
+    return override.is_discrete_sweep() and not isinstance(override.value(), Glob)
+
+
+def _jobs(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """Forced overrides of one job per swept value, the other sweeps at their first: typos need no full product."""
+    fixed = force([each for each in overrides if not each.is_sweep_override()])
+    sweeps = []
+    for each in overrides:
+        if each.is_sweep_override() and _is_listed(each):
+            head = force([each])[0].partition("=")[0]
+            sweeps.append([f"{head}={value}" for value in each.sweep_string_iterator()])
+    firsts = [values[0] for values in sweeps]
+    yield fixed + firsts
+    for index, values in enumerate(sweeps):
+        for value in itertools.islice(values, 1, None):
+            yield fixed + firsts[:index] + [value] + firsts[index + 1 :]

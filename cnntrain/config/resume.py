@@ -1,0 +1,118 @@
+"""What ``resume=`` means: which folder, with which configuration, and what differs from the run so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.check import check
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core.errors import ConfigError
+from cnntrain.runs import folder as folders
+
+# a change of these leaves every weight as an uninterrupted run would have it
+EXACT = {
+    "data.root", "data.download", "data.num_workers", "checkpoint.every_steps", "checkpoint.time_share",
+    "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
+}  # fmt: skip
+# what the checkpoint holds does not fit after a change of these
+FIXED = (
+    "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.channels", "data.image_size",
+    "data.classes", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+)  # fmt: skip
+
+
+@dataclass
+class Resumed:
+    """A run to continue: its folder, its configuration with what was typed laid over it, and lines for the user."""
+
+    folder: Path
+    tree: dict[str, Any]
+    notes: list[str]
+    finished: bool
+
+
+def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -> Resumed | None:
+    """Find the run that ``resume=`` names.
+
+    Args:
+        tree: the composed configuration, not yet checked: a typed key may fit the saved run only.
+        typed: overrides of the command line, ``key=value`` or ``group=choice``.
+        groups: names of the config groups.
+
+    Returns:
+        None where ``resume=auto`` finds nothing to continue, so that a new run starts.
+
+    Raises:
+        ConfigError: there is no such run, or a change is typed that its checkpoint does not fit.
+    """
+    output = Path(str(tree["output"]))
+    if tree["resume"] == "auto":
+        return _same_run(asdict(check(tree, TrainConfig)), output)
+    if tree["resume"] == "latest":
+        runs = [run for run in folders.idle(output) if not folders.is_finished(run)]
+        if not runs:
+            raise ConfigError(f"resume=latest: there is no unfinished run under {output.absolute()}")
+        folder = runs[0]
+    else:
+        folder = Path(str(tree["resume"]))
+    saved = folders.config(folder)
+    wanted = asdict(check(_overlay(saved, tree, typed, groups), TrainConfig))
+    notes = _differences(saved, wanted)
+    wanted["resume"] = str(folder.absolute())
+    return Resumed(folder, wanted, notes, folders.is_finished(folder) and not notes)
+
+
+def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
+    """The newest run with exactly this configuration."""
+    for folder in folders.idle(output):
+        if folders.flat({**folders.config(folder), "resume": None}) == folders.flat({**tree, "resume": None}):
+            finished = folders.is_finished(folder)
+            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished)
+    return None
+
+
+def _overlay(
+    saved: dict[str, Any], tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]
+) -> dict[str, Any]:
+    """The saved configuration with the typed keys and groups taken from the composed one."""
+    wanted = deepcopy(saved)
+    for override in typed:
+        key = override.partition("=")[0]
+        if key == "resume":
+            continue
+        if key.startswith("~") or (key in groups and key not in tree):
+            raise ConfigError(
+                f"{override} does not set one key or one group and cannot be laid over a run under way; give the keys"
+            )
+        *path, last = key.split(".")
+        source, target = tree, wanted
+        for part in path:
+            if not isinstance(target.get(part), dict):
+                target[part] = {}
+            source, target = source[part], target[part]
+        target[last] = deepcopy(source[last])
+    return wanted
+
+
+def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """One line a changed key, saying whether the resumed run still equals an uninterrupted one."""
+    before, after = folders.flat(saved), folders.flat(wanted)
+    changed = sorted(key for key in {*before, *after} - {"resume"} if before.get(key) != after.get(key))
+    refused = [key for key in changed if key.startswith(FIXED)]
+    if refused:
+        raise ConfigError(
+            *(f"{key} cannot change from {before.get(key)} to {after.get(key)} within a run" for key in refused),
+            "start a new run; model.weights=<run folder>/best.ckpt takes over the weights",
+        )
+    inexact = [key for key in changed if key not in EXACT]
+    if after.get("schedule.name") == "cosine" and "trainer.epochs" in changed:
+        inexact.append("trainer.epochs")  # the whole curve depends on where it ends
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        + ("  (inexact: the run will differ from an uninterrupted one)" if key in inexact else "")
+        for key in changed
+    ]

@@ -1,0 +1,138 @@
+"""The only user of torch.distributed, its launcher apart. On one process every helper is an identity."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as torch_dist
+from torch import Tensor, nn
+
+from cnntrain.core.errors import ConfigError
+
+T = TypeVar("T")
+
+_flags: Any = None  # a gloo group for agreements, which must not wait for the GPU
+
+
+def rank() -> int:
+    return torch_dist.get_rank() if torch_dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return torch_dist.get_world_size() if torch_dist.is_initialized() else 1
+
+
+def local_rank() -> int:
+    """This process's number among those of its machine."""
+    return int(os.environ["LOCAL_RANK"]) if torch_dist.is_initialized() else 0
+
+
+def local_world_size() -> int:
+    """How many processes of the run this machine has."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if torch_dist.is_initialized() else 1
+
+
+def node_rank() -> int:
+    """This machine's number among those of the run."""
+    return int(os.environ["GROUP_RANK"]) if torch_dist.is_initialized() else 0
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The elementwise sum of every rank's tensor, on all ranks."""
+    if world_size() > 1:
+        tensor = tensor.clone()
+        torch_dist.all_reduce(tensor)
+    return tensor
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set on at least one rank."""
+    if world_size() == 1:
+        return flag
+    vote = torch.tensor(int(flag))
+    torch_dist.all_reduce(vote, op=torch_dist.ReduceOp.MAX, group=_flags)
+    return bool(vote.item())
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What `make` returns on rank 0, on all ranks; it is called on rank 0 only."""
+    values: list[Any] = [make() if rank() == 0 else None]
+    if world_size() > 1:
+        torch_dist.broadcast_object_list(values, src=0, group=_flags)
+    return values[0]
+
+
+def on_first(make: Callable[..., AbstractContextManager[Any]], *args: Any) -> AbstractContextManager[Any]:
+    """The context manager ``make(*args)`` on rank 0, an empty one on the others."""
+    return make(*args) if rank() == 0 else nullcontext()
+
+
+@contextmanager
+def first_rank_first() -> Iterator[None]:
+    """Rank 0 runs the block before the others do, so that it alone downloads and the others find the files."""
+    if rank() > 0:
+        torch_dist.barrier(group=_flags)
+    yield
+    if rank() == 0 and world_size() > 1:
+        torch_dist.barrier(group=_flags)
+
+
+def wrap(model: nn.Module, device: torch.device) -> nn.Module:
+    """`model` whose gradients are averaged over the ranks; on one process the model itself."""
+    if world_size() == 1:
+        return model
+    ids = [device.index] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+
+
+def sync_gradients(network: nn.Module, on: bool) -> None:
+    """Whether the coming backward pass exchanges gradients; off for all but the last micro-batch of a step."""
+    if isinstance(network, nn.parallel.DistributedDataParallel):
+        network.require_backward_grad_sync = on
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every rank the buffers (BatchNorm's running statistics) of rank 0."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            torch_dist.broadcast(buffer, src=0)
+
+
+def pick_device(name: str) -> torch.device:
+    """This rank's device.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none, or there are fewer GPUs than processes on this machine.
+    """
+    count = torch.cuda.device_count() if name != "cpu" else 0
+    if name == "cuda" and count == 0:
+        raise ConfigError("device=cuda: torch sees no CUDA device here; take device=cpu or auto")
+    if count == 0:
+        return torch.device("cpu")
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    if local >= count:
+        raise ConfigError(f"devices: {local + 1} processes on this machine, which has {count} GPUs")
+    return torch.device("cuda", local)
+
+
+@contextmanager
+def process_group(device_name: str) -> Iterator[None]:
+    """Within the block this process is one of a run's ranks.
+
+    Raises:
+        ConfigError: this rank cannot have such a device.
+    """
+    global _flags
+    device = pick_device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # the first rank writes, downloads, or fits scikit-learn's classifiers while the others wait
+    _flags = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
+    yield
+    torch_dist.destroy_process_group()  # not after an error: it could wait for a rank that is gone

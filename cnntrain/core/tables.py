@@ -1,0 +1,45 @@
+"""Tables as text: for people, as markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+BAR = r"\|"
+PIPED_WIDTH = 240  # characters, where the output is no terminal
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
+    """Aligned columns, those named in `left` to the left, in the terminal's width."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        text = name in left
+        grid.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    for row in rows:
+        grid.add_row(*row)
+    with console.capture() as captured:
+        console.print(grid, markup=False)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
+    """A table in GitHub's markdown under a heading."""
+    rules = [":--" if name in left else "--:" for name in columns]
+    lines = [f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in (columns, rules, *rows)]
+    return "\n".join([f"## {title}", "", *lines, ""])
+
+
+def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """CSV with a header; None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()

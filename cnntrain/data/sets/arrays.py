@@ -1,0 +1,94 @@
+"""Data sets that fit in memory: uint8 arrays, cut into parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cnntrain.data.sets.dataset import DataSet, Part
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Labelled images.
+
+    Attributes:
+        images: uint8 [n, channels, height, width].
+        labels: int64 [n].
+        ids: n names.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    ids: Sequence[str]
+
+    def take(self, index: np.ndarray) -> Arrays:
+        """The samples at the positions `index`."""
+        return Arrays(self.images[index], self.labels[index], [self.ids[i] for i in index])
+
+
+class ArrayImages:
+    """Images held as one uint8 tensor.
+
+    Attributes:
+        tensor: [n, channels, height, width]; read-only, since grey images shown as RGB share one plane.
+    """
+
+    def __init__(self, images: np.ndarray, channels: int):
+        self.tensor = with_channels(torch.from_numpy(np.require(images, requirements=["C", "W"])), channels)
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.tensor[index].clone()  # a transform that writes in place must not change the data set
+
+
+def with_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
+    """Grey [n, 1, h, w] to RGB by repetition (no copy), RGB [n, 3, h, w] to grey by ITU-R 601 luma."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1)
+    return torch.cat([_luma(block) for block in torch.split(images, 1024)])
+
+
+def _luma(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [n, 3, h, w] to [n, 1, h, w], rounded as PIL does, so that files give the same greys."""
+    red, green, blue = images.to(torch.int32).unbind(1)
+    weighted = 19595 * red + 38470 * green + 7471 * blue  # 0.299, 0.587, 0.114 in units of 1/65536
+    return ((weighted + 32768) >> 16).to(torch.uint8).unsqueeze(1)
+
+
+def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> DataSet:
+    """The data set of `parts` (train, val and possibly test), whose images are square and alike."""
+    built = {
+        name: Part(ArrayImages(arrays.images, channels), arrays.labels, arrays.ids) for name, arrays in parts.items()
+    }
+    return DataSet(
+        classes=list(classes),
+        channels=channels,
+        native_size=parts["train"].images.shape[-1],
+        train=built["train"],
+        val=built["val"],
+        test=built.get("test"),
+        fingerprint=_fingerprint(parts, classes, channels),
+    )
+
+
+def _fingerprint(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> str:
+    """Hex sha256 over the classes, the channels, and every part's ids, labels and pixels.
+
+    The ids hold the positions in the arrays of origin, so they are the split's indices.
+    """
+    digest = hashlib.sha256(json.dumps([list(classes), channels]).encode())
+    for name, arrays in parts.items():
+        digest.update(json.dumps([name, arrays.images.shape, list(arrays.ids)]).encode())
+        digest.update(np.ascontiguousarray(arrays.labels, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(arrays.images).data)
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+"""Image files to tensors, with PIL: torchvision's decoder has crashed the process on a damaged PNG."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from cnntrain.core.errors import InputError
+
+TURNS = {  # EXIF orientation to what undoes it; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(path: str, channels: int) -> torch.Tensor:
+    """Read the file as uint8 [channels, height, width], upright as its EXIF orientation says.
+
+    16-bit greys are scaled to 8 bits. An alpha channel is dropped without compositing. Of an animation the
+    first frame is taken. Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma.
+
+    Raises:
+        InputError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
+            pixels of a type without a known range (floating point, 32-bit).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                pixels = np.array(_plain(image, channels))
+    except Exception as error:  # damaged files make PIL's decoders raise nearly any type
+        raise InputError(f"{path}: cannot be read as an image ({_reason(path, error)}): repair or remove it") from error
+    return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels).permute(2, 0, 1).contiguous()
+
+
+def _plain(image: Image.Image, channels: int) -> Image.Image:
+    """The image upright and in mode L or RGB, as `channels` says."""
+    full_range = image.format in ("PNG", "PPM")  # formats whose reader widens values to 16 bits
+    upright = _upright(image)
+    if upright.mode.startswith("I"):
+        upright = Image.fromarray(_to_8_bits(np.asarray(upright), full_range or upright.mode != "I"))
+    if upright.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
+    if upright.mode not in ("L", "RGB"):
+        upright = upright.convert("RGB")
+    return upright.convert("RGB" if channels == 3 else "L")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Undo the orientation. PIL's `exif_transpose` also rewrites other metadata, and fails on odd ones."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # unreadable metadata beside good pixels: nothing is known of the orientation
+        return image
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _to_8_bits(values: np.ndarray, full_range: bool) -> np.ndarray:
+    """Integers of 16 bits to 8: PIL's own conversion clips them at 255, which turns most images white."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit pixels have no fixed range; save it with 8 or 16 bits")
+    if not full_range and values.max() <= 255:
+        return values.astype(np.uint8)
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _reason(path: str, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"it has more pixels than the limit of {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "the format is unknown or the file is damaged"
+    return str(error) or type(error).__name__

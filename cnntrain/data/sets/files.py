@@ -1,0 +1,143 @@
+"""Data sets of image files: what a folder and a table of labels have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cnntrain.core.errors import InputError
+from cnntrain.data.base import Data
+from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.decode import decode
+from cnntrain.data.sets.stratify import PARTS, stratified
+
+
+class Sample(NamedTuple):
+    """An image file.
+
+    Attributes:
+        id: its path below the root, with forward slashes.
+        label: its class's name.
+        size: in bytes.
+        modified: when its content last changed, in nanoseconds of Unix time.
+    """
+
+    id: str
+    label: str
+    size: int
+    modified: int
+
+
+class FileImages:
+    """Images decoded from files when asked for; see `decode` for what is done to them."""
+
+    def __init__(self, root: Path, ids: Sequence[str], channels: int):
+        self.root = str(root)
+        self.ids = ids
+        self.channels = channels
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return decode(os.path.join(self.root, self.ids[index]), self.channels)
+
+
+def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) -> DataSet:
+    """The data set of the samples `found` under `root`.
+
+    Args:
+        found: either the parts (train, and possibly val and test), or all samples under the key ``all``.
+            Where val is missing, it is carved by `source.split`, and never from test.
+
+    Raises:
+        InputError: a part is empty, has an unknown class, or does not fit `source.split`.
+    """
+    labelled = "all" if "all" in found else "train"
+    for name, samples in found.items():
+        if not samples:
+            raise InputError(f"{root}: the {name} part has no images" if name != "all" else f"{root}: no images")
+    classes = sorted({sample.label for sample in found[labelled]})
+    if len(classes) < 2:
+        raise InputError(f"{root}: needs at least two classes, but only {classes[0]!r} was found")
+    _check_known(root, classes, found)
+    if "val" in found:
+        if source.split is not None:
+            raise InputError(f"{root}: has its own train and val parts, so data.split={source.split} must be null")
+        divided = dict(found)
+    else:
+        divided = _carve(source, root, found, classes)
+    parts = {name: _part(root, divided[name], classes, source.channels) for name in PARTS if name in divided}
+    return DataSet(
+        classes=classes,
+        channels=source.channels,
+        native_size=None,
+        train=parts["train"],
+        val=parts["val"],
+        test=parts.get("test"),
+        fingerprint=_fingerprint(divided, classes, source.channels),
+        modified=_modified(divided),
+    )
+
+
+def _check_known(root: Path, classes: Sequence[str], found: Mapping[str, Sequence[Sample]]) -> None:
+    for name, samples in found.items():
+        unknown = sorted({sample.label for sample in samples} - set(classes))
+        if unknown:
+            raise InputError(f"{root}: the {name} part has classes that the train part lacks: {listed(unknown)}")
+
+
+def _carve(
+    source: Data, root: Path, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
+) -> dict[str, Sequence[Sample]]:
+    """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2]."""
+    whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in found else ("train", [0.9, 0.1])
+    fractions = source.split or fractions
+    if "test" in found and len(fractions) == 3:
+        raise InputError(f"{root}: has its own test part, so data.split={fractions} must have two fractions")
+    samples = found[whole]
+    pieces = stratified(_labels(samples, classes), fractions, source.split_seed, classes)
+    carved = {name: [samples[i] for i in piece] for name, piece in zip(PARTS, pieces, strict=False)}
+    return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
+
+
+def _part(root: Path, samples: Sequence[Sample], classes: Sequence[str], channels: int) -> Part:
+    ids = [sample.id for sample in samples]
+    return Part(FileImages(root, ids, channels), _labels(samples, classes), ids)
+
+
+def _labels(samples: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:
+    position = {name: label for label, name in enumerate(classes)}
+    return np.array([position[sample.label] for sample in samples], dtype=np.int64)
+
+
+def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], channels: int) -> str:
+    """Hex sha256 over classes, channels, and each part's paths below the root, labels and file sizes.
+
+    Contents are not read (an ImageNet takes minutes) and times are not used (a copy has others), so an image
+    replaced by another of the same size in bytes goes unnoticed.
+    """
+    digest = hashlib.sha256(json.dumps([list(classes), channels]).encode())
+    for name in PARTS:
+        samples = [sample[:3] for sample in parts[name]] if name in parts else None
+        digest.update(json.dumps([name, samples]).encode())
+    return digest.hexdigest()
+
+
+def _modified(parts: Mapping[str, Sequence[Sample]]) -> str:
+    """Hex sha256 over the times at which the parts' files last changed."""
+    times = [[sample.modified for sample in parts[name]] for name in PARTS if name in parts]
+    return hashlib.sha256(json.dumps(times).encode()).hexdigest()
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, quoted, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(name) for name in names[:5]) + more

@@ -1,0 +1,115 @@
+"""A part of a data set: some of its classes, and so many training images of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import numpy as np
+import torch
+
+from cnntrain.core.errors import InputError
+from cnntrain.core.seeds import derive
+from cnntrain.data.sets.dataset import DataSet, Images, Part
+from cnntrain.data.sets.stratify import PARTS
+
+SHOWN = 20  # class names in a message
+
+
+@dataclass(frozen=True)
+class SomeImages:
+    """The images at the positions `index` of a row, decoded on access."""
+
+    images: Images
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> torch.Tensor:
+        return self.images[int(self.index[position])]
+
+
+def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None, seed: int) -> DataSet:
+    """The data set with `classes` only, in the set's order, and at most `per_class` training images of each.
+
+    A class's images are drawn in the order of a hash of (seed, id): fewer are among more, and neither the other classes
+    nor images added to a folder change which. Where nothing is left out, parts and fingerprint are the set's own.
+
+    Raises:
+        InputError: a class is unknown, or the val or test part has no image of these classes.
+    """
+    kept = _labels(data, classes)
+    parts: dict[str, Part] = {name: part for name in PARTS if (part := getattr(data, name)) is not None}
+    index = {name: np.flatnonzero(np.isin(part.labels, kept)) for name, part in parts.items()}
+    for name in index:
+        if name != "train" and not len(index[name]):
+            raise InputError(f"the {name} part has no image of data.classes={list(classes or ())}")
+    notes = []
+    if per_class is not None:
+        notes = _too_few(data, index["train"], kept, per_class)
+        index["train"] = _drawn(data.train, index["train"], per_class, seed)
+    whole = len(kept) == len(data.classes) and len(index["train"]) == len(data.train)
+    taken = {name: _taken(part, index[name], kept) for name, part in parts.items()}
+    return replace(
+        data,
+        classes=[data.classes[label] for label in kept],
+        train=taken["train"],
+        val=taken["val"],
+        test=taken.get("test"),
+        fingerprint=data.fingerprint if whole else _fingerprint(data, kept, index["train"]),
+        notes=[*data.notes, *notes],
+    )
+
+
+def _labels(data: DataSet, classes: Sequence[str] | None) -> np.ndarray:
+    """The labels of `classes`, ascending; of all where it is None."""
+    if classes is None:
+        return np.arange(len(data.classes))
+    unknown = [name for name in classes if name not in data.classes]
+    if unknown:
+        near = get_close_matches(unknown[0], data.classes, n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        more = f" and {len(data.classes) - SHOWN} more" if len(data.classes) > SHOWN else ""
+        raise InputError(
+            f"data.classes: the set has no class {unknown[0]!r}{hint}; it has {', '.join(data.classes[:SHOWN])}{more}"
+        )
+    return np.array(sorted(data.classes.index(name) for name in classes))
+
+
+def _drawn(part: Part, index: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+    """Of the positions `index` at most `per_class` of each class, ascending."""
+    drawn: list[int] = []
+    for label in np.unique(part.labels[index]):
+        own = index[part.labels[index] == label].tolist()
+        if len(own) > per_class:
+            own = sorted(own, key=lambda i: (derive(seed, "train_per_class", part.ids[i]), i))[:per_class]
+        drawn += own
+    return np.array(sorted(drawn), dtype=np.int64)
+
+
+def _too_few(data: DataSet, index: np.ndarray, kept: np.ndarray, per_class: int) -> list[str]:
+    """A line that names the classes with fewer training images than asked for, where there are any."""
+    counts = np.bincount(data.train.labels[index], minlength=len(data.classes))
+    short = [f"{data.classes[label]} has {counts[label]}" for label in kept if counts[label] < per_class]
+    more = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
+    line = f"fewer training images than data.train_per_class={per_class}, all are taken: {', '.join(short[:SHOWN])}"
+    return [line + more] if short else []
+
+
+def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
+    """The samples at `index`, with labels that are positions in `kept`; the part itself where all are taken."""
+    if len(index) == len(part) and kept[-1] == len(kept) - 1:
+        return part
+    labels = np.searchsorted(kept, part.labels[index]).astype(np.int64)
+    return Part(SomeImages(part.images, index), labels, [part.ids[i] for i in index])
+
+
+def _fingerprint(data: DataSet, kept: np.ndarray, index: np.ndarray) -> str:
+    """Hex sha256 over the whole set's fingerprint, the classes, and the training images that are left of it."""
+    digest = hashlib.sha256(json.dumps([data.fingerprint, kept.tolist()]).encode())
+    digest.update(np.ascontiguousarray(index, dtype="<i8").data)
+    return digest.hexdigest()

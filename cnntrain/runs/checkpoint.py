@@ -1,0 +1,89 @@
+"""One checkpoint format: tensors and plain values in a file that is either whole or absent.
+
+Loaded with ``weights_only=True``, so that a checkpoint from anywhere cannot run code. A digest over the content shows
+a damaged file, which neither torch nor safetensors notices.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import InputError
+from cnntrain.core.files import write_atomic
+
+FORMAT = 1
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, None, lists and dicts of these) so that `path` is never half a file.
+
+    Raises:
+        RunError: the disk is full or cannot be written; the file that was there is intact.
+    """
+    content = {"format": FORMAT, **state}
+    buffer = io.BytesIO()
+    torch.save({**content, "sha256": digest(content)}, buffer)
+    write_atomic(path, buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: the file is missing, damaged, or no checkpoint of ours.
+    """
+    return verified(path, load_tensors(path))
+
+
+def verified(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What was read from `path`, without the checksum, which it matches.
+
+    Raises:
+        InputError: it is damaged, or no checkpoint of ours.
+    """
+    if state.get("format") != FORMAT or "sha256" not in state:
+        raise InputError(f"{path} is not a checkpoint of cnntrain (format {FORMAT})")
+    stored = state.pop("sha256")
+    if digest(state) != stored:
+        raise InputError(f"{path} is damaged: its content does not match its checksum")
+    return state
+
+
+def eval_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights that a checkpoint's run evaluated: the moving average where it kept one."""
+    return state["ema"] or state["model"]
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of tensors, torch's or safetensors', without running any code in it.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds anything but tensors and plain values.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a file, such as the {BEST} in a run's folder")
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises EOFError, OSError, RuntimeError, UnpicklingError, ... without the path
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0] if lines else 'truncated file'}"
+        if type(error).__name__ == "UnpicklingError":  # torch's own words tell how to run the code in it
+            reason = "it is no file of torch's, or holds more than tensors and plain values"
+        raise InputError(f"{path} cannot be read as tensors ({reason})") from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
+    return state

@@ -1,0 +1,125 @@
+"""A run's folder: made once, held by one run at a time, found again by resume. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.lock import in_use
+
+CONFIG, RESULT, METRICS = "config.yaml", "result.json", "metrics.jsonl"
+
+
+def create(parent: Path) -> Path:
+    """Make ``<parent>/<YYYYMMDD-HHMMSS>``; runs that start in the same second get -1, -2, ...
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the run's folder in {parent}: {error.strerror}; choose output=<folder>"
+        ) from error
+    number = 0
+    while True:
+        folder = parent / (f"{stamp}-{number}" if number else stamp)
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise InputError(f"cannot make {folder}: {error.strerror}; choose output=<folder>") from error
+
+
+def result(folder: Path) -> dict[str, Any] | None:
+    """What ``result.json`` says, or None where the run has not ended.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    try:
+        ended = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(ended, dict):
+        raise InputError(f"{path} is damaged: it holds no keys")
+    return ended
+
+
+def is_finished(folder: Path) -> bool:
+    ended = result(folder)
+    return ended is not None and ended.get("status") == "finished"
+
+
+def config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run, as plain values.
+
+    Raises:
+        ConfigError: the folder is not there or is not a run's.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        what = "holds no config.yaml: it is not a run's folder" if folder.is_dir() else "does not exist"
+        raise ConfigError(f"{folder} {what}; give a run's folder, latest or auto")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} is damaged: it holds no keys")
+    return tree
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys to values."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            values.update(flat(value, f"{prefix}{key}."))
+        else:
+            values[f"{prefix}{key}"] = value
+    return values
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """The lines of ``metrics.jsonl``, the oldest first.
+
+    Raises:
+        InputError: the file is not there or is damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise InputError(f"{path} is damaged: a line holds no keys")
+    return lines
+
+
+def below(root: Path) -> list[Path]:
+    """Folders of runs at any depth under `root`, it included, in the order of their paths."""
+    return sorted(path.parent for path in root.rglob(CONFIG))
+
+
+def idle(output: Path) -> list[Path]:
+    """Folders of runs that no process holds, the newest first."""
+    runs = [path.parent for path in output.glob(f"*/*/{CONFIG}")]
+    runs.sort(key=lambda run: (os.stat(run / CONFIG).st_mtime_ns, run.name), reverse=True)
+    return [run for run in runs if not in_use(run)]

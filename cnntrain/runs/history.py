@@ -1,0 +1,118 @@
+"""A finished run, read back from its folder. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core.errors import InputError
+from cnntrain.core.lock import in_use
+from cnntrain.runs import folder as folders
+
+NO_METRICS = {"epoch", "step"}  # keys of metrics.jsonl
+
+
+class AbsentError(Exception):
+    """A run has no value for what is asked; the message says what."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Attributes:
+        config: dotted keys to values.
+        epochs: metrics by epoch.
+        best: the epoch of the best checkpoint.
+        test: metrics of the test, ``test/top1`` and so on; empty where there was none.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    epochs: dict[int, dict[str, float]]
+    best: int
+    test: dict[str, float]
+
+    def setting(self, key: str) -> Any:
+        """The value of a key of the configuration; of a group such as ``model`` its name."""
+        for each in (key, f"{key}.name"):
+            if each in self.config:
+                return self.config[each]
+        raise AbsentError(f"has no key {key}")
+
+    def curve(self, metric: str) -> dict[int, float]:
+        """A metric by epoch, where it was measured."""
+        values = {epoch: _value(measured, metric) for epoch, measured in self.epochs.items()}
+        return {epoch: value for epoch, value in values.items() if value is not None}
+
+    def final(self, metric: str) -> float:
+        """A metric of the test or of the best epoch."""
+        value = _value({**self.epochs.get(self.best, {}), **self.test}, metric)
+        if value is None:
+            raise AbsentError(f"has no {metric}")
+        return value
+
+    def metrics(self, by_epoch: bool) -> set[str]:
+        """Names that `curve`, or else `final`, knows."""
+        measured = {name for values in self.epochs.values() for name in values}
+        names = measured if by_epoch else measured | set(self.test)
+        return names | {name.replace("/top1", "/error") for name in names if name.endswith("/top1")}
+
+
+def _value(measured: dict[str, float], metric: str) -> float | None:
+    if metric.endswith("/error"):
+        accuracy = measured.get(metric.replace("/error", "/top1"))
+        return None if accuracy is None else 1 - accuracy
+    return measured.get(metric)
+
+
+def read(where: str) -> tuple[list[Finished], dict[str, str]]:
+    """The finished runs below a folder or below those that a pattern matches, and why others are left out.
+
+    Raises:
+        InputError: there is no such folder, no run that has finished, or a file of one is damaged.
+    """
+    folder = Path(where)
+    roots = [folder] if folder.is_dir() else [Path(each) for each in glob(where, recursive=True)]
+    if not roots:
+        raise InputError(f"runs={where}: there is no such folder")
+    finished, left_out = [], {}
+    for each in sorted({run for root in roots for run in folders.below(root)}):
+        reason = _unfinished(each)
+        if reason is None:
+            finished.append(_read(each))
+        else:
+            left_out[str(each)] = reason
+    if not finished:
+        states = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
+        raise InputError(f"runs={where}: there is no finished run{states}")
+    return finished, left_out
+
+
+def _unfinished(folder: Path) -> str | None:
+    """Why a run cannot be compared, or None."""
+    ended = folders.result(folder)
+    if ended is None:
+        return "under way" if in_use(folder) else "has not ended"
+    status = str(ended.get("status"))
+    return None if status == "finished" else f"{status}: {ended['error']}" if "error" in ended else status
+
+
+def _read(folder: Path) -> Finished:
+    ended = folders.result(folder) or {}
+    lines = [line for line in folders.metrics(folder) if "epoch" in line]
+    epochs = {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
+    test = {f"test/{name}": value for name, value in (ended.get("test") or {}).items() if name != "count"}
+    best = (ended.get("best") or {}).get("epoch", 0)
+    return Finished(folder, folders.flat(folders.config(folder)), epochs, best, test)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def text(value: Any) -> str:
+    """A value of the configuration as it is typed."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,19 @@
+"""What a run was made with."""
+
+from __future__ import annotations
+
+import platform
+
+import timm
+import torch
+import torchvision
+
+from cnntrain import __version__
+
+
+def versions() -> dict[str, str]:
+    return {
+        "cnntrain": __version__,
+        "python": platform.python_version(),
+        **{library.__name__: str(library.__version__) for library in (torch, torchvision, timm)},
+    }

@@ -1,0 +1,166 @@
+"""Finished runs side by side: grouped into curves and averaged. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import Any
+
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.words import suggest
+from cnntrain.runs.history import AbsentError, Finished, is_number, text
+
+EPOCH = "epoch"  # the x that is no key of the configuration
+
+
+@dataclass
+class Point:
+    """What the runs of a curve have at one x."""
+
+    x: Any
+    values: list[float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Of the sample (n - 1); None for a single run."""
+        if len(self.values) == 1:
+            return None
+        return statistics.stdev(self.values) if all(map(isfinite, self.values)) else nan
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
+
+
+@dataclass
+class Curve:
+    """The points of one metric for one value of the curve's key, by ascending x."""
+
+    label: str
+    points: list[Point]
+
+
+@dataclass
+class Comparison:
+    """What there is to show.
+
+    Attributes:
+        curves: for each metric.
+        left_out: why, by the folder.
+        averaged_over: keys in which runs differ that are averaged.
+        notes: lines for the user.
+    """
+
+    curves: dict[str, list[Curve]]
+    left_out: dict[str, str]
+    averaged_over: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> Comparison:
+    """Group runs by the keys `curve` and `x` (or ``epoch``) and average each group.
+
+    Raises:
+        ConfigError: no run has such a key or metric, or all of them.
+    """
+    _check_names(runs, x, metrics, curve)
+    shown = Comparison({}, {}, [])
+    groups: dict[str, dict[Any, list[Finished]]] = {}
+    for run in runs:
+        try:
+            label = "all" if curve is None else text(run.setting(curve))
+            place = EPOCH if x == EPOCH else _hashable(run.setting(x))
+            groups.setdefault(label, {}).setdefault(place, []).append(run)
+        except AbsentError as absent:
+            shown.left_out[str(run.folder)] = str(absent)
+    groups = {label: groups[label] for label in ordered(groups)}
+    for metric in metrics:
+        build = _by_epoch if x == EPOCH else _by_setting
+        shown.curves[metric] = [build(label, group, metric, shown) for label, group in groups.items()]
+        if not any(each.points for each in shown.curves[metric]):
+            raise ConfigError(f"no run has all of {', '.join(each for each in (curve, x, metric) if each)}")
+    shown.averaged_over = _differing(cell for group in groups.values() for cell in group.values())
+    return shown
+
+
+def _check_names(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> None:
+    keys = {key for run in runs for key in run.config}
+    keys |= {key.removesuffix(".name") for key in keys}
+    known = set().union(*(run.metrics(x == EPOCH) for run in runs))
+    problems = [
+        f"{option}={key} is no key of these runs{suggest(key, {*keys, *extra})}"
+        for option, key, extra in (("x", x, [EPOCH]), ("curve", curve, []))
+        if key is not None and key not in keys and key not in extra
+    ]
+    for metric in metrics:
+        if metric in known:
+            continue
+        if any(metric in run.metrics(by_epoch=False) for run in runs):
+            problems.append(f"y={metric} is measured at the end only, not by epoch: give x=<key>, such as x=seed")
+        else:
+            hint = suggest(metric, known) or f"; they have {', '.join(sorted(known))}"
+            problems.append(f"y={metric} is no metric of these runs{hint}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _by_epoch(label: str, group: dict[Any, list[Finished]], metric: str, shown: Comparison) -> Curve:
+    """A curve to the last epoch that all its runs have, so that every point is the mean of the same runs."""
+    measured = {str(run.folder): run.curve(metric) for run in group[EPOCH]}
+    shown.left_out.update({name: f"has no {metric}" for name, values in measured.items() if not values})
+    series = [values for values in measured.values() if values]
+    common = sorted(set.intersection(*map(set, series))) if series else []
+    if common and any(max(each) > common[-1] for each in series):
+        note = f"{label}: drawn to epoch {common[-1]}, where the first of its {len(series)} runs ended"
+        shown.notes += [note] if note not in shown.notes else []
+    return Curve(label, [Point(epoch, [each[epoch] for each in series]) for epoch in common])
+
+
+def _by_setting(label: str, group: dict[Any, list[Finished]], metric: str, shown: Comparison) -> Curve:
+    points = []
+    for x in ordered(group):
+        values = []
+        for run in group[x]:
+            try:
+                values.append(run.final(metric))
+            except AbsentError as absent:
+                shown.left_out[str(run.folder)] = str(absent)
+        if values:
+            points.append(Point(x, values))
+    return Curve(label, points)
+
+
+def _differing(cells: Iterable[list[Finished]]) -> list[str]:
+    """The keys in which runs differ that share a cell; where they write to is no difference."""
+    keys = set()
+    for cell in cells:
+        for key in {key for run in cell for key in run.config} - {"output", "name"}:
+            if len({text(run.config.get(key)) for run in cell}) > 1:
+                keys.add(key)
+    return sorted(keys)
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Numbers ascending, then the rest in the order of the runs."""
+    return sorted(values, key=lambda value: (0, float(value)) if _reads_as_number(value) else (1, 0.0))
+
+
+def _reads_as_number(value: Any) -> bool:
+    try:
+        return float(value) == float(value)
+    except ValueError:
+        return False
+
+
+def _hashable(value: Any) -> Any:
+    return value if is_number(value) else text(value)

@@ -1,0 +1,1 @@
+"""What a network learns: its criterion, its sums and the columns of every table."""

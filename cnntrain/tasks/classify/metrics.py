@@ -1,0 +1,109 @@
+"""Accuracy and loss as sums and counts: exact however the samples were batched or shared among ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from cnntrain.core import dist
+
+TOP = (1, 5)
+WIDTH = 2 + len(TOP)  # sums of one network
+
+
+class Metrics(dict[str, float]):
+    """``loss``, ``top1``, ``top5`` as means over samples, and ``count``.
+
+    Of classifiers trained side by side (the settings of a bank) they are those of the best, and ``setting`` is its
+    number.
+
+    Attributes:
+        per_setting: the metrics of each, in order; of one network alone just its own.
+    """
+
+    def __init__(self, per_setting: Sequence[Mapping[str, float]]):
+        several = len(per_setting) > 1
+        best = best_setting(per_setting) if several else 0
+        super().__init__(per_setting[best], **({"setting": best} if several else {}))
+        self.per_setting = per_setting
+
+    def chosen_by(self, best: Mapping[str, float] | None) -> dict[str, float]:
+        """The metrics of the setting that was best on val in `best`, the values of an epoch; of one network its own."""
+        if len(self.per_setting) == 1:
+            return dict(self)
+        assert best is not None, "a setting is chosen on val before it is tested"
+        number = int(best["val/setting"])
+        return {**self.per_setting[number], "setting": number}
+
+
+def best_setting(per_setting: Sequence[Mapping[str, float]]) -> int:
+    """The number of the one with the highest top-1, among equals the lowest loss; one that diverged comes last."""
+
+    def rank(number: int) -> tuple[bool, float, float]:
+        values = per_setting[number]
+        finite = isfinite(values["loss"])
+        return finite, values["top1"], -values["loss"] if finite else 0.0
+
+    return max(range(len(per_setting)), key=rank)
+
+
+class Totals:
+    """Running sums over samples, kept on the device so that no step waits for them.
+
+    ``sums`` is a float64 tensor [4], or [4 x settings] for a bank of settings, one after the other: samples, summed
+    loss, samples right at first guess, samples right within five (within all classes where there are fewer).
+    """
+
+    def __init__(self, device: torch.device):
+        self.sums = torch.zeros(WIDTH, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            loss: mean loss over the batch, a scalar; of a bank [settings].
+            logits: [batch, classes]; of a bank [settings, batch, classes].
+            labels: int64 [batch].
+        """
+        guesses = logits.topk(min(TOP[-1], logits.shape[-1]), dim=-1).indices
+        hits = guesses == labels[:, None]
+        count = torch.full_like(loss, len(labels), dtype=torch.float64)
+        right = [hits[..., :k].any(dim=-1).sum(dim=-1) for k in TOP]
+        sums = torch.stack([count, loss.double() * len(labels), *right], dim=-1).flatten()
+        self._stretch(len(sums))
+        self.sums += sums
+
+    def _stretch(self, size: int) -> None:
+        """Have room for as many settings as there turn out to be; before the first batch all sums are 0."""
+        if len(self.sums) != size:
+            self.sums = self.sums.new_zeros(size)
+
+    def reduced(self) -> list[float]:
+        """The sums over all ranks, as numbers."""
+        self._stretch(dist.from_first(lambda: len(self.sums)))  # a rank without samples has not seen any settings
+        return dist.sum_over_ranks(self.sums).tolist()
+
+    def load(self, sums: list[float]) -> None:
+        """Take over sums that `reduced` gave; they count once, so rank 0 takes them."""
+        values = sums if dist.rank() == 0 else [0.0] * len(sums)
+        self.sums = torch.tensor(values, dtype=torch.float64, device=self.sums.device)
+
+    def metrics(self) -> Metrics:
+        """Means over all ranks' samples."""
+        return means(self.reduced())
+
+
+def means(sums: list[float]) -> Metrics:
+    """Metrics from the sums of `Totals`; nan where there were no samples."""
+    return Metrics([_means(sums[start : start + WIDTH]) for start in range(0, len(sums), WIDTH)])
+
+
+def _means(sums: list[float]) -> dict[str, float]:
+    """Of one network."""
+    count, loss, *right = sums
+    values = [each / count if count else float("nan") for each in (loss, *right)]
+    return {"loss": values[0], **{f"top{k}": v for k, v in zip(TOP, values[1:], strict=True)}, "count": int(count)}

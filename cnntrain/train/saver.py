@@ -1,0 +1,115 @@
+"""When a run is written into its folder: often enough to lose little, seldom enough to cost little."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from cnntrain.core import dist, files
+from cnntrain.runs import checkpoint
+
+if TYPE_CHECKING:
+    from cnntrain.train.run import Run
+
+
+class Saver:
+    """Writes ``last.ckpt`` and ``best.ckpt`` of one run, in at most a share of its time.
+
+    A checkpoint holds frozen weights too, so that it needs no other file: writing it can take far longer than an epoch
+    of the few that are trained. An epoch that ends too soon after the last write is not written; of the best one what
+    is trained is then copied and waits in memory. What is on disk is always a state that an exact resume continues
+    from, and the best up to it.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.written: dict[str, Any] | None = None  # the progress that last.ckpt holds
+        self._best: dict[str, Any] | None = None  # the best epoch's state, where it is not on disk
+        self._not_before = 0.0  # of time.monotonic()
+
+    def epoch_done(self, improved: bool) -> None:
+        """Write the state, or keep it where it is the best so far; all ranks call this.
+
+        Raises:
+            RunError: the disk is full or cannot be written; the files that were there are intact.
+        """
+        due = dist.from_first(lambda: time.monotonic() >= self._not_before)
+        if improved and dist.rank() == 0:
+            state = self.run.state_dict()
+            self._best = state if due else self._copied(state)
+        if due:
+            self.write()
+
+    def write(self) -> None:
+        """Write the present state, unless it is on disk, and the best one; all ranks call this.
+
+        Raises:
+            RunError: the disk is full or cannot be written; the files that were there are intact.
+        """
+        progress = self.run.progress
+        progress.sums = self.run.totals.reduced() if progress.step_in_epoch else None
+        dist.from_first(self._write)
+
+    def settle(self) -> None:
+        """Write what waits, before something that was frozen is changed; all ranks call this."""
+        if dist.any_rank(self._best is not None):
+            self.write()
+
+    def fail(self) -> None:
+        """Make the best epoch the last where it waits in memory: what came after it is of no use."""
+        if self._best is not None:
+            self._write_best(self._best)
+
+    def forget_lost(self, folder: Path) -> None:
+        """Where a crash between two writes left another best.ckpt than last.ckpt names, the next epoch is the best.
+
+        Raises:
+            InputError: best.ckpt is damaged.
+        """
+        last, best = folder / checkpoint.LAST, folder / checkpoint.BEST
+        progress = self.run.progress
+        if progress.best is None or (best.exists() and best.samefile(last)):
+            return
+        if not best.exists() or checkpoint.load(best)["progress"]["best"] != progress.best:
+            progress.best = None
+
+    def _write_best(self, state: dict[str, Any]) -> None:
+        folder = self.run.folder
+        checkpoint.save(folder / checkpoint.BEST, state)
+        files.link(folder / checkpoint.BEST, folder / checkpoint.LAST)
+
+    def _write(self) -> None:
+        start, run, progress = time.monotonic(), self.run, asdict(self.run.progress)
+        if self._best is not None:
+            self.written = self._best["progress"]
+            self._write_best(self._best)
+        if self.written != progress:
+            checkpoint.save(run.folder / checkpoint.LAST, run.state_dict())
+        self._best, self.written = None, progress
+        taken = time.monotonic() - start
+        self._not_before = start + taken / run.config.checkpoint.time_share
+
+    def _copied(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state that later steps do not change, in the computer's memory; what is frozen is not copied."""
+        still = self.run.freezing.values().keys()
+        networks = {key: state[key] for key in ("model", "ema") if state[key] is not None}
+        copied = {
+            key: {name: value if name in still else _copy(value) for name, value in tensors.items()}
+            for key, tensors in networks.items()
+        }
+        return _copy({key: value for key, value in state.items() if key not in copied}) | copied
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _copy(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_copy(each) for each in value)
+    return value

@@ -1,0 +1,1 @@
+"""What each depth of a trained network knows of a task."""

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain.build.run import build
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.batches.statistics import mean_and_deviation
+from cnntrain.train.run import Run
+
+MakeRun = Callable[..., Run]
+
+
+def same(one: Run, other: Run) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_seed_alone_decides_the_initial_weights(make_run: MakeRun) -> None:
+    first = make_run("seed=3")
+    torch.manual_seed(1234)
+    assert same(first, make_run("seed=3", "data.batch_size=8", "trainer.epochs=9", "data.train_size=64"))
+    assert not same(first, make_run("seed=4"))
+
+
+def test_the_model_fits_the_data(make_run: MakeRun) -> None:
+    run = make_run("data.channels=1", "data.num_classes=4", "model=resnet20", "data.image_size=24")
+    assert run.model(torch.zeros(2, 1, 24, 24)).shape == (2, 4)
+    assert run.loaders.preprocess.channels == 1
+    assert run.loaders.preprocess.image_size == 24
+    assert run.macs > 0
+
+
+def test_normalisation_is_by_the_training_part(make_run: MakeRun) -> None:
+    run = make_run()
+    mean, std = mean_and_deviation(run.data.train, run.config.augment.eval_transform(32))
+    assert (run.loaders.preprocess.mean, run.loaders.preprocess.std) == (mean, std)
+    batches = [images for images, _ in run.eval_batches("val")]
+    assert torch.cat(batches).mean().abs() < 0.1
+
+
+def test_normalisation_may_be_the_models(make_run: MakeRun) -> None:
+    run = make_run("model=resnet18", "augment.normalize=model")
+    assert run.loaders.preprocess.mean == [0.485, 0.456, 0.406]
+
+
+def test_float64_is_float64_throughout(make_run: MakeRun) -> None:
+    run = make_run("trainer.precision=float64")
+    assert {p.dtype for p in run.model.parameters()} == {torch.float64}
+    run.begin_epoch()
+    images, labels = next(iter(run.train_batches()))
+    assert (images.dtype, labels.dtype) == (torch.float64, torch.int64)
+
+
+def test_a_training_part_smaller_than_the_batch_is_one_step_an_epoch(make_run: MakeRun) -> None:
+    run = make_run("data.train_size=10", "data.batch_size=64", "trainer.grad_accum=4")
+    assert run.loaders.batch_size == 8
+    assert run.steps_per_epoch == 1
+    with pytest.raises(InputError, match="the training part has 3 samples, too few"):
+        make_run("data.train_size=3", "data.batch_size=64", "trainer.grad_accum=4")
+
+
+def test_a_set_without_a_test_part(make_run: MakeRun) -> None:
+    assert make_run("data.test_size=0").loaders.test is None
+
+
+def test_steps_end_at_whichever_limit_comes_first(make_run: MakeRun) -> None:
+    assert make_run().total_steps == 9
+    assert make_run("trainer.max_steps=5").total_steps == 5
+    assert make_run("trainer.max_steps=50").total_steps == 9
+
+
+def test_images_that_the_model_does_not_take_are_a_wrong_configuration(make_run: MakeRun) -> None:
+    with pytest.raises(ConfigError, match=r"lenet5 needs images of at least 16x16 pixels, not 8"):
+        make_run("data.image_size=8")
+    with pytest.raises(ConfigError, match=r"does not take 16x16 images .*data\.image_size=\d+ works"):
+        make_run("model=vgg11", "data.image_size=16")
+
+
+def test_a_depth_beyond_the_model_is_a_wrong_configuration(make_run: MakeRun) -> None:
+    with pytest.raises(ConfigError, match=r"transfer\.depth=99: this model has"):
+        make_run("transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false")
+
+
+def test_deterministic_asks_torch_for_it(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    make_run("trainer.deterministic=true")
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.deterministic
+    make_run()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_resumed_run_keeps_its_preprocessing(make_run: MakeRun, configure: Callable[..., Any]) -> None:
+    state = make_run().state_dict()
+    again = build(configure("data.split_seed=7"), state)
+    assert again.loaders.preprocess.mean == state["preprocess"]["mean"]
+
+
+def test_auxiliary_heads_train_and_do_not_judge(make_run: MakeRun) -> None:
+    run = make_run("model=googlenet", "data.image_size=64", "model.args={aux_logits: true}", "data.batch_size=4")
+    run.begin_epoch()
+    images, labels = next(iter(run.train_batches()))
+    outputs = run.network(images)
+    assert isinstance(outputs, tuple)
+    loss, logits = run.criterion(outputs, labels)
+    expected = [torch.nn.functional.cross_entropy(each, labels) for each in outputs]
+    assert logits is outputs[0]
+    torch.testing.assert_close(loss, expected[0] + 0.3 * sum(expected[1:]))

@@ -1,0 +1,299 @@
+"""Weights from files and from a hub cache: what fits is loaded to the bit, what does not is listed."""
+
+from __future__ import annotations
+
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import huggingface_hub.constants as hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from cnntrain.build import weights
+from cnntrain.build.run import build
+from cnntrain.config.schema import Model
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.network import unreachable
+from cnntrain.models.create import create
+from cnntrain.models.pretrained import pretrained_statistics
+from cnntrain.runs import checkpoint
+from cnntrain.train import loop
+
+CLASSES = ["one", "two"]  # of the data; files of other tools do not say what their head tells apart
+TINY = "test_resnet"  # of timm: 0.5 M parameters, with weights on the hub
+
+
+def tiny(classes: int = 1000, seed: int = 5) -> nn.Module:
+    torch.manual_seed(seed)
+    return timm.create_model(TINY, num_classes=classes)
+
+
+def same(model: nn.Module, state: dict[str, torch.Tensor], but: tuple[str, ...] = ()) -> bool:
+    own = model.state_dict()
+    return all(torch.equal(own[key], value) for key, value in state.items() if not key.startswith(but or "?"))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def save(kind: str, state: dict[str, torch.Tensor], folder: Path) -> Path:
+    path = folder / ("w.safetensors" if kind == "safetensors" else "w.pth")
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if kind == "wrapped" else state, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "state dict", "wrapped"])
+def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
+    source, model = tiny(seed=1), tiny(seed=2)
+    loaded = weights.read(save(kind, source.state_dict(), tmp_path))
+    assert loaded.preprocess is None and loaded.small_stem is None
+    weights.load(model, loaded, CLASSES)
+    assert same(model, source.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "state dict"])
+def test_a_head_of_other_classes_is_replaced_whole(kind: str, tmp_path: Path) -> None:
+    source, model = tiny(seed=1), tiny(classes=7, seed=2)
+    head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
+    weights.load(model, weights.read(save(kind, source.state_dict(), tmp_path)), CLASSES)
+    assert same(model, source.state_dict(), but=("fc.",))
+    assert same(model, head)
+
+
+@pytest.mark.parametrize(("classes", "kept"), [(CLASSES, True), (["two", "three"], False), (None, True)])
+def test_a_head_of_as_many_other_classes_is_not_loaded(classes: list[str] | None, kept: bool) -> None:
+    source, model = tiny(classes=2, seed=1), tiny(classes=2, seed=2)
+    head = model.state_dict()["fc.weight"].clone()
+    weights.load(model, weights.Source(Path("x.ckpt"), source.state_dict(), classes=classes), CLASSES)
+    assert same(model, source.state_dict(), but=("fc.",))
+    assert torch.equal(model.state_dict()["fc.weight"], source.state_dict()["fc.weight"] if kept else head)
+
+
+def test_a_head_whose_bias_is_missing_is_replaced_whole(tmp_path: Path) -> None:
+    source, model = tiny(seed=1).state_dict(), tiny(seed=2)
+    head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
+    del source["fc.bias"]
+    weights.load(model, weights.read(save("state dict", source, tmp_path)), CLASSES)
+    assert same(model, head)
+
+
+def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
+    source = {key: value for key, value in tiny(seed=1).state_dict().items() if not key.startswith("fc.")}
+    model = tiny(seed=2)
+    weights.load(model, weights.read(save("safetensors", source, tmp_path)), CLASSES)
+    assert same(model, source)
+
+
+def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
+    source, model = tiny(seed=1).state_dict(), tiny(seed=2)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    first, second, third = [key for key in source if key.endswith("conv1.weight")][:3]
+    del source[first]
+    source["module.extra"] = torch.zeros(1)
+    source[second] = torch.zeros(2, 3)
+    source["note"] = "a string"  # type: ignore[assignment]
+    path = save("state dict", source, tmp_path)
+    with pytest.raises(InputError) as caught:
+        weights.load(model, weights.read(path), CLASSES)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"model.weights={path} does not match ResNet:"
+    assert set(lines[1:]) == {
+        "  module.extra is not in the model",
+        f"  {second} has shape [2, 3], the model's is {list(before[second].shape)}",
+        "  note is a str, not a tensor",
+        f"  {first} is missing",
+    }
+    assert third in before
+    assert same(model, before)
+
+
+def test_a_checkpoint_of_ours_brings_its_preprocessing_and_its_averaged_weights(
+    make_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run("trainer.ema_decay=0.5", "trainer.epochs=1", folder=tmp_path / "run")
+    loop.fit(run)
+    path = tmp_path / "run" / checkpoint.BEST
+    other = make_run("data.num_classes=5", "data.split_seed=9", f"model.weights={path}")
+    assert same(other.model, run.ema.module.state_dict(), but=("classifier.",))
+    assert not same(other.model, run.model.state_dict(), but=("classifier.",))
+    assert other.loaders.preprocess == run.loaders.preprocess
+    plain = make_run("data.split_seed=9")
+    assert plain.loaders.preprocess != run.loaders.preprocess
+    own = make_run("data.split_seed=9", f"model.weights={path}", "augment.normalize=data")
+    assert own.loaders.preprocess == plain.loaders.preprocess
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    """A checkpoint of ours with what is read of it."""
+    state = {"model": tiny(classes=2).state_dict(), "ema": None, "preprocess": {}, "small_stem": False}
+    checkpoint.save(tmp_path / "best.ckpt", {**state, "classes": CLASSES, "progress": {"epoch": 1}})
+    return tmp_path / "best.ckpt"
+
+
+def test_a_damaged_checkpoint_of_ours_is_refused(
+    ours: Path, make_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = weights.read(ours).tensors["layer1.0.conv1.weight"]
+    content = bytearray(ours.read_bytes())
+    content[content.index(weight.numpy().tobytes()[:64]) + 41] ^= 1
+    ours.write_bytes(content)
+    reads: list[Path] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **options: reads.append(path) or load(path, **options))
+    with pytest.raises(InputError) as caught:
+        make_run(f"model={TINY}", f"model.weights={ours}")
+    assert str(caught.value) == f"{ours} is damaged: its content does not match its checksum"
+    assert reads == [ours]
+
+
+@pytest.mark.parametrize("key", ["format", "sha256", "progress", "model", "classes"])
+def test_a_checkpoint_of_ours_is_known_when_the_name_of_a_key_is_damaged(ours: Path, key: str) -> None:
+    content = checkpoint.load_tensors(ours)
+    content["?"] = content.pop(key)
+    torch.save(content, ours)
+    with pytest.raises(InputError, match=rf"^{ours} is (damaged: its content|not a checkpoint of cnntrain)"):
+        weights.read(ours)
+
+
+@pytest.fixture
+def settings(configure: Callable[..., Any]) -> Callable[..., Model]:
+    return lambda **changes: replace(configure(f"model={TINY}", "model.pretrained=true").model, **changes)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def fill(cache: Path, name: str, state: dict[str, torch.Tensor]) -> None:
+    """As huggingface_hub lays it out."""
+    repository = cache / f"models--{timm.get_pretrained_cfg(name).hf_hub_id.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    save_file(state, snapshot / "model.safetensors")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_pretrained_weights_come_from_a_filled_cache(
+    settings: Callable[..., Model],
+    offline: bool,
+    hub_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_run: Callable[..., Any],
+) -> None:
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)  # what timm's own download obeys
+    source = tiny(seed=1)
+    fill(hub_cache, TINY, source.state_dict())
+    if offline:
+        model = create(settings(), 7, 3, None, pretrained=True)
+        assert model.get_classifier().out_features == 7
+    else:
+        overrides = (f"model={TINY}", "transfer=linear_probe", "data.image_size=32", "trainer.epochs=1")
+        run = make_run(*overrides)
+        model = run.model
+        assert run.config.model.pretrained
+        assert run.loaders.preprocess.mean == list(timm.get_pretrained_cfg(TINY).mean)
+        data = make_run(*overrides, "augment.normalize=data").loaders.preprocess
+        assert data.mean != run.loaders.preprocess.mean
+    assert same(model, source.state_dict(), but=("fc.",))
+
+
+def three_ways_out(error: InputError, reason: str) -> bool:
+    lines = str(error).splitlines()
+    return (
+        reason in lines[0]
+        and len(lines) == 4
+        and lines[1].startswith("  model.weights=<file>")
+        and "HF_HUB_OFFLINE=1" in lines[2]
+        and lines[3].startswith("  model.pretrained=false")
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [URLError("no route to host"), TimeoutError("timed out"), ConnectionResetError("reset")]
+)
+def test_without_a_network_the_answer_is_quick_and_names_three_ways_out(
+    settings: Callable[..., Model], error: Exception, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    start = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        create(settings(), 10, 3, None, pretrained=True)
+    assert time.monotonic() - start < 3
+    assert three_ways_out(caught.value, str(getattr(error, "reason", error)))
+    assert not hub_cache.exists()
+
+
+def test_offline_with_an_empty_cache_names_the_cache(
+    settings: Callable[..., Model], hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError) as caught:
+        create(settings(), 10, 3, None, pretrained=True)
+    assert three_ways_out(caught.value, f"HF_HUB_OFFLINE is set and timm/test_resnet.r160_in1k is not in {hub_cache}")
+
+
+def test_a_hub_that_answers_with_an_error_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: Any, timeout: float) -> None:
+        raise HTTPError(request.full_url, 403, "no", {}, None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    assert unreachable(["https://example.org"]) is None
+
+
+def test_a_model_without_pretrained_weights_says_so(settings: Callable[..., Model]) -> None:
+    for name in ("lenet5", "test_coatnet"):
+        with pytest.raises(InputError, match=f"there are no pretrained weights for {name}"):
+            create(settings(name=name), 10, 3, None, pretrained=True)
+
+
+def test_arguments_reach_the_constructor_and_unknown_ones_are_answered(settings: Callable[..., Model]) -> None:
+    model = create(settings(args={"drop_path_rate": 0.1}, drop_rate=0.4), 10, 1, None, pretrained=False)
+    assert model.drop_rate == 0.4
+    assert next(model.parameters()).shape[1] == 1
+    with pytest.raises(ConfigError, match=r"model\.name=test_resnet with model\.args=\{'depht': 3\}: .*depht"):
+        create(settings(args={"depht": 3}), 10, 3, None, pretrained=False)
+    with pytest.raises(ConfigError, match=r"model\.name=test_resnet\.nonesuch"):
+        create(settings(name="test_resnet.nonesuch"), 10, 3, None, pretrained=False)
+
+
+def test_statistics_of_pretrained_weights_fit_the_channels() -> None:
+    model = tiny()
+    mean, std = pretrained_statistics(model, 3)
+    assert (mean, std) == (list(model.pretrained_cfg["mean"]), list(model.pretrained_cfg["std"]))
+    grey, _ = pretrained_statistics(model, 1)
+    assert grey == [pytest.approx(sum(mean) / 3)]
+
+
+def test_weights_of_a_resumed_run_are_not_fetched_again(
+    make_run: Callable[..., Any], configure: Callable[..., Any], hub_cache: Path
+) -> None:
+    state = make_run(f"model={TINY}", "data.image_size=32").state_dict()
+    run = build(configure(f"model={TINY}", "data.image_size=32", "model.pretrained=true"), state)
+    assert run.loaders.preprocess.mean == state["preprocess"]["mean"]

@@ -1,0 +1,415 @@
+"""The strict check: YAML and dataclasses state the same keys, and whatever is wrong is reported, all of it at once."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import string
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+import yaml
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import PLUGINS, SCHEMAS, builtin_dir, known_keys, plugin_class, plugin_names
+from cnntrain.config.schema import Checkpoint, EvalConfig, Model, TrainConfig, Trainer
+from cnntrain.config.search_path import use
+from cnntrain.core.errors import ConfigError
+
+Tree = dict[str, Any]
+PLUGIN_CHOICES = [(group, name) for group in PLUGINS for name in plugin_names(group)]
+PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoint": Checkpoint}
+NEEDED = {  # required, and only the user knows it
+    ("data", "imagefolder"): {"root": "photos"},
+    ("transfer", "freeze_until"): {"until": "head"},
+}
+
+
+def tree(**choices: str) -> Tree:
+    """A plain tree that the check accepts, with these choices in place of the default ones."""
+    whole = copy.deepcopy(default_tree())
+    for group, name in choices.items():
+        whole[group] = {**from_yaml(group, name), **NEEDED.get((group, name), {})}
+    return whole
+
+
+@cache
+def default_tree() -> Tree:
+    use(None)
+    return plain(compose.compose_config("train", []))
+
+
+def from_yaml(group: str, name: str) -> Tree:
+    """A group's file with what it inherits."""
+    own = yaml.safe_load((builtin_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    values: Tree = {}
+    for each in own.pop("defaults", ["_self_"]):
+        values |= own if each == "_self_" else from_yaml(group, each)
+    return values
+
+
+def checked(whole: Tree) -> TrainConfig:
+    return check(whole, TrainConfig)
+
+
+def problems(whole: Tree, schema: type = TrainConfig) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check(whole, schema)
+    return list(caught.value.problems)
+
+
+def put(whole: Tree, path: str, value: Any) -> Tree:
+    """The tree with one key set."""
+    *sections, last = path.split(".")
+    node = whole
+    for section in sections:
+        node = node[section]
+    node[last] = value
+    return whole
+
+
+# YAML and classes
+
+
+@pytest.mark.parametrize(("group", "name"), PLUGIN_CHOICES)
+def test_a_plugins_yaml_states_exactly_the_fields_of_its_class(group: str, name: str) -> None:
+    values = from_yaml(group, name)
+    assert list(values) and values["name"] == name
+    assert set(values) == {each.name for each in fields(plugin_class(group, name))}
+    assert type(getattr(checked(tree(**{group: name})), group)) is plugin_class(group, name)
+
+
+@pytest.mark.parametrize(("section", "name"), [("trainer", "default"), ("model", "timm")])
+def test_a_sections_yaml_states_exactly_the_fields_of_its_class(section: str, name: str) -> None:
+    assert set(from_yaml(section, name)) == {each.name for each in fields(PLAIN_SECTIONS[section])}
+
+
+def test_the_top_level_states_exactly_the_fields_of_its_class() -> None:
+    assert set(default_tree()) == {each.name for each in fields(TrainConfig)}
+    assert set(default_tree()["checkpoint"]) == {each.name for each in fields(Checkpoint)}
+    evaluation = set(plain(compose.compose_config("eval", [])))
+    assert evaluation == {each.name for each in fields(EvalConfig)}
+
+
+@pytest.mark.parametrize("group", PLUGINS)
+def test_every_plugin_file_has_a_yaml(group: str) -> None:
+    folder = builtin_dir().parent / "cnntrain" / group
+    for file in folder.glob("*.py"):
+        if file.stem in ("__init__", "base"):
+            continue
+        module = importlib.import_module(f"cnntrain.{group}.{file.stem}")
+        base = PLUGINS[group]
+        own = [
+            each
+            for each in vars(module).values()
+            if isinstance(each, type) and issubclass(each, base) and each.__module__ == module.__name__
+        ]
+        public = [each for each in own if file.stem in plugin_names(group)]
+        assert not own or public or "load" not in vars(own[0]), f"{file.stem}.py has no {group}/{file.stem}.yaml"
+
+
+@pytest.mark.parametrize("group", PLUGINS)
+def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
+    for file in (builtin_dir() / group).glob("*.yaml"):
+        needed = [f"++{group}.{key}={value}" for key, value in NEEDED.get((group, file.stem), {}).items()]
+        checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
+
+
+def test_no_class_of_the_schema_has_a_default() -> None:
+    kinds = [*SCHEMAS.values(), *PLAIN_SECTIONS.values()]
+    kinds += [plugin_class(group, name) for group, name in PLUGIN_CHOICES]
+    for kind in kinds:
+        kind_fields: Any = fields(kind)
+        assert all(repr(each.default) == repr(each.default_factory) for each in kind_fields), kind  # both MISSING
+
+
+def test_known_keys_cover_the_default_configuration() -> None:
+    flat = [f"{key}.{inner}" for key, value in default_tree().items() if isinstance(value, dict) for inner in value]
+    assert set(flat) <= set(known_keys())
+    assert {"seed", "transfer.depth", "data.num_classes", "optim.beta1"} <= set(known_keys())
+
+
+# what is reported
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("optim.lrr", 1, "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
+        ("optimm", {}, "unknown key 'optimm'; did you mean 'optim'?"),
+        ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, time_share, metric"),
+        ("optim.lr", "fast", "optim.lr=fast must be a number"),
+        ("optim.lr", 0, "optim.lr must be above 0, not 0.0"),
+        ("optim.lr", float("nan"), "optim.lr=nan must be a number"),
+        ("optim.lr", None, "optim.lr=null must be a number"),
+        ("optim.lr", 10**400, "must be a number"),
+        ("optim.lr", "???", "missing key 'optim.lr'"),
+        ("optim.nesterov", "maybe", "optim.nesterov=maybe must be true or false"),
+        ("trainer.epochs", "ten", "trainer.epochs=ten must be an integer"),
+        ("trainer.epochs", 1.5, "trainer.epochs=1.5 must be an integer"),
+        ("trainer.epochs", "${seed}", "trainer.epochs=${seed} must be an integer"),
+        ("trainer.epochs", [3], "trainer.epochs=[3] must be an integer"),
+        ("trainer.max_steps", "x", "trainer.max_steps=x must be an integer or null"),
+        ("trainer.device", "gpu", "trainer.device=gpu must be one of auto, cpu, cuda"),
+        ("trainer.precision", "bfloat", "did you mean 'bfloat16'"),
+        ("checkpoint.metric", "val/top", "did you mean 'val/top5' or 'val/top1'"),
+        ("data.split", 0.5, "data.split=0.5 must be a list"),
+        ("data.split", [0.5, "x"], "each a number"),
+        ("data.split", [0.5, "???"], "each a number"),
+        ("data.split", [0.5, float("nan")], "data.split=[0.5, nan] must be a list whose items are each a number"),
+        ("data.split", [0.5, "inf"], "data.split=[0.5, 'inf'] must be a list whose items are each a number"),
+        ("data.split", [0.5, 0.6], "data.split must be fractions between 0 and 1 that sum to 1"),
+        ("data.split", [1.0], "data.split needs two or three fractions"),
+        ("model.args", 3, "model.args=3 must be a group of keys"),
+        ("model.name", "vgg61", "model.name=vgg61 is no model; did you mean"),
+        ("optim", 3, "missing key 'optim.name': choose one with optim=<name>: adamw, rmsprop, sgd"),
+        ("optim.name", "adam", "optim.name=adam must be one of adamw, rmsprop, sgd; did you mean 'adamw'?"),
+        ("trainer", 3, "trainer must be a group of keys, not 3"),
+        ("seed", -1, "seed must be at least 0, not -1"),
+        ("devices", 0, "devices must be at least 1, not 0"),
+    ],
+)
+def test_one_thing_wrong_is_one_line(path: str, value: Any, said: str) -> None:
+    found = problems(put(tree(), path, value))
+    assert len(found) == 1
+    assert said in found[0]
+
+
+@pytest.mark.parametrize("key", ["lr_grid", "decay_grid"])
+@pytest.mark.parametrize(
+    "items", [[float("nan")], [1.0, float("inf")], [float("-inf"), 1.0], [".nan", 1], [1e300, "Inf"]]
+)
+def test_a_list_holds_finite_numbers_only(key: str, items: list[Any]) -> None:
+    (said,) = problems(put(tree(transfer="probe_depths"), f"transfer.{key}", items))
+    assert said == f"transfer.{key}={items} must be a list whose items are each a number"
+
+
+@dataclass
+class Nested:
+    rows: list[list[float]]
+
+
+def test_a_list_of_lists_holds_finite_numbers_only() -> None:
+    assert check({"rows": [[1, 2.5], []]}, Nested) == Nested([[1.0, 2.5], []])
+    for wrong in (float("nan"), "inf"):
+        assert problems({"rows": [[1.0], [2.0, wrong]]}, Nested) == [
+            f"rows=[[1.0], [2.0, {wrong!r}]] must be a list whose items are each a list whose items are each a number"
+        ]
+
+
+def test_a_missing_key_is_named() -> None:
+    whole = tree()
+    del whole["optim"]["lr"], whole["trainer"], whole["seed"]
+    found = problems(whole)
+    assert len(found) == 3
+    assert all(any(f"missing key '{key}'" in each for each in found) for key in ("optim.lr", "trainer", "seed"))
+
+
+def test_everything_wrong_is_reported_at_once() -> None:
+    whole = tree(transfer="freeze_depth")
+    for path, value in {
+        "sed": 1, "model.nam": "x", "data.batch_sise": 3, "augment.normalize": "datas", "optim.lr": "fast",
+        "schedule.factor": 3, "transfer.depth": 1.5, "trainer.epochs": 0, "checkpoint.metric": "top1",
+    }.items():  # fmt: skip
+        put(whole, path, value)
+    del whole["optim"]["momentum"]
+    found = problems(whole)
+    assert len(found) == 10
+    for said in ("'seed'", "'model.name'", "'data.batch_size'", "normalize", "optim.lr", "schedule.factor"):
+        assert any(said in each for each in found), said
+    for said in ("transfer.depth", "trainer.epochs", "checkpoint.metric", "optim.momentum"):
+        assert any(said in each for each in found), said
+
+
+# what the sections say together
+
+
+@pytest.mark.parametrize(
+    ("transfer", "pretrained", "weights", "becomes"),
+    [
+        ("full", None, None, False),
+        ("full", True, None, True),
+        ("linear_probe", None, None, True),
+        ("freeze_depth", None, None, True),
+        ("linear_probe", False, None, False),
+        ("linear_probe", None, "w.safetensors", False),
+        ("layer_decay", None, None, True),
+        ("head_then_full", None, None, True),
+        ("scratch", None, None, False),
+        ("scratch", False, None, False),
+    ],
+)
+def test_pretrained_is_implied_by_transfer(
+    transfer: str, pretrained: bool | None, weights: str | None, becomes: bool
+) -> None:
+    whole = put(put(tree(transfer=transfer), "model.pretrained", pretrained), "model.weights", weights)
+    assert checked(whole).model.pretrained is becomes
+
+
+def test_pretrained_and_weights_exclude_each_other() -> None:
+    whole = put(put(tree(), "model.pretrained", True), "model.weights", "w.safetensors")
+    assert problems(whole) == ["model.pretrained=true and weights=<file> exclude each other: give one of them"]
+
+
+@given(batch=st.integers(1, 64), devices=st.integers(1, 8), pieces=st.integers(1, 8))
+@settings(max_examples=50, deadline=None)
+def test_the_batch_is_shared_equally_or_refused(batch: int, devices: int, pieces: int) -> None:
+    whole = put(put(put(tree(), "data.batch_size", batch), "devices", devices), "trainer.grad_accum", pieces)
+    if batch % (devices * pieces):
+        (said,) = problems(whole)
+        assert f"data.batch_size={batch}" in said and f"devices={devices} x trainer.grad_accum={pieces}" in said
+    else:
+        checked(whole)
+
+
+def test_eval_needs_one_of_run_and_checkpoint() -> None:
+    whole = plain(compose.compose_config("eval", []))
+    assert problems(whole, EvalConfig) == ["give either run=<run folder> or checkpoint=<file>"]
+    assert problems({**whole, "run": "a", "checkpoint": "b"}, EvalConfig)
+    assert check({**whole, "run": "a"}, EvalConfig).part == "test"
+    assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, EvalConfig)[0]
+
+
+# properties
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Tree:
+    """A sound tree with any choice of plugins."""
+    return tree(**{group: draw(st.sampled_from(plugin_names(group))) for group in PLUGINS})
+
+
+def sections(whole: Tree) -> list[tuple[str, Tree]]:
+    return [("", whole), *((f"{key}.", value) for key, value in whole.items() if isinstance(value, dict))]
+
+
+@st.composite
+def misspelled(draw: st.DrawFn, word: str) -> str:
+    """`word` after one edit: a letter dropped, doubled, replaced, put in, or changed places with the next."""
+    place = draw(st.integers(0, len(word) - 1))
+    letter = draw(st.sampled_from(string.ascii_letters + string.digits + "_-. "))
+    before, here, after = word[:place], word[place], word[place + 1 :]
+    edits = [before + after, before + here * 2 + after, before + letter + after, before + letter + here + after]
+    edits += [before + after[:1] + here + after[1:], word + letter, word.upper()]
+    return draw(st.sampled_from(edits))
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_misspelled_key_is_reported_wherever_it_stands(data: st.DataObject) -> None:
+    whole = data.draw(trees())
+    _, origin = data.draw(st.sampled_from(sections(whole)))
+    key = data.draw(st.sampled_from(sorted(origin)))
+    path, target = data.draw(st.sampled_from(sections(whole)))
+    word = data.draw(misspelled(key))
+    assume(word not in target)
+    value = copy.deepcopy(origin[key])
+    if data.draw(st.booleans(), label="renamed"):
+        target.pop(key, None)
+    target[word] = value
+    if path[:-1] in PLUGINS and "name" not in target:
+        assert problems(whole)  # without its name a section's keys cannot be judged
+    else:
+        assert any(each.startswith(f"unknown key '{path}{word}'") for each in problems(whole))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12).filter(
+    lambda t: "${" not in t and t != "???"
+)
+TYPED = {
+    "seed": st.integers(0, 2**62),
+    "data.split_seed": st.integers(0, 2**62),
+    "optim.lr": st.floats(1e-300, 1e300),
+    "optim.weight_decay": st.floats(0, 1e300) | st.integers(0, 10),
+    "optim.decay_norms_and_biases": st.booleans(),
+    "trainer.deterministic": st.booleans(),
+    "trainer.max_steps": st.none() | st.integers(1, 2**62),
+    "trainer.ema_decay": st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "name": st.none() | TEXT,
+    "output": TEXT,
+    "model.weights": st.none() | TEXT,
+    "model.args": st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT), max_size=3),
+    "schedule.milestones": st.lists(st.integers(1, 10**6), unique=True).map(sorted),
+}
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_values_come_through_and_the_check_is_idempotent(data: st.DataObject) -> None:
+    whole = tree(schedule="multistep")
+    values = {path: data.draw(strategy, label=path) for path, strategy in TYPED.items()}
+    for path, value in values.items():
+        put(whole, path, value)
+    once = checked(whole)
+    plain = asdict(once)
+    for path, value in values.items():
+        section, _, key = path.rpartition(".")
+        found = (plain[section] if section else plain)[key]
+        assert found == value
+        assert isinstance(found, float | NoneType) or type(found) is type(value)
+    assert checked(plain) == once
+    stored = yaml.safe_load(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))  # as commands.train writes it
+    assert checked(stored) == once
+
+
+@given(number=st.integers(1, 10**6), real=st.floats(1e-9, 1e9), flag=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_text_is_read_as_the_declared_type(number: int, real: float, flag: bool) -> None:
+    whole = put(put(tree(), "trainer.epochs", str(number)), "optim.lr", repr(real))
+    read = checked(put(whole, "trainer.deterministic", str(flag).lower()))
+    assert (read.trainer.epochs, read.optim.lr, read.trainer.deterministic) == (number, real, flag)
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates() | st.binary(max_size=4)
+    | st.sampled_from(["???", "${seed}", "${", "${nope}", "${own:a,b,c}", "\\${x}", "1", "1e3", "nan", "null", "true"])
+    | st.integers(10**300, 10**320)
+)  # fmt: skip
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3), max_leaves=6
+)
+
+
+def fits(kind: Any, value: Any) -> bool:
+    """Whether `value` is of the declared type."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(each, value) for each in inner)
+    if origin is Literal:
+        return value in inner
+    if origin is list:
+        return isinstance(value, list) and all(fits(inner[0], each) for each in value)
+    if origin is dict:
+        return isinstance(value, dict)
+    return type(value) is kind
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_yaml_value_gives_the_declared_type_or_a_config_error(data: st.DataObject) -> None:
+    whole = data.draw(trees())
+    path, section = data.draw(st.sampled_from(sections(whole)))
+    key = data.draw(st.sampled_from(sorted(section)))
+    value = section[key] = data.draw(ANYTHING)
+    try:
+        result: Any = checked(whole)
+    except ConfigError as error:
+        event(f"{len(error.problems)} problems")
+        return
+    owner = getattr(result, path[:-1]) if path else result
+    if isinstance(getattr(owner, key), tuple(PLAIN_SECTIONS.values()) + tuple(PLUGINS.values())):
+        return  # a whole section that happened to be sound
+    assert fits(get_type_hints(type(owner))[key], getattr(owner, key)), (path, key, value)
+
+
+@given(value=ANYTHING)
+@settings(max_examples=50, deadline=None)
+def test_any_tree_is_judged_without_another_exception(value: Any) -> None:
+    with pytest.raises(ConfigError):
+        check(value, TrainConfig)

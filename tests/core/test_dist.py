@@ -1,0 +1,243 @@
+"""On one process every helper is an identity; several processes do what one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cnntrain.commands import eval as evaluation
+from cnntrain.commands import train
+from cnntrain.config.check import check
+from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.core import dist, signals
+from cnntrain.core import launch as launch_module
+from cnntrain.core.errors import ConfigError, InputError, RunError
+from cnntrain.core.launch import launch
+from cnntrain.runs import checkpoint
+from cnntrain.transfer.frozen.store import SHARED_MEMORY
+
+DDP = (
+    "data=fake", "model=lenet5", "data.train_size=40", "data.val_size=13", "data.test_size=101", "data.num_classes=7",
+    "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2", "trainer.max_steps=10", "trainer.precision=float64",
+    "optim.lr=0.02", "optim.momentum=0.9", "augment=flip_crop", "trainer.grad_accum=2", "trainer.clip_norm=1",
+)  # fmt: skip
+
+
+def test_alone_every_helper_is_an_identity() -> None:
+    tensor, model = torch.ones(2), nn.Linear(2, 2)
+    assert (dist.rank(), dist.world_size()) == (0, 1)
+    assert dist.sum_over_ranks(tensor) is tensor
+    assert dist.any_rank(True)
+    assert not dist.any_rank(False)
+    assert dist.from_first(lambda: 5) == 5
+    assert dist.wrap(model, torch.device("cpu")) is model
+    dist.sync_gradients(model, on=False)
+    dist.share_buffers(model)
+    with dist.first_rank_first():
+        pass
+
+
+def test_gradients_are_exchanged_only_when_asked() -> None:
+    network = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
+    nn.Module.__init__(network)
+    dist.sync_gradients(network, on=False)
+    assert not network.require_backward_grad_sync
+
+
+def test_the_device_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert dist.pick_device("auto") == dist.pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="device=cuda: torch sees no CUDA device here"):
+        dist.pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert dist.pick_device("auto") == torch.device("cuda", 1)
+    assert dist.pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ConfigError, match="devices: 3 processes on this machine, which has 2 GPUs"):
+        dist.pick_device("auto")
+
+
+def raiser(error: Exception) -> Callable[[Any, Any], int]:
+    def fail(config: Any, overrides: Any) -> int:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("no such file"), 2, "cnntrain: no such file\n"),
+        (ConfigError("a is wrong", "b is wrong"), 2, "cnntrain: a is wrong\ncnntrain: b is wrong\n"),
+        (RunError("the disk is full"), 1, "cnntrain: the disk is full\n"),
+        (OSError(13, "Permission denied", "x"), 1, "cnntrain: [Errno 13] Permission denied: 'x'\n"),
+    ],
+)
+def test_an_error_becomes_a_code_and_a_message(
+    error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch(raiser(error), SimpleNamespace(devices=1), []) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch(raiser(ZeroDivisionError("x")), SimpleNamespace(devices=1), []) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_another_rank_waits_for_the_first_to_speak(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(launch_module.time, "sleep", slept.append)
+    monkeypatch.setattr(signals, "restore", lambda: None)
+    assert launch(raiser(InputError("x")), SimpleNamespace(devices=1), []) == 2
+    assert slept == [3]
+    assert capsys.readouterr().err == "cnntrain: x\n"
+
+
+def interrupts(config: Any, overrides: Any) -> int:
+    """A rank during whose start somebody presses Ctrl-C."""
+    if dist.rank() == 0:
+        os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+    return 0
+
+
+def test_an_interrupt_before_the_run_heeds_signals_ends_the_ranks(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        launch(interrupts, SimpleNamespace(devices=2, device="cpu"), [])
+
+
+def killed(config: Any, overrides: Any) -> int:
+    """A run one of whose processes is ended as the kernel does where memory is short."""
+    if dist.rank() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    return 0
+
+
+def test_a_process_that_was_killed_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    assert launch(killed, SimpleNamespace(devices=2, device="cpu"), []) == 1
+    assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
+
+
+def only_run(output: Path) -> Path:
+    (path,) = output.glob("*/*/config.yaml")
+    return path.parent
+
+
+def evaluated(place: Path) -> dict[str, Any]:
+    """The metrics of the last evaluation of a run in `place`."""
+    return json.loads((place / "eval-fake-test.json").read_text())
+
+
+def counts(metrics: dict[str, Any]) -> tuple[int, float, float]:
+    return metrics["count"], metrics["top1"] * metrics["count"], metrics["top5"] * metrics["count"]
+
+
+def test_two_processes_train_and_three_evaluate_as_one_does(
+    configure: Callable[..., TrainConfig],
+    cnntrain: Callable[..., Any],
+    tmp_path: Path,
+    result_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert train.run(configure(*DDP[1:]), []) == 0
+    alone = only_run(tmp_path)
+    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    done = cnntrain(*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not [
+        each.name for each in temporary.iterdir() if not each.name.startswith("torchinductor_")
+    ]  # torch's cache
+    shutil.rmtree(temporary)
+    two = only_run(tmp_path / "two")
+    assert done.stdout.splitlines()[-1] == str(two)
+    assert done.stdout.count("epoch   1/2") == 1
+
+    one, other = (checkpoint.load(place / checkpoint.LAST)["model"] for place in (alone, two))
+    difference = max((one[key] - other[key]).abs().max().item() for key in one)
+    print(f"largest weight difference after 10 steps: {difference:.2e}")
+    assert result_of(two)["steps"] == 10
+    assert difference <= 1e-10
+    assert counts(result_of(two)["test"]) == counts(result_of(alone)["test"])
+    assert result_of(two)["test"]["loss"] == pytest.approx(result_of(alone)["test"]["loss"], rel=1e-9)
+    assert result_of(two)["train"]["images_per_second"] > 0
+
+    settings = {"run": str(two), "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
+    assert launch(evaluation.run, check(settings, EvalConfig), []) == 0
+    expected = evaluated(two)
+    assert counts(expected) == counts(result_of(two)["test"])
+    assert expected["count"] == 101
+    three = cnntrain("eval", f"run={two}", "devices=3", "device=cpu")
+    assert (three.returncode, three.stderr) == (0, "")
+    assert counts(evaluated(two)) == counts(expected)
+
+
+@pytest.mark.parametrize(
+    "transfer",
+    [
+        ("transfer=linear_probe", "augment=none", "transfer.cache=ram"),
+        ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
+        pytest.param(
+            ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("transfer=freeze_depth", "transfer.depth=2"), marks=pytest.mark.slow),
+    ],
+    ids=["linear-probe-ram", "gradual", "linear-probe-disk", "freeze-depth-augmented"],
+)
+def test_two_processes_with_a_frozen_part_train_as_one_does(
+    configure: Callable[..., TrainConfig], cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any,
+    transfer: tuple[str, ...],
+) -> None:  # fmt: skip
+    words = (*DDP[1:], "model.pretrained=false", *transfer)
+    assert train.run(configure(*words), []) == 0
+    done = cnntrain("data=fake", *words, "devices=2", f"output={tmp_path / 'two'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    places = only_run(tmp_path), only_run(tmp_path / "two")
+    one, other = (checkpoint.load(place / checkpoint.LAST)["model"] for place in places)
+    difference = max((one[key] - other[key]).abs().max().item() for key in one)
+    print(f"largest weight difference, {' '.join(transfer)}: {difference:.2e}")
+    assert difference <= 1e-10
+    results = [result_of(place) for place in places]
+    assert results[0]["frozen"] == results[1]["frozen"]
+    assert counts(results[0]["test"]) == counts(results[1]["test"])
+    assert not list(SHARED_MEMORY.glob("*"))
+
+
+def test_processes_that_torchrun_started_join(cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "cnntrain")
+    done = cnntrain(*DDP, "trainer.max_steps=2", f"output={tmp_path / 'joined'}", launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    place = only_run(tmp_path / "joined")
+    assert result_of(place)["status"] == "finished"
+    assert result_of(place)["steps"] == 2
+    assert "on 2 x cpu" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(place)
+
+
+def test_a_users_error_on_several_processes_is_one_message(cnntrain: Callable[..., Any], tmp_path: Path) -> None:
+    done = cnntrain(*DDP, "devices=2", "transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false",
+                    f"output={tmp_path / 'wrong'}")  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("cnntrain: transfer.depth=99: this model has ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "wrong").exists()

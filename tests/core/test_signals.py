@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from cnntrain.core import signals
+
+
+def test_a_signal_only_sets_a_flag_within_the_block() -> None:
+    before = [signal.getsignal(each) for each in signals.HANDLED]
+    with signals.handled():
+        assert signals.received() is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received() == "SIGTERM"
+    assert [signal.getsignal(each) for each in signals.HANDLED] == before
+
+
+def test_a_new_block_forgets_old_signals() -> None:
+    with signals.handled():
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with signals.handled():
+        assert signals.received() is None
+
+
+def test_the_second_signal_interrupts_who_does_not_want_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    with signals.handled():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_rank_bears_the_second_signal_of_its_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    with signals.handled():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received() == "SIGINT"
+
+
+def test_handlers_are_put_back_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), signals.handled():
+        1 / 0  # noqa: B018
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_restore_lets_signals_end_the_process() -> None:
+    with signals.handled():
+        signals.restore()
+        assert all(signal.getsignal(each) == signal.SIG_DFL for each in signals.HANDLED)

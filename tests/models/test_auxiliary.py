@@ -1,0 +1,379 @@
+"""Auxiliary heads in whole runs: they train beside the network, and are gone wherever it does not train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import timm
+import torch
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from cnntrain import models
+from cnntrain.build import weights
+from cnntrain.commands import eval as evaluation
+from cnntrain.commands import summary, train
+from cnntrain.config.check import check, plain
+from cnntrain.config.compose import compose_config, force, parse
+from cnntrain.config.schema import EvalConfig, Model, SummaryConfig, TrainConfig
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import InputError
+from cnntrain.core.launch import launch
+from cnntrain.models import auxiliary, inception_v3
+from cnntrain.models.create import create
+from cnntrain.models.inception_v3 import SIDE
+from cnntrain.runs import checkpoint
+from cnntrain.study.anatomy import layers
+from cnntrain.study.figures import figures
+from cnntrain.train import loop
+from cnntrain.train.run import Run
+from cnntrain.transfer.base import Transfer
+from cnntrain.transfer.freezing import Freezing
+from cnntrain.transfer.groups import coarse_groups
+
+MakeRun = Callable[..., Run]
+# name -> its heads and the stages that they read, pixels of a small image
+NETS = {
+    "googlenet": ({"aux.0": "inception4a", "aux.1": "inception4d"}, 32),
+    "tv_googlenet": ({"aux1": "inception4a", "aux2": "inception4d"}, 32),
+    "inception_v3": ({"AuxLogits": "Mixed_6e"}, 75),
+}
+AUX = "model.args.aux_logits=true"
+SMALL = ("data.train_size=8", "data.val_size=4", "data.test_size=4", "data.batch_size=4", "trainer.epochs=2")
+GOOGLENET = ("model=googlenet", "data.image_size=32", *SMALL, "optim.lr=0.01")
+INCEPTION = ("model=inception_v3", "data.image_size=75", *SMALL, "optim.lr=0.01")
+every = pytest.mark.parametrize("name", NETS)
+
+
+def built(name: str, aux_logits: bool = True, classes: int = 3, **kwargs: Any) -> nn.Module:
+    args = {"aux_logits": aux_logits, **kwargs}
+    settings = Model(name, None, None, None, "imagenet", 0.3, args)
+    torch.manual_seed(0)
+    return create(settings, classes, 3, None, pretrained=False)
+
+
+def images(name: str, count: int = 2) -> Tensor:
+    side = NETS[name][1]
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """The names of the parameters and buffers that differ, up to their third part."""
+    return {key for key in before if not torch.equal(before[key], after[key])}
+
+
+# what is trained
+
+
+@every
+def test_a_head_is_frozen_with_the_stage_that_it_reads(name: str) -> None:
+    with torch.device("meta"):
+        groups, without = coarse_groups(built(name)), coarse_groups(built(name, aux_logits=False))
+    assert len(groups) == len(without)  # transfer.depth counts the same groups with heads and without
+    assert groups[-1].parameters == without[-1].parameters
+    holders = [{each.split(".")[0] for each in group.parameters} for group in groups]
+    for path, stage in NETS[name][0].items():
+        assert {stage, path.split(".")[0]} in holders
+
+
+@every
+def test_a_heads_learning_rate_does_not_decay_with_its_stages(name: str) -> None:
+    with torch.device("meta"):
+        model = built(name)
+    numbers = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    classifier = max(number for key, number in numbers.items() if key.startswith(("fc.", "classifier.")))
+    heads = tuple(f"{path}." for path in NETS[name][0])
+    assert all(number >= classifier for key, number in numbers.items() if key.startswith(heads))
+
+
+class Thaw(Transfer):
+    """One group more in each epoch, from the last to the first."""
+
+    def frozen(self, groups: Any, epoch: int) -> list[bool]:
+        return [index < len(groups) - 1 - epoch for index in range(len(groups))]
+
+
+@every
+def test_a_head_runs_where_its_stage_learns(name: str) -> None:
+    model = built(name)
+    freezing = Freezing(model, Thaw("thaw", 1.0))
+    stages = [group.name for group in freezing.groups[-2::-1]]
+    expected = [next(i for i, each in enumerate(stages, 1) if each.startswith(s)) for s in NETS[name][0].values()]
+    for epoch in range(len(stages) + 1):
+        freezing.apply(epoch)
+        freezing.train_mode()
+        with torch.no_grad():
+            outputs = model(images(name))
+        running = sum(epoch >= thawed for thawed in expected)
+        assert (1 if isinstance(outputs, Tensor) else len(outputs)) == 1 + running
+
+
+def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Path) -> None:
+    overrides = (*GOOGLENET, "transfer=linear_probe", "model.pretrained=false")
+    runs = {on: make_run(*overrides, *([AUX] if on else []), folder=tmp_path / f"heads-{on}") for on in (False, True)}
+    before = state(runs[True].model)
+    for run in runs.values():
+        assert loop.fit(run) == loop.FINISHED
+    after, alone = (state(runs[on].model) for on in (True, False))
+    assert moved(before, after) == {"classifier.weight", "classifier.bias"}
+    assert all(torch.equal(after[key], alone[key]) for key in alone)
+    assert runs[True].frozen_hash() == runs[True].progress.hash_start
+
+
+@pytest.mark.parametrize(("depth", "trained"), [(5, {"aux.1"}), (-1, set()), (0, {"aux.0", "aux.1"}), (8, set())])
+def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained: set[str], tmp_path: Path) -> None:
+    overrides = (*GOOGLENET, AUX, "transfer=freeze_depth", f"transfer.depth={depth}", "model.pretrained=false")
+    run = make_run(*overrides, folder=tmp_path / "run")
+    before = state(run.model)
+    assert loop.fit(run) == loop.FINISHED
+    changed = moved(before, state(run.model))
+    assert {path for path in NETS["googlenet"][0] if any(key.startswith(f"{path}.") for key in changed)} == trained
+    assert changed.isdisjoint(run.freezing.frozen_parameters())
+    assert "classifier.weight" in changed and run.frozen_hash() == run.progress.hash_start
+
+
+def test_inceptions_head_is_frozen_to_its_statistics(make_run: MakeRun, tmp_path: Path) -> None:
+    for policy, heads in (("full", True), ("linear_probe", False)):
+        overrides = (*INCEPTION, AUX, f"transfer={policy}", "model.pretrained=false", "trainer.epochs=1")
+        run = make_run(*overrides, folder=tmp_path / policy)
+        before = state(run.model)
+        assert loop.fit(run) == loop.FINISHED
+        changed = moved(before, state(run.model))
+        own = {key for key in before if key.startswith("AuxLogits.")}
+        assert own <= changed if heads else own.isdisjoint(changed)
+        assert run.frozen_hash() == run.progress.hash_start
+
+
+# on several processes, and resumed
+
+
+def only_run(output: Path) -> Path:
+    (path,) = output.glob("*/*/config.yaml")
+    return path.parent
+
+
+def train_each(settings: Any, overrides: Any) -> int:
+    """What the processes do: one run after another, so that they start only once."""
+    return max(train.run(each, []) for each in settings.runs)
+
+
+def test_two_processes_train_heads_as_one_does(
+    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any
+) -> None:
+    """Inception-v3 takes its batch statistics by process, so that it only has to come through."""
+    exact = (
+        AUX, "model.pretrained=false", "trainer.precision=float64", "model.drop_rate=0",
+        "model.args.aux_drop_rate=0", "augment=flip_crop", "trainer.clip_norm=1",
+    )  # fmt: skip
+    cases = {
+        "full": configure(*GOOGLENET, *exact),
+        "frozen": configure(*GOOGLENET, *exact, "transfer=freeze_depth", "transfer.depth=5"),
+        "inception": configure(*INCEPTION, AUX, "trainer.max_steps=2"),
+    }
+    runs = [replace(each, devices=2, output=str(tmp_path / "two" / name)) for name, each in cases.items()]
+    assert launch(train_each, SimpleNamespace(devices=2, device="cpu", runs=runs), []) == 0
+    for name in ("full", "frozen"):
+        assert train.run(replace(cases[name], output=str(tmp_path / "one" / name)), []) == 0
+        folders = (only_run(tmp_path / count / name) for count in ("one", "two"))
+        one, other = (checkpoint.load(folder / checkpoint.LAST)["model"] for folder in folders)
+        difference = max((one[key] - other[key]).abs().max().item() for key in one)
+        print(f"{name}: largest weight difference after 4 steps: {difference:.2e}")
+        assert one.keys() == other.keys() and any(key.startswith("aux.1.") for key in one)
+        assert difference <= 1e-10
+    result = result_of(only_run(tmp_path / "two" / "inception"))
+    assert (result["status"], result["steps"]) == ("finished", 2)
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL: nothing after it runs."""
+
+
+@pytest.mark.parametrize("policy", [("transfer=full",), ("transfer=freeze_depth", "transfer.depth=5")], ids=str)
+def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
+    policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = (
+        *GOOGLENET, AUX, *policy, "model.pretrained=false", "data.train_size=12", "checkpoint.every_steps=1",
+        "augment=flip_crop",
+    )  # fmt: skip
+    straight = make_run(*overrides, folder=tmp_path / "straight")
+    assert loop.fit(straight) == loop.FINISHED
+
+    def kill(report: Any, run: Run) -> None:
+        if run.progress.step == 5:
+            raise KilledError
+
+    killed = make_run(*overrides, folder=tmp_path / "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(killed.report), "step_done", kill)
+        with pytest.raises(KilledError):
+            loop.fit(killed)
+    resumed = make_run(*overrides, folder=tmp_path / "killed")
+    assert (resumed.progress.step, resumed.progress.step_in_epoch) == (4, 1)
+    assert loop.fit(resumed) == loop.FINISHED
+    for one, other in ((straight.model, resumed.model), (straight.optimizer, resumed.optimizer)):
+        assert digest(one.state_dict()) == digest(other.state_dict())
+    assert digest(straight.model.state_dict()) != digest(killed.model.state_dict())
+
+
+# gone where nothing is trained
+
+
+@every
+def test_evaluation_gives_plain_logits_that_heads_do_not_change(name: str) -> None:
+    with_heads, without = built(name).eval(), built(name, aux_logits=False).eval()
+    paths = tuple(f"{path}." for path in NETS[name][0])
+    shared = {key: value for key, value in with_heads.state_dict().items() if not key.startswith(paths)}
+    without.load_state_dict(shared)
+    assert torch.equal(with_heads(images(name)), without(images(name)))
+    assert list(auxiliary.heads(with_heads)) == list(NETS[name][0]) and not auxiliary.heads(without)
+    outputs = with_heads.train()(images(name))
+    assert [output.shape for output in outputs] == [(2, 3)] * (1 + len(paths))
+    assert isinstance(without.train()(images(name)), Tensor)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_export_has_no_heads(name: str) -> None:
+    model, without = built(name).eval(), built(name, aux_logits=False).eval()
+    expected = model(images(name, 5))
+    auxiliary.remove(model)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    programs = [torch.export.export(net, (images(name),), dynamic_shapes=({0: batch},)) for net in (model, without)]
+    calls = [[node.target for node in program.graph.nodes if node.op == "call_function"] for program in programs]
+    assert calls[0] == calls[1] and programs[0].state_dict.keys() == programs[1].state_dict.keys()
+    assert torch.equal(programs[0].module()(images(name, 5)), expected)
+
+
+@every
+def test_removed_heads_are_gone_from_training_too(name: str) -> None:
+    model = built(name).train()
+    assert not isinstance(model(images(name)), Tensor)
+    auxiliary.remove(model)
+    assert isinstance(model(images(name)), Tensor) and not auxiliary.heads(model)
+    assert model.state_dict().keys() == built(name, aux_logits=False).state_dict().keys()
+
+
+def test_timms_other_networks_are_left_alone() -> None:
+    model = nn.Linear(2, 2)
+    inception_v3.adapt(model)
+    assert type(model) is nn.Linear and not auxiliary.heads(model)
+    assert list(auxiliary.main_parameters(model)) == list(model.parameters())
+
+
+def test_inceptions_head_is_timms_on_299_pixels() -> None:
+    """And on larger images; smaller maps are stretched."""
+    models.register()
+    torch.manual_seed(0)
+    published = timm.create_model("inception_v3", num_classes=3, aux_logits=True).eval()
+    model = built("inception_v3").eval()
+    model.load_state_dict(published.state_dict(), strict=True)
+    for side in (SIDE, SIDE + 3):
+        inner = torch.randn(2, 768, side, side)
+        assert torch.equal(model.AuxLogits(inner), published.AuxLogits(inner))
+    for side in (1, 3, SIDE - 1):
+        assert model.AuxLogits(torch.randn(2, 768, side, side)).shape == (2, 3)
+    whole = published.forward_head(published.forward_postaux(published.forward_preaux(images("inception_v3"))))
+    assert torch.equal(model(images("inception_v3")), whole)
+    model.reset_classifier(5)
+    model.train()
+    assert [each.shape for each in model(images("inception_v3"))] == [(2, 5)] * 2
+
+
+@pytest.mark.parametrize("overrides", [GOOGLENET, INCEPTION], ids=lambda each: each[0])
+def test_a_run_counts_and_tests_the_network_alone(
+    overrides: tuple[str, ...], configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any
+) -> None:
+    assert train.run(configure(*overrides, AUX, "trainer.epochs=1"), []) == 0
+    place = only_run(tmp_path)
+    result, name = result_of(place), overrides[0].removeprefix("model=")
+    with torch.device("meta"):
+        model, without = built(name, classes=7), built(name, aux_logits=False, classes=7)
+    extra = sum(each.numel() for each in auxiliary.parameters(model))
+    params = sum(each.numel() for each in without.parameters())
+    macs = layers.multiply_adds(without, 3, NETS[name][1])
+    expected = {"params": params, "trainable_params": params, "auxiliary_params": extra, "macs": macs}
+    assert result["model"] == {"name": name, **expected}
+    assert extra == sum(each.numel() for each in model.parameters()) - params > 0
+
+    settings = {"run": str(place), "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
+    assert evaluation.run(check(settings, EvalConfig), []) == 0
+    again = json.loads((place / "eval-fake-test.json").read_text())
+    assert {key: again[key] for key in result["test"]} == result["test"]
+
+
+@every
+def test_a_summary_counts_the_network_alone(name: str) -> None:
+    shown = {}
+    for on in (False, True):
+        typed = [f"model={name}", f"+model.args.aux_logits={on}", "format=json", "batch_size=4", "data=fake"]
+        tree = plain(compose_config("summary", force(parse([*typed, f"data.image_size={NETS[name][1]}"]))))
+        with redirect_stdout(StringIO()) as out:
+            summary.run(check(tree, SummaryConfig), [])
+        shown[on] = json.loads(out.getvalue())
+    assert shown[True]["layers"] == shown[False]["layers"]
+    totals, bare = shown[True]["totals"], shown[False]["totals"]
+    with torch.device("meta"):
+        model = built(name, classes=shown[True]["classes"])
+    extra = sum(each.numel() for each in auxiliary.parameters(model))
+    assert totals.pop("auxiliary_params") == extra > 0 and bare.pop("auxiliary_params") == 0
+    memory, less = totals.pop("training_memory"), bare.pop("training_memory")
+    assert totals == bare
+    assert memory["momentum"] - less["momentum"] == 4 * extra and memory["activations"] > less["activations"]
+
+
+def test_the_table_of_models_counts_the_network_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnntrain.config.search_path import use
+
+    folder = tmp_path / "configs" / "model"
+    folder.mkdir(parents=True)
+    text = "# Mine\ndefaults: [timm, _self_]\n\nname: inception_v3\nargs:\n  aux_logits: true\n"
+    (folder / "mine.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    use(None)
+    mine, plain_one = figures("mine"), figures("inception_v3")
+    assert mine["params"] == plain_one["params"] == 23_834_568
+    assert mine["macs"] == plain_one["macs"] and mine["depth"] == plain_one["depth"]
+
+
+# weights from a file
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+@every
+def test_weights_load_with_heads_and_without(name: str, classes: int) -> None:
+    paths = tuple(f"{path}." for path in NETS[name][0])
+    with_heads, without = built(name), built(name, aux_logits=False)
+    for each in (with_heads, without):
+        for parameter in each.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1)
+    body = {key for key in without.state_dict() if not key.startswith(("fc.", "classifier."))}
+    for source, on in ((with_heads, False), (without, True), (with_heads, True)):
+        target = built(name, aux_logits=on, classes=classes)
+        before = state(target)
+        weights.load(target, weights.Source(Path("x.pt"), source.state_dict()), [])
+        after, given = target.state_dict(), source.state_dict()
+        assert all(torch.equal(after[key], given[key]) for key in body)
+        heads = [key for key in after if key.startswith(paths)]
+        assert bool(heads) == on
+        taken = source is with_heads and classes == 3
+        assert all(torch.equal(after[key], (given if taken else before)[key]) for key in heads)
+
+
+def test_a_damaged_head_is_named() -> None:
+    given = built("googlenet").state_dict()
+    given["aux.0.wrong"] = torch.zeros(1)
+    with pytest.raises(InputError, match=r"aux\.0\.wrong is not in the model"):
+        weights.load(built("googlenet"), weights.Source(Path("x.pt"), given), [])
+    weights.load(built("googlenet", aux_logits=False), weights.Source(Path("x.pt"), given), [])

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cnntrain.commands import train
+from cnntrain.config.schema import TrainConfig
+from cnntrain.runs import report, screen
+from cnntrain.runs.report import LOG, METRICS, Report
+from cnntrain.runs.screen import Screen
+from cnntrain.runs.sinks import JsonLines, TensorBoard
+from cnntrain.train import loop
+from cnntrain.train.opening import opening
+from cnntrain.train.run import Run
+
+Configure = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def finished(configure: Configure, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
+    """A run's folder and what it printed."""
+    assert train.run(configure("trainer.log_every=2", "optim.lr=0.05", "data.num_classes=4"), ["optim.lr=0.05"]) == 0
+    out = capsys.readouterr().out
+    return Path(out.splitlines()[-1]), out
+
+
+def test_without_a_terminal_there_is_one_line_an_epoch(finished: tuple[Path, str]) -> None:
+    folder, out = finished
+    lines = [line for line in out.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 3
+    assert lines[0].startswith("epoch   1/3 ")
+    for word in ("train", "val", "%", "img/s", "lr 0.05"):
+        assert all(word in line for line in lines), word
+    assert "\x1b" not in out
+    assert folder.is_dir()
+
+
+def test_the_log_holds_what_was_shown(finished: tuple[Path, str]) -> None:
+    folder, out = finished
+    log = (folder / LOG).read_text()
+    for line in out.splitlines()[:-1]:
+        if line.startswith("epoch "):
+            assert line.strip() in log
+
+
+def test_the_opening_shows_what_is_trained_and_the_closing_what_came_of_it(finished: tuple[Path, str]) -> None:
+    _, out = finished
+    assert "lenet5: " in out
+    assert "fake: train 48, val 16, test 16 images of 4 classes" in out
+    assert "transfer=full" in out
+    assert "trained" in out
+    assert "validation, best epoch" in out
+    assert "images/s" in out
+
+
+def test_metrics_are_a_line_an_epoch_and_a_line_a_log_step(finished: tuple[Path, str], metrics_of: Any) -> None:
+    lines = metrics_of(finished[0])
+    epochs = [line for line in lines if "epoch" in line]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert [line["step"] for line in epochs] == [3, 6, 9]
+    wanted = {"train/loss", "train/top1", "train/top5", "val/loss", "val/top1", "val/top5", "lr"}
+    assert all(wanted <= line.keys() for line in epochs)
+    assert all(0 <= line["val/top1"] <= line["val/top5"] <= 1 for line in epochs)
+    steps = [line for line in lines if "epoch" not in line and "train/loss" in line]
+    assert [line["step"] for line in steps] == [2, 4, 6, 8]
+    assert {"test/top1", "test/top5", "test/loss"} <= lines[-1].keys()
+
+
+def test_tensorboard_reads_scalars_images_and_hyperparameters(finished: tuple[Path, str], metrics_of: Any) -> None:
+    events = EventAccumulator(str(finished[0] / "tb"), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/loss", "train/top1", "val/loss", "val/top1", "val/top5", "lr", "test/top1"} <= set(tags["scalars"])
+    assert tags["images"] == ["inputs"]
+    logged = {each.step: each.value for each in events.Scalars("val/top1")}
+    expected = {line["step"]: line["val/top1"] for line in metrics_of(finished[0]) if "epoch" in line}
+    assert logged == pytest.approx(expected)
+    image = events.Images("inputs")[0]
+    assert (image.width, image.height) == (8 * 34 + 2, 4 * 34 + 2)
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    start = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    for word in (b"lenet5", b"fake", b"sgd", b"weight_decay"):
+        assert word in start
+
+
+def test_result_is_the_contract(finished: tuple[Path, str], result_of: Any) -> None:
+    result = result_of(finished[0])
+    assert result["status"] == "finished"
+    assert result["run_dir"] == str(finished[0])
+    assert result["epochs"] == 3
+    assert {"epoch", "val/top1", "val/loss"} <= result["best"].keys()
+    assert {"top1", "top5", "loss", "count"} <= result["test"].keys()
+    assert {"seconds", "images_per_second", "data_wait"} <= result["train"].keys()
+    assert 0 <= result["train"]["data_wait"] <= 1
+    assert {"name", "params", "trainable_params", "macs"} <= result["model"].keys()
+    assert {"params", "buffers", "hash_start", "hash_end"} <= result["frozen"].keys()
+    assert result["frozen"]["hash_start"] == result["frozen"]["hash_end"]
+    assert len(result["weights_sha256"]) == 64
+    assert result["peak_memory_bytes"] > 1e6
+    assert {"cnntrain", "python", "torch", "torchvision", "timm"} <= result["versions"].keys()
+    assert result["command"] == "cnntrain optim.lr=0.05"
+
+
+def test_what_a_killed_run_logged_later_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / METRICS
+    lines: list[dict[str, Any]] = [
+        {"step": 2, "train/loss": 1.0},
+        {"step": 3, "epoch": 1, "val/top1": 0.5},
+        {"step": 4, "train/loss": 0.9},
+        {"step": 6, "train/loss": 0.8},
+        {"step": 6, "epoch": 2, "val/top1": 0.6},
+    ]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    for step, epoch, kept in ((4, 1, 3), (6, 1, 4), (6, 2, 5), (0, 0, 0)):
+        path.write_text(text + '{"step": 8, "train/lo')  # cut short by the kill
+        JsonLines(path, step, epoch).close()
+        assert path.read_text() == "".join(f"{json.dumps(line)}\n" for line in lines[:kept])
+
+
+def test_lines_are_on_disk_as_they_are_logged(tmp_path: Path, metrics_of: Any) -> None:
+    sink = JsonLines(tmp_path / METRICS, 0, 0)
+    sink.log(3, {"val/top1": 0.5})
+    assert metrics_of(tmp_path) == [{"step": 3, "val/top1": 0.5}]
+    sink.close()
+
+
+def test_a_resumed_run_hides_what_tensorboard_had_after_it(tmp_path: Path) -> None:
+    first = TensorBoard(tmp_path, 0)
+    for step in range(1, 9):
+        first.log(step, {"lr": 0.1})
+    first.close()
+    second = TensorBoard(tmp_path, 4)
+    second.log(5, {"lr": 0.2})
+    second.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(each.step, round(each.value, 3)) for each in events.Scalars("lr")] == [
+        *((step, 0.1) for step in range(1, 5)),
+        (5, 0.2),
+    ]
+
+
+def test_a_terminal_gets_a_bar(make_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen, "REFRESH_SECONDS", 0)
+    run = make_run(folder=tmp_path / "run")
+    run.report.close()
+    run.report = Report(screen=Screen(tmp_path / LOG))
+    assert run.report.screen is not None
+    with open(tmp_path / "terminal", "w") as file:
+        run.report.screen.console = Console(force_terminal=True, file=file, width=120)
+        loop.fit(run)
+    run.report.close()
+    shown = (tmp_path / "terminal").read_text()
+    assert "epoch 1/3" in shown
+    assert "3/3" in shown
+    assert "img/s" in shown
+    assert "loss" in shown
+    assert "\x1b" not in (tmp_path / LOG).read_text()
+
+
+def test_a_report_without_sinks_or_screen_says_nothing(
+    make_run: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Report()
+    empty.say("x")
+    empty.log(1, {"a": 1.0})
+    empty.images("inputs", torch.zeros(1, 3, 4, 4))
+    empty.hparams({}, {})
+    with empty.epoch(make_run()):
+        pass
+    empty.close()
+    assert capsys.readouterr().out == ""
+
+
+def test_ranks_other_than_the_first_have_no_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report.dist, "rank", lambda: 1)
+    opened = Report.open(tmp_path, 0, 0)
+    assert opened.sinks == []
+    assert opened.screen is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frozen_stages_are_shown(make_run: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run("transfer=freeze_depth", "transfer.depth=1", "model.pretrained=false", "data.train_size=8")
+    screen = Screen(None)
+    for each in opening(run):
+        screen.say(each)
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if "frozen" in line or "trained" in line]
+    assert "conv1" in rows[0]
+    assert "frozen" in rows[0]
+    assert all("trained" in row for row in rows[1:])
+    assert "head" in rows[-1]
+    assert "note: the training part is smaller than data.batch_size=16" in out
+
+
+def test_images_that_an_epoch_leaves_out_are_counted(make_run: Callable[..., Run]) -> None:
+    count = ("data.train_size=46", "data.train_size=49", "data.train_size=48")
+    notes = [[each for each in opening(make_run(each)) if "whole batches" in str(each)] for each in count]
+    assert notes == [["note: an epoch takes whole batches: 32 of 46 images, others each time"], [], []]

@@ -1,0 +1,407 @@
+"""What a run promises: an interrupted one ends with the same bytes as one that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cnntrain.core import signals
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import InputError, RunError
+from cnntrain.runs import checkpoint
+from cnntrain.runs.report import Report
+from cnntrain.train import loop
+from cnntrain.train.run import Run
+
+MakeRun = Callable[..., Run]
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL: nothing after it runs."""
+
+
+class Interrupted(Report):
+    """Kills the run after a number of its steps, or right after it has logged an epoch's line."""
+
+    def __init__(self, inner: Report, kill_at: int, after_epoch_line: bool = False):
+        super().__init__(inner.sinks)
+        self.kill_at = kill_at
+        self.after_epoch_line = after_epoch_line
+
+    def step_done(self, run: Run) -> None:
+        super().step_done(run)
+        if run.progress.step == self.kill_at and not self.after_epoch_line:
+            raise KilledError
+
+    def epoch_done(self, run: Run, values: Any, improved: bool, note: str | None) -> None:
+        super().epoch_done(run, values, improved, note)
+        if run.progress.step == self.kill_at and self.after_epoch_line:
+            raise KilledError
+
+
+def train(make_run: MakeRun, folder: Path, overrides: tuple[str, ...], kills: list[int], **how: bool) -> Run:
+    """Train to the end, killed at each of `kills` (steps) and started again from last.ckpt, if there is one."""
+    for kill_at in kills:
+        run = make_run(*overrides, folder=folder)
+        run.report = Interrupted(run.report, kill_at, **how)
+        with pytest.raises(KilledError):
+            loop.fit(run)
+        run.report.close()
+    run = make_run(*overrides, folder=folder)
+    assert loop.fit(run) == loop.FINISHED
+    run.report.close()
+    return run
+
+
+def content(folder: Path, name: str = checkpoint.LAST) -> dict[str, Any]:
+    """All of a checkpoint that a resume must reproduce: everything but the measured times."""
+    state = checkpoint.load(folder / name)
+    timing = ("seconds", "data_wait", "images")
+    state["progress"] = {key: value for key, value in state["progress"].items() if key not in timing}
+    return state
+
+
+def assert_same(one: Path, other: Path, metrics_of: Callable[[Path], list[dict[str, Any]]]) -> None:
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        expected, found = content(one, name), content(other, name)
+        differing = [key for key in expected if digest(expected[key]) != digest(found[key])]
+        assert not differing, name
+    assert metrics_of(one) == metrics_of(other)
+
+
+BN = ("model=resnet20", "data.image_size=16")
+PLATEAU = ("schedule=plateau", "schedule.patience=0", "schedule.threshold=0.2", "schedule.warmup_epochs=1.5")
+COSINE = ("schedule=cosine", "schedule.warmup_epochs=0.5")
+FLIP, EMA, DROP = ("augment=flip_crop",), ("trainer.ema_decay=0.8",), ("model.drop_rate=0.3",)
+ADAMW, TWO, SAVE = ("optim=adamw", "optim.lr=0.003"), ("trainer.grad_accum=2",), ("checkpoint.every_steps=2",)
+# every value of every option, and every pair of options somewhere
+CASES = {
+    "plateau-sgd-drop-flip-2-ema": (*BN, *PLATEAU, *DROP, *FLIP, *TWO, *EMA, *SAVE),
+    "plateau-adamw-plain-1": (*BN, *PLATEAU, *ADAMW, *SAVE, "trainer.log_every=1"),
+    "cosine-adamw-drop-flip-2": (*BN, *COSINE, *ADAMW, *DROP, *FLIP, *TWO, *SAVE, "trainer.clip_norm=0.5"),
+    "cosine-sgd-plain-1-ema": (*BN, *COSINE, *EMA, *SAVE, "trainer.label_smoothing=0.1"),
+    "plateau-rmsprop-drop-2": ("optim=rmsprop", *PLATEAU, *DROP, *TWO, *SAVE, "optim.lr=0.002"),
+    "cosine-sgd-drop-flip-1-ema": ("augment=imagenet", *COSINE, *DROP, *EMA, *SAVE, "optim.nesterov=true"),
+    "multistep-frozen": (*BN, "schedule=multistep", "schedule.milestones=[1,2]", "transfer=freeze_depth",
+                         "transfer.depth=2", "model.pretrained=false", *DROP, *FLIP, *SAVE),
+    "epoch-ends-only": (*BN, *PLATEAU, *DROP, *FLIP, *EMA),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
+    name: str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    kills = [4, 8] if name == "epoch-ends-only" else [3, 6, 8]  # 3 steps an epoch, saved at 2, 4, 6, 8
+    train(make_run, tmp_path / "straight", CASES[name], [])
+    train(make_run, tmp_path / "killed", CASES[name], kills)
+    assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)
+    assert len([line for line in metrics_of(tmp_path / "killed") if "epoch" in line]) == 3
+
+
+@pytest.mark.parametrize("every", [1, 3, "null"])
+def test_a_run_killed_between_an_epochs_line_and_its_checkpoint(
+    every: int | str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    overrides = (*PLATEAU, *DROP, f"checkpoint.every_steps={every}")
+    train(make_run, tmp_path / "straight", overrides, [])
+    train(make_run, tmp_path / "killed", overrides, [3, 9], after_epoch_line=True)
+    assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_kill_at_every_step_in_turn_changes_nothing(
+    workers: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    overrides = (*PLATEAU, *DROP, *FLIP, "checkpoint.every_steps=1")
+    kills = list(range(2, 10)) if workers == 0 else [5]
+    train(make_run, tmp_path / "straight", overrides, [])
+    train(make_run, tmp_path / "killed", (*overrides, f"data.num_workers={workers}"), kills)
+    (expected, found) = (content(tmp_path / name) for name in ("straight", "killed"))
+    assert digest(expected["model"]) == digest(found["model"])
+    assert digest(expected["optimizer"]) == digest(found["optimizer"])
+    assert metrics_of(tmp_path / "straight") == metrics_of(tmp_path / "killed")
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kills=st.lists(st.integers(1, 9), max_size=3, unique=True).map(sorted),
+    every=st.sampled_from(["null", 1, 2, 4]),
+    shape=st.sampled_from([(), TWO, EMA, COSINE, FLIP, (*PLATEAU, *DROP)]),
+    longest=st.integers(5, 9),
+    share=st.sampled_from([0.000001, 0.1, 1]),
+)
+def test_kills_anywhere(
+    kills: list[int],
+    every: int | str,
+    shape: tuple[str, ...],
+    longest: int,
+    share: float,
+    make_run: MakeRun,
+    tmp_path_factory: pytest.TempPathFactory,
+    metrics_of: Any,
+) -> None:
+    folder = tmp_path_factory.mktemp("kills")
+    overrides = (*shape, f"checkpoint.every_steps={every}", f"trainer.max_steps={longest}")
+    overrides = (*overrides, f"checkpoint.time_share={share}")
+    train(make_run, folder / "straight", overrides, [])
+    train(make_run, folder / "killed", overrides, [kill for kill in kills if kill <= longest])
+    assert_same(folder / "straight", folder / "killed", metrics_of)
+
+
+@pytest.mark.parametrize("step", [1, 3, 9])
+def test_a_stop_signal_saves_after_the_step_and_the_resumed_run_is_exact(
+    step: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = (*PLATEAU, *DROP, *FLIP, *EMA, "trainer.log_every=2")
+    train(make_run, tmp_path / "straight", overrides, [])
+    run = make_run(*overrides, folder=tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "received", lambda: "SIGTERM" if run.progress.step == step else None)
+        assert loop.fit(run) == loop.STOPPED
+    run.report.close()
+    assert content(tmp_path / "stopped")["progress"]["step"] == step
+    train(make_run, tmp_path / "stopped", overrides, [])
+    assert_same(tmp_path / "straight", tmp_path / "stopped", metrics_of)
+
+
+def test_a_run_that_has_ended_stays_as_it_is(make_run: MakeRun, tmp_path: Path, metrics_of: Any) -> None:
+    train(make_run, tmp_path / "run", SAVE, [])
+    before, lines = content(tmp_path / "run"), metrics_of(tmp_path / "run")
+    train(make_run, tmp_path / "run", SAVE, [])
+    assert digest(content(tmp_path / "run")) == digest(before)
+    assert metrics_of(tmp_path / "run") == lines
+
+
+def test_more_epochs_continue_as_if_they_had_been_asked_for_at_first(
+    make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    train(make_run, tmp_path / "straight", PLATEAU, [])
+    train(make_run, tmp_path / "longer", (*PLATEAU, "trainer.epochs=2"), [])
+    train(make_run, tmp_path / "longer", PLATEAU, [])
+    assert_same(tmp_path / "straight", tmp_path / "longer", metrics_of)
+
+
+def test_fewer_steps_than_were_done_end_the_epoch_under_way(make_run: MakeRun, tmp_path: Path) -> None:
+    overrides = ("checkpoint.every_steps=1", "data.batch_size=4", "trainer.epochs=1")  # 12 steps an epoch
+    run = make_run(*overrides, folder=tmp_path / "run")
+    run.report = Interrupted(run.report, 7)
+    with pytest.raises(KilledError):
+        loop.fit(run)
+    run.report.close()
+    shorter = train(make_run, tmp_path / "run", (*overrides, "trainer.max_steps=2"), [])
+    assert shorter.progress.step == 6
+    assert shorter.progress.epoch == 1
+
+
+def test_max_steps_end_a_run_within_an_epoch_with_a_validation(make_run: MakeRun, tmp_path: Path) -> None:
+    run = train(make_run, tmp_path / "run", ("trainer.max_steps=4",), [])
+    assert (run.progress.step, run.progress.epoch) == (4, 2)
+    assert run.progress.best is not None
+
+
+def test_rates_follow_the_schedule_and_the_heads_multiplier(make_run: MakeRun) -> None:
+    run = make_run("schedule=cosine", "schedule.warmup_epochs=1", "transfer.head_lr_multiplier=10", "optim.lr=0.06")
+    seen = []
+    for _ in range(2):
+        run.begin_epoch()
+        for images, labels in run.train_batches():
+            run.step(run.criterion(run.network(images), labels)[0])
+            seen.append([group["lr"] for group in run.optimizer.param_groups])
+        run.progress.step_in_epoch = 0
+        run.progress.epoch += 1
+    body, head = zip(*seen, strict=True)
+    assert body == pytest.approx([0.02, 0.04, 0.06, 0.06, 0.05598, 0.045], abs=1e-5)
+    assert head == pytest.approx([10 * rate for rate in body])
+    assert run.rate() == body[-1]
+
+
+def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(make_run: MakeRun) -> None:
+    weights = []
+    for pieces in (1, 2, 4):
+        run = make_run("trainer.precision=float64", f"trainer.grad_accum={pieces}", "trainer.clip_norm=0.1")
+        run.begin_epoch()
+        updates = [run.step(run.criterion(run.network(x), y)[0]) for x, y in run.train_batches()]
+        assert updates == ([False] * (pieces - 1) + [True]) * 3
+        weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+    assert (weights[0] - weights[1]).abs().max() < 1e-14
+    assert (weights[0] - weights[2]).abs().max() < 1e-14
+
+
+def test_the_gradient_is_clipped_to_the_norm(make_run: MakeRun) -> None:
+    run = make_run("trainer.clip_norm=0.001", "optim.momentum=0", "optim.weight_decay=0", "optim.lr=1")
+    before = torch.cat([p.detach().flatten().clone() for p in run.model.parameters()])
+    run.begin_epoch()
+    images, labels = next(iter(run.train_batches()))
+    run.step(run.criterion(run.network(images), labels)[0])
+    after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert (after - before).norm().item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_the_moving_average_is_the_recursion_of_its_definition(make_run: MakeRun) -> None:
+    run = make_run(*BN, "trainer.ema_decay=0.9")
+    expected = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.begin_epoch()
+    for images, labels in run.train_batches():
+        run.step(run.criterion(run.network(images), labels)[0])
+        for name, value in run.model.state_dict().items():
+            moves = value.is_floating_point()
+            expected[name] = 0.9 * expected[name] + 0.1 * value if moves else value.clone()
+    assert run.eval_model is not run.model
+    for name, value in run.eval_model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+
+
+def end_epoch(run: Run, loss: float, top1: float) -> None:
+    run.end_epoch({"loss": 1.0, "top1": 1.0, "top5": 1.0}, {"loss": loss, "top1": top1, "top5": 1.0, "count": 16})
+
+
+def test_early_stopping_ends_after_so_many_epochs_without_a_better_one(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("trainer.early_stopping=2", "trainer.epochs=50", "checkpoint.time_share=1", folder=tmp_path / "run")
+    for top1 in (0.5, 0.6, 0.6):
+        end_epoch(run, loss=1.0, top1=top1)
+        assert not run.done
+    end_epoch(run, loss=0.9, top1=0.55)
+    assert run.done
+    assert run.progress.best is not None
+    assert run.progress.best["epoch"] == 2
+    assert checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]["epoch"] == 2
+
+
+def test_the_best_checkpoint_may_be_that_of_the_lowest_loss(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("checkpoint.metric=val/loss", folder=tmp_path / "run")
+    for loss, top1 in ((2.0, 0.1), (1.0, 0.3), (1.5, 0.9)):
+        end_epoch(run, loss, top1)
+    assert run.progress.best is not None
+    assert (run.progress.best["epoch"], run.progress.best["val/loss"]) == (2, 1.0)
+
+
+def test_of_equal_accuracies_the_one_with_the_lower_loss_is_the_best(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(folder=tmp_path / "run")
+    for loss, top1 in ((2.0, 0.5), (1.0, 0.5), (1.5, 0.5), (0.1, 0.4)):
+        end_epoch(run, loss, top1)
+    assert run.progress.best is not None
+    assert run.progress.best["epoch"] == 2
+
+
+def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run("optim.lr=1e30", folder=tmp_path / "run")
+    with pytest.raises(RunError, match=r"training loss is (nan|inf) after epoch 1: lower optim\.lr"):
+        loop.fit(run)
+    assert not (tmp_path / "run" / checkpoint.LAST).exists()
+
+
+def test_a_checkpoint_of_other_classes_or_another_model_is_refused(make_run: MakeRun) -> None:
+    state = make_run().state_dict()
+    with pytest.raises(InputError, match=r"the data's classes .* are not the run's"):
+        make_run("data.num_classes=5").load_state_dict(state)
+    with pytest.raises(InputError, match="the checkpoint does not fit this configuration"):
+        make_run("model=resnet20").load_state_dict(state)
+
+
+def test_settings_typed_at_a_resume_win_over_the_checkpoints(make_run: MakeRun) -> None:
+    state = make_run("optim.lr=0.1").state_dict()
+    run = make_run("optim.lr=0.3", "optim.momentum=0.5", "optim.weight_decay=0.01")
+    run.load_state_dict(state)
+    group = run.optimizer.param_groups[0]
+    assert (group["base_lr"], group["momentum"], group["weight_decay"]) == (0.3, 0.5, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((), ("transfer=linear_probe", "model.pretrained=false")),
+        (("transfer=linear_probe", "model.pretrained=false"), ("transfer=full",)),
+        (("transfer=linear_probe", "model.pretrained=false"),
+         ("transfer=linear_probe", "model.pretrained=false", "trainer.precision=float64")),
+    ],
+)  # fmt: skip
+def test_what_is_frozen_may_change_at_a_resume(
+    before: tuple[str, ...], after: tuple[str, ...], make_run: MakeRun, tmp_path: Path
+) -> None:
+    train(make_run, tmp_path / "run", (*before, "trainer.epochs=1"), [])
+    run = train(make_run, tmp_path / "run", (*after, "trainer.epochs=2"), [])
+    assert run.frozen_hash() == run.progress.hash_start
+
+
+def test_the_average_of_what_a_resume_freezes_is_what_is_frozen(make_run: MakeRun, tmp_path: Path) -> None:
+    train(make_run, tmp_path / "run", (*BN, *EMA, "trainer.epochs=1"), [])
+    frozen = ("transfer=linear_probe", "model.pretrained=false", "trainer.epochs=2", "transfer.cache=ram")
+    run = train(make_run, tmp_path / "run", (*BN, *EMA, *frozen), [])
+    average = dict(run.eval_model.state_dict())
+    assert all(torch.equal(average[name], value) for name, value in run.freezing.values().items())
+    images = loop.evaluate(run.eval_model, run.eval_batches("val"), run.precision)
+    kept = loop.evaluate(run.eval_network, run.val_batches(), run.precision)
+    assert images["loss"] == pytest.approx(kept["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("change", [(), ("trainer.log_every=7",), ("transfer.cache_dtype=float16",)])
+def test_a_change_that_freezes_nothing_else_does_not_renew_the_proof(
+    change: tuple[str, ...], make_run: MakeRun, tmp_path: Path
+) -> None:
+    words = ("transfer=linear_probe", "model.pretrained=false")
+    run = train(make_run, tmp_path / "run", (*words, "trainer.epochs=1"), [])
+    state = run.state_dict()
+    next(iter(state["model"].values())).add_(1)
+    checkpoint.save(tmp_path / "run" / checkpoint.LAST, state)
+    again = make_run(*words, *change, "trainer.epochs=2", folder=tmp_path / "run")
+    loop.fit(again)
+    with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
+        again.prove_frozen()
+
+
+def test_the_frozen_hash_survives_a_resume(make_run: MakeRun, tmp_path: Path) -> None:
+    probe = (*BN, "transfer=linear_probe", "model.pretrained=false", *SAVE)
+    first = make_run(*probe)
+    run = train(make_run, tmp_path / "run", probe, [5])
+    assert run.frozen_hash() == run.progress.hash_start == first.progress.hash_start
+
+
+def test_the_precision_may_change_to_a_scaled_one_at_a_resume(make_run: MakeRun) -> None:
+    run = make_run("trainer.precision=float16")
+    run.load_state_dict(make_run().state_dict())
+    assert run.scaler.is_enabled()
+    make_run().load_state_dict(run.state_dict())
+
+
+def test_a_state_dict_holds_the_configuration_and_no_resume(make_run: MakeRun) -> None:
+    run = make_run("resume=latest")
+    assert run.state_dict()["config"] == {**asdict(run.config), "resume": None}
+
+
+def test_half_precision_trains_in_autocast_with_float32_weights(make_run: MakeRun, tmp_path: Path) -> None:
+    run = train(make_run, tmp_path / "run", ("trainer.precision=bfloat16", "trainer.epochs=1"), [])
+    assert {p.dtype for p in run.model.parameters()} == {torch.float32}
+    with run.precision:
+        assert run.model(torch.zeros(1, 3, 32, 32)).dtype == torch.bfloat16
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
+def test_training_steps_on_a_gpu(precision: str, make_run: MakeRun, tmp_path: Path) -> None:
+    overrides = (*BN, "trainer.device=cuda", f"trainer.precision={precision}", "trainer.clip_norm=1")
+    run = train(make_run, tmp_path / "run", overrides, [])
+    assert run.device.type == "cuda"
+    assert run.scaler.is_enabled() == (precision == "float16")
+    assert all(torch.isfinite(p).all() for p in run.model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
+def test_a_killed_and_resumed_run_on_a_gpu_ends_with_the_same_bytes(
+    precision: str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    overrides = (*BN, *PLATEAU, *DROP, *FLIP, *EMA, *TWO, *SAVE, "trainer.device=cuda", "trainer.deterministic=true",
+                 f"trainer.precision={precision}")  # fmt: skip
+    train(make_run, tmp_path / "straight", overrides, [])
+    train(make_run, tmp_path / "killed", overrides, [3, 6, 8])
+    assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)

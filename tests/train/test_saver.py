@@ -1,0 +1,196 @@
+"""What is on disk after which epoch, and that what waited in memory is what the epoch left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain.core import signals
+from cnntrain.core.errors import ConfigError, RunError
+from cnntrain.runs import checkpoint
+from cnntrain.train import loop, saver
+from cnntrain.train.run import Run
+
+MakeRun = Callable[..., Run]
+TENTH = ("checkpoint.time_share=0.1", "trainer.epochs=50")
+
+
+class Clock:
+    """Stands for the time; writing a checkpoint takes two seconds of it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock, write = Clock(), checkpoint.save
+
+    def save(path: Path, state: Any) -> None:
+        write(path, state)
+        clock.now += 2
+
+    monkeypatch.setattr(saver, "time", clock)
+    monkeypatch.setattr(checkpoint, "save", save)
+    return clock
+
+
+def end_epoch(run: Run, top1: float) -> None:
+    """An epoch after which every weight is its number."""
+    with torch.no_grad():
+        for each in run.model.parameters():
+            each.fill_(run.progress.epoch + 1)
+    run.progress.step += 3
+    run.end_epoch({"loss": 1.0, "top1": 1.0, "top5": 1.0}, {"loss": 1.0, "top1": top1, "top5": 1.0, "count": 16})
+
+
+def epochs_on_disk(folder: Path) -> tuple[int, int]:
+    """Of last.ckpt and best.ckpt, by their weights, which are those that their progress and metrics say."""
+    found = []
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        state = checkpoint.load(folder / name)
+        (epoch,) = {float(value.flatten()[0]) for value in state["model"].values()}
+        assert epoch == state["progress"]["epoch"]
+        found.append(int(epoch))
+    best = checkpoint.load(folder / checkpoint.LAST)["progress"]["best"]
+    assert best["epoch"] == found[1]
+    return found[0], found[1]
+
+
+def test_epochs_that_end_too_soon_wait_and_the_best_of_them_is_written_as_it_was(
+    make_run: MakeRun, tmp_path: Path, clock: Clock
+) -> None:
+    run = make_run(*TENTH, folder=tmp_path / "run")
+    end_epoch(run, 0.5)
+    assert epochs_on_disk(tmp_path / "run") == (1, 1)  # took 2 s: the next not before 20 s from its start
+    for top1 in (0.6, 0.8, 0.7):
+        clock.now += 5
+        end_epoch(run, top1)
+    assert epochs_on_disk(tmp_path / "run") == (1, 1)
+    clock.now += 3  # 20 s
+    end_epoch(run, 0.6)
+    assert epochs_on_disk(tmp_path / "run") == (5, 3)  # took 4 s: 40 s
+    clock.now += 35
+    end_epoch(run, 0.9)
+    assert epochs_on_disk(tmp_path / "run") == (5, 3)
+    clock.now += 1
+    end_epoch(run, 0.95)
+    assert epochs_on_disk(tmp_path / "run") == (7, 7)
+    assert (tmp_path / "run" / checkpoint.LAST).samefile(tmp_path / "run" / checkpoint.BEST)
+
+
+def test_what_waits_is_written_when_the_run_ends_or_is_told_to_stop(
+    make_run: MakeRun, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    run = make_run("checkpoint.time_share=0.000001", folder=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "received", lambda: "SIGTERM" if run.progress.step == 7 else None)
+        assert loop.fit(run) == loop.STOPPED
+    run.report.close()
+    stopped = checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]
+    assert (stopped["epoch"], stopped["step"]) == (2, 7)
+    best = checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]
+    assert best["epoch"] == stopped["best"]["epoch"]
+    run = make_run("checkpoint.time_share=0.000001", folder=tmp_path / "run")
+    assert loop.fit(run) == loop.FINISHED
+    last = checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]
+    assert last["epoch"] == 3
+    best = checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]
+    assert best["epoch"] == last["best"]["epoch"]
+
+
+def test_a_state_that_is_on_disk_is_not_written_again(make_run: MakeRun, tmp_path: Path, clock: Clock) -> None:
+    run = make_run(folder=tmp_path / "run")
+    end_epoch(run, 0.5)
+    before = clock.now
+    run.save()
+    assert clock.now == before
+    run.progress.step += 1
+    run.save()
+    assert clock.now == before + 2
+
+
+def test_every_epoch_is_written_where_that_is_asked_for(make_run: MakeRun, tmp_path: Path, clock: Clock) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for number, top1 in enumerate((0.5, 0.6, 0.4, 0.7), start=1):
+        end_epoch(run, top1)
+        assert epochs_on_disk(tmp_path / "run")[0] == number
+
+
+def test_after_a_loss_that_is_not_a_number_the_run_continues_from_the_best_epoch(
+    make_run: MakeRun, tmp_path: Path, clock: Clock
+) -> None:
+    run = make_run(*TENTH, folder=tmp_path / "run")
+    end_epoch(run, 0.5)
+    end_epoch(run, 0.6)
+    with pytest.raises(RunError, match="the training loss is nan after epoch 3"):
+        run.end_epoch({"loss": float("nan"), "top1": 0.0}, {"loss": 1.0, "top1": 0.1, "count": 16})
+    assert epochs_on_disk(tmp_path / "run") == (2, 2)
+
+
+def test_what_is_frozen_is_not_copied_and_is_written_before_it_is_released(
+    make_run: MakeRun, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TENTH, "transfer=head_then_full", "transfer.probe_epochs=3", "model.pretrained=false")
+    run = make_run(*words, "trainer.ema_decay=0.5", folder=tmp_path / "run")
+    body = {name: value.clone() for name, value in run.freezing.values().items()}
+    for epoch in range(4):
+        assert run.begin_epoch()
+        with torch.no_grad():
+            for each in (p for p in run.model.parameters() if p.requires_grad):
+                each.fill_(epoch + 1)
+        run.progress.step += 3
+        run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": epoch / 10, "count": 16})
+        on_disk = checkpoint.load(tmp_path / "run" / checkpoint.BEST)
+        if epoch == 1:  # epoch 2 waits in memory, all but its body
+            assert on_disk["progress"]["epoch"] == 1
+        if epoch == 3:  # the third was written when the body was released
+            assert on_disk["progress"]["epoch"] == 3
+            assert all(torch.equal(on_disk["model"][name], value) for name, value in body.items())
+            (head,) = {float(v.flatten()[0]) for name, v in on_disk["model"].items() if name not in body}
+            assert head == 3
+
+
+@pytest.mark.parametrize("lost", ["another", "gone"])
+def test_a_best_checkpoint_that_is_not_the_one_of_the_last_is_not_taken_for_it(
+    lost: str, make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for top1 in (0.5, 0.4):
+        end_epoch(run, top1)
+    kept = (tmp_path / "run" / checkpoint.LAST).read_bytes()
+    end_epoch(run, 0.9)
+    (tmp_path / "run" / checkpoint.LAST).unlink()
+    (tmp_path / "run" / checkpoint.LAST).write_bytes(kept)  # as if killed between the two files of epoch 3
+    if lost == "gone":
+        (tmp_path / "run" / checkpoint.BEST).unlink()
+    again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    assert again.progress.best is not None and again.progress.best["epoch"] == 1
+    again.saver.forget_lost(tmp_path / "run")
+    assert again.progress.best is None
+    end_epoch(again, 0.3)
+    assert epochs_on_disk(tmp_path / "run") == (3, 3)
+
+
+def test_the_best_checkpoint_of_the_last_is_kept(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for top1 in (0.5, 0.4):
+        end_epoch(run, top1)
+    again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    again.saver.forget_lost(tmp_path / "run")
+    assert again.progress.best is not None
+
+
+def test_a_share_of_the_time_is_above_zero_and_at_most_all_of_it(configure: Callable[..., Any]) -> None:
+
+    for share in ("0", "-0.1", "1.5"):
+        with pytest.raises(ConfigError, match="time_share must be above 0 and at most 1"):
+            configure(f"checkpoint.time_share={share}")

@@ -1,0 +1,381 @@
+"""Runs on activations at the cut: kept or computed, they train what the whole network would."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain.core import signals
+from cnntrain.core.errors import ConfigError, RunError
+from cnntrain.runs import checkpoint
+from cnntrain.train import loop
+from cnntrain.train.run import Run
+from cnntrain.transfer.frozen import filling, keeping, store
+from cnntrain.transfer.frozen import store as cache
+
+MakeRun = Callable[..., Run]
+FROZEN = ("model.pretrained=false", "transfer=freeze_depth", "transfer.depth=2")
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a run says."""
+    said: list[str] = []
+    monkeypatch.setattr("cnntrain.runs.report.Report.say", lambda self, what: said.append(str(what)))
+    return said
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> str:
+    return f"transfer.cache_dir={tmp_path / 'kept'}"
+
+
+def fitted(make_run: MakeRun, folder: Path, *overrides: str) -> Run:
+    run = make_run(*FROZEN, *overrides, folder=folder)
+    assert loop.fit(run) == loop.FINISHED
+    return run
+
+
+def weights(run: Run) -> torch.Tensor:
+    return torch.cat([each.flatten().double() for each in run.model.state_dict().values()])
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+@pytest.mark.parametrize("model", ["lenet5", "resnet20"])
+def test_kept_activations_train_the_same_weights(
+    make_run: MakeRun, tmp_path: Path, where: str, model: str, place: str
+) -> None:
+    options = (f"model={model}", where, "trainer.precision=float64", "trainer.epochs=2")
+    off = fitted(make_run, tmp_path / "off", *options, "transfer.cache=off")
+    kept = fitted(make_run, tmp_path / "on", *options, f"transfer.cache={place}")
+    assert kept.division is not None and kept.division.kept == {"train": place, "val": place}
+    assert (weights(off) - weights(kept)).abs().max() < 1e-12
+    assert off.progress.best == pytest.approx(kept.progress.best)
+
+
+def test_the_frozen_part_is_computed_once(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    compute = keeping.Prefix.__call__
+    monkeypatch.setattr(
+        keeping.Prefix, "__call__", lambda self, images: seen.append(len(images)) or compute(self, images)
+    )
+    fitted(make_run, tmp_path / "run", "trainer.epochs=3")
+    assert sum(seen) == 48 + 16  # train and val, over all epochs
+    seen.clear()
+    fitted(make_run, tmp_path / "off", "trainer.epochs=3", "transfer.cache=off")
+    assert sum(seen) == 3 * (48 + 16)
+
+
+def test_a_second_run_finds_what_the_first_one_left(
+    make_run: MakeRun, tmp_path: Path, where: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = (where, "transfer.cache=disk", "trainer.epochs=1")
+    first = fitted(make_run, tmp_path / "first", *options)
+    made = sorted((tmp_path / "kept").iterdir())
+    assert [each.name for each in made] == [folder.name for folder, _ in store.entries(tmp_path / "kept")]
+    assert len(made) == 2
+    compute = keeping.Prefix.__call__
+
+    def only_checked(self: keeping.Prefix, images: torch.Tensor) -> Any:
+        assert len(images) == filling.CHECKED, "computed again"
+        return compute(self, images)
+
+    monkeypatch.setattr(keeping.Prefix, "__call__", only_checked)
+    second = fitted(make_run, tmp_path / "second", *options)
+    fitted(make_run, tmp_path / "third", *options, "optim.lr=0.5")
+    fitted(make_run, tmp_path / "fourth", where, "trainer.epochs=1")  # cache=auto looks on disk first
+    assert torch.equal(weights(first), weights(second))
+    assert any("kept in disk: found in" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["seed=1", "data.split_seed=1", "transfer.depth=1", "transfer.cache_dtype=float16", "data.image_size=24",
+     "augment.normalize=model", "data.train_size=32"],
+)  # fmt: skip
+def test_what_the_activations_depend_on_is_in_their_key(
+    make_run: MakeRun, tmp_path: Path, where: str, change: str
+) -> None:
+    options = (where, "transfer.cache=disk", "trainer.epochs=1", "trainer.max_steps=1")
+    fitted(make_run, tmp_path / "first", *options)
+    before = {each.name for each in (tmp_path / "kept").iterdir()}
+    fitted(make_run, tmp_path / "second", *options, change)
+    train = [meta["about"]["part"] for folder, meta in store.entries(tmp_path / "kept") if folder.name not in before]
+    assert "train" in train
+
+
+@pytest.mark.parametrize("change", ["+model.args.act_layer=silu", "+model.args.output_stride=8"])
+def test_what_a_network_does_besides_its_weights_is_in_the_key(
+    make_run: MakeRun, tmp_path: Path, where: str, change: str
+) -> None:
+    options = (where, "model=resnet18", "model.stem=imagenet", "transfer.cache=disk", "trainer.epochs=1")
+    first = fitted(make_run, tmp_path / "first", *options)
+    kept = fitted(make_run, tmp_path / "second", *options, change)
+    off = fitted(make_run, tmp_path / "third", where, *options[1:3], "trainer.epochs=1", change, "transfer.cache=off")
+    assert first.progress.best != pytest.approx(off.progress.best, rel=1e-4)
+    assert kept.progress.best == pytest.approx(off.progress.best, rel=1e-4)
+    assert len(list(store.entries(tmp_path / "kept"))) == 4
+
+
+def test_an_entry_that_is_not_what_the_network_computes_is_computed_again(
+    make_run: MakeRun, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if its key left something out."""
+    options = (where, "transfer.cache=disk", "trainer.epochs=1")
+    off = fitted(make_run, tmp_path / "off", "trainer.epochs=1", "transfer.cache=off")
+    fitted(make_run, tmp_path / "first", *options)
+    for folder, meta in list(store.entries(tmp_path / "kept")):
+        shape = (meta["bytes"] // 4,)
+        other = store.Entry(folder.name, [shape], [torch.float32], meta["about"])
+        other.remove(tmp_path / "kept")
+        unfinished = other.unfinished(tmp_path / "kept", "1a", 0)
+        other.make_files(unfinished)
+        other.mapped(unfinished, fill=True)[0].fill_(1.0)
+        other.publish(unfinished, tmp_path / "kept")
+    run = fitted(make_run, tmp_path / "second", *options)
+    assert run.progress.best == pytest.approx(off.progress.best, rel=1e-4)
+
+
+def test_image_files_that_changed_are_computed_again(make_run: MakeRun, tmp_path: Path, where: str) -> None:
+    for modified in ("yesterday", "today"):
+        run = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / modified)
+        run.data.modified = modified
+        assert run.begin_epoch()
+    assert len(list(store.entries(tmp_path / "kept"))) == 4
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "meta"])
+def test_a_damaged_entry_is_computed_again(make_run: MakeRun, tmp_path: Path, where: str, damage: str) -> None:
+    options = (where, "transfer.cache=disk", "trainer.epochs=1")
+    first = fitted(make_run, tmp_path / "first", *options)
+    for folder, _ in list(store.entries(tmp_path / "kept")):
+        file = folder / "0.bin"
+        content = bytearray(file.read_bytes())
+        if damage == "flip":
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+        elif damage == "truncate":
+            file.write_bytes(content[:-4])
+        elif damage == "delete":
+            file.unlink()
+        else:
+            (folder / store.META).write_text("{")
+    second = fitted(make_run, tmp_path / "second", *options)
+    assert torch.equal(weights(first), weights(second))
+    assert len(list(store.entries(tmp_path / "kept"))) == 2
+
+
+def test_half_precision_halves_the_size_and_says_so(
+    make_run: MakeRun, tmp_path: Path, where: str, lines: list[str]
+) -> None:
+    run = fitted(make_run, tmp_path / "run", where, "transfer.cache=disk", "transfer.cache_dtype=float16")
+    assert run.division is not None
+    values, _ = next(iter(run.division.train.batches([[(0, 0), (0, 1)]])))
+    assert values[0].dtype == torch.float32  # as the trained part takes it
+    metas = [meta for _, meta in store.entries(tmp_path / "kept")]
+    assert sum(meta["bytes"] for meta in metas) == 2 * (48 + 16) * values[0][0].numel()
+    assert any("of float16 kept in disk" in line for line in lines)
+
+
+# which place is chosen
+
+
+@pytest.mark.parametrize(
+    ("ram", "disk", "options", "place"),
+    [
+        (10**9, 10**9, (), "ram"),
+        (10**4, 10**9, (), "disk"),
+        (10**4, 10**4, (), "off"),
+        (10**9, 10**9, ("transfer.cache_budget=1KB",), "off"),
+        (10**9, 10**9, ("transfer.cache=off",), "off"),
+        (10**9, 10**4, ("transfer.cache=ram",), "ram"),
+        (10**4, 10**9, ("transfer.cache=disk",), "disk"),
+    ],
+)
+def test_auto_takes_ram_then_disk_then_neither(
+    make_run: MakeRun, tmp_path: Path, where: str, lines: list[str], monkeypatch: pytest.MonkeyPatch,
+    ram: int, disk: int, options: tuple[str, ...], place: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(cache, "free_memory", lambda shared: ram)
+    monkeypatch.setattr(cache, "free_disk", lambda folder: disk)
+    run = make_run(*FROZEN, where, *options, folder=tmp_path / "run")
+    assert run.begin_epoch()
+    assert run.division is not None and run.division.kept == {"train": place, "val": place}
+    assert any(("not kept: " if place == "off" else f"kept in {place}: ") in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("transfer.cache=ram", "transfer.cache_budget=1KB"),
+            r"transfer.cache=ram: the activations take .* KiB, more th",
+        ),
+        (("transfer.cache=disk", "transfer.cache_budget=1KB"), r"more than transfer.cache_budget=1KB"),
+    ],
+)
+def test_a_place_that_is_asked_for_must_fit(make_run: MakeRun, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_run(*FROZEN, *options).begin_epoch()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_or_passed_over(
+    make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    where = f"transfer.cache_dir={tmp_path / 'file'}"
+    with pytest.raises(ConfigError, match=r"transfer\.cache=disk: .*file cannot be written .*transfer\.cache_dir"):
+        make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
+    monkeypatch.setattr(cache, "free_memory", lambda shared: 0)
+    assert make_run(*FROZEN, where).begin_epoch()
+    assert any("not kept: " in line and "file cannot be written" in line for line in lines)
+
+
+def test_views_that_cannot_be_kept_are_an_error(make_run: MakeRun, configure: Callable[..., Any]) -> None:
+    words = ("augment=flip_crop", "transfer.views=2")
+    with pytest.raises(ConfigError, match=r"transfer\.views=2: .* more than transfer\.cache_budget"):
+        make_run(*FROZEN, *words, "transfer.cache_budget=1KB").begin_epoch()
+    for key in ("views=2", "cache_dtype=float16"):
+        with pytest.raises(ConfigError, match=rf"transfer\.?.*{key} is of values that are kept: not with cache=off"):
+            configure(*FROZEN, "augment=flip_crop", f"transfer.{key}", "transfer.cache=off")
+
+
+@pytest.mark.parametrize("text", ["8", "GiB", "8 gigs", "-GiB", "-1GiB", "1e9999GiB"])
+def test_a_budget_must_be_a_size(configure: Callable[..., Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=r"transfer\.cache_budget must be a size such as 500MB or 8GiB"):
+        configure(*FROZEN, f"transfer.cache_budget='{text}'")
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    make_run: MakeRun, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(RunError, match=r"cannot keep the activations in .*No space left.*transfer\.cache_dir"):
+        make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
+    assert not list((tmp_path / "kept").iterdir())
+
+
+# random augmentation
+
+
+def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: Path, lines: list[str]) -> None:
+    whole = make_run("model.pretrained=false", "augment=flip_crop", "model=resnet20", folder=tmp_path / "whole")
+    run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
+    before = run.frozen_hash()
+    assert loop.fit(run) == loop.FINISHED
+    assert run.division is not None and run.division.kept == {"train": "off", "val": "ram"}
+    assert any("computed for each batch: augment=flip_crop is random" in line for line in lines)
+    assert run.frozen_hash() == before and whole.frozen_hash() != before
+
+
+def test_views_are_those_of_the_first_epochs_in_turn(make_run: MakeRun, tmp_path: Path, lines: list[str]) -> None:
+    options = ("augment=flip_crop", "trainer.precision=float64")
+    off = fitted(make_run, tmp_path / "off", *options, "trainer.epochs=2")
+    kept = fitted(make_run, tmp_path / "views", *options, "transfer.views=2", "trainer.epochs=2")
+    assert (weights(off) - weights(kept)).abs().max() < 1e-12
+    assert any("transfer.views=2 is an approximation" in line for line in lines)
+    assert kept.division is not None
+    plan = [[(epoch, index) for index in range(5)] for epoch in range(4)]
+    first, second, third, fourth = (values[0] for values, _ in kept.division.train.batches(plan))
+    assert torch.equal(first, third) and torch.equal(second, fourth) and not torch.equal(first, second)
+
+
+def test_views_of_what_is_not_random_are_refused(configure: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match=r"transfer\.views=2 means nothing with augment=none"):
+        configure(*FROZEN, "transfer.views=2")
+
+
+# interruptions
+
+
+def test_a_signal_while_activations_are_computed_saves_and_stops(
+    make_run: MakeRun, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "received", lambda: 2)
+    run = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / "run")
+    assert loop.fit(run) == loop.STOPPED
+    assert run.progress.step == 0 and (tmp_path / "run" / checkpoint.LAST).exists()
+    assert not list((tmp_path / "kept").iterdir())
+    monkeypatch.undo()
+    resumed = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / "run")
+    assert loop.fit(resumed) == loop.FINISHED
+    again = fitted(make_run, tmp_path / "again", where, "transfer.cache=disk")
+    assert torch.equal(weights(resumed), weights(again))
+
+
+GRADUAL = ("model.pretrained=false", "model=resnet20", "transfer=gradual", "transfer.every=1", "trainer.epochs=4")
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 7, 9, 11])
+def test_resume_in_every_phase_of_gradual(
+    make_run: MakeRun, tmp_path: Path, reference: torch.Tensor, stop: int
+) -> None:
+    stopped = make_run(*GRADUAL, folder=tmp_path / "run")
+    stopped.stop_requested = lambda: stopped.progress.step == stop  # type: ignore[method-assign]
+    assert loop.fit(stopped) == loop.STOPPED
+    resumed = make_run(*GRADUAL, folder=tmp_path / "run")
+    assert loop.fit(resumed) == loop.FINISHED
+    assert torch.equal(weights(resumed), reference)
+
+
+@pytest.fixture
+def reference(make_run: MakeRun, tmp_path: Path) -> torch.Tensor:
+    """The weights of an uninterrupted gradual run."""
+    run = make_run(*GRADUAL, folder=tmp_path / "reference")
+    assert loop.fit(run) == loop.FINISHED
+    assert len([p for p in run.model.parameters() if p.requires_grad]) > 20
+    return weights(run)
+
+
+def test_kept_or_not_stays_as_it_was_on_resume(
+    make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "free_memory", lambda shared: 0)
+    monkeypatch.setattr(cache, "free_disk", lambda folder: 0)
+    first = make_run(*FROZEN, folder=tmp_path / "run")
+    first.stop_requested = lambda: first.progress.step == 2  # type: ignore[method-assign]
+    assert loop.fit(first) == loop.STOPPED
+    monkeypatch.undo()
+    again = make_run(*FROZEN, folder=tmp_path / "run")
+    assert again.begin_epoch()
+    assert again.division is not None and again.division.kept == {"train": "off", "val": "off"}
+
+
+def test_frozen_weights_that_moved_fail_the_phase(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(*GRADUAL, folder=tmp_path / "run")
+    assert run.begin_epoch()
+    with torch.no_grad():
+        next(p for p in run.model.parameters() if not p.requires_grad).add_(1)
+    run.progress.epoch = 1
+    with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
+        run.begin_epoch()
+
+
+# the whole command
+
+
+def test_the_result_says_what_was_cut_and_kept(cnntrain: Callable[..., Any], tmp_path: Path) -> None:
+    words = ("experiment=smoke", "transfer=linear_probe", "model.pretrained=false", "transfer.cache=disk")
+    done = cnntrain(*words, f"transfer.cache_dir={tmp_path / 'kept'}")
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.splitlines()[-1])
+    frozen = json.loads((tmp_path / folder / "result.json").read_text())["frozen"]
+    assert frozen["kept"] == {"train": "disk", "val": "disk"} and frozen["cut"]
+    assert frozen["hash_start"] == frozen["hash_end"]
+    listed = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}", "format=json")
+    assert [row["model"] for row in json.loads(listed.stdout)] == ["lenet5", "lenet5"]
+    cleared = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}", "clear=true")
+    assert "deleted 2 entries" in cleared.stdout
+    assert not list((tmp_path / "kept").iterdir())
+    shutil.rmtree(tmp_path / "kept")
+    gone = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}")
+    assert gone.returncode == 2 and "kept: there is no such folder" in gone.stderr
