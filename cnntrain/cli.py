@@ -1,4 +1,4 @@
-"""The command line: argv -> (command, overrides) -> Hydra -> ``commands.<name>.run``, and errors in plain words.
+"""The command line: argv -> (command, overrides) -> Hydra -> the command's own `execute`, and errors in plain words.
 
 Hydra keeps its whole command line; this file only chooses the command's root config, checks everything before anything
 heavy is imported, and turns errors into exit codes: 0 finished, 1 failed, 2 wrong config or input, 75 stopped by a
@@ -7,13 +7,13 @@ signal after saving.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from argparse import ArgumentError, Namespace
 from collections import deque
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import hydra
@@ -25,15 +25,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from cnntrain import __version__
-from cnntrain.config import compose, resume
+from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import SCHEMAS, builtin_dir, known_keys
-from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import groups, use
+from cnntrain.config.groups import builtin_dir, command_class, command_names, known_keys
+from cnntrain.config.schema import Ended
+from cnntrain.config.search_path import groups, looking_in
 from cnntrain.core import signals
-from cnntrain.core.errors import ConfigError, RunError, UserError
-from cnntrain.core.words import suggest
+from cnntrain.core.errors import ConfigError, UserError
+from cnntrain.core.version import __version__
+from cnntrain.core.words import nearest, suggest
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -49,9 +49,9 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        flags, words = _split(argv)
-        command, overrides = _command(words)
-        return _run(command, flags, overrides)
+        line = Line.read(argv)
+        with imports.imported(line.imports), looking_in(line.config_dir):
+            return _run(line)
     except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
         return _report(error)
     except SystemExit as done:
@@ -64,20 +64,20 @@ def run(argv: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-def _run(command: str, flags: list[str], overrides: list[str]) -> int:
-    if "--version" in flags:
+def _run(line: Line) -> int:
+    if "--version" in line.flags:
         print(f"cnntrain {__version__}")
         return DONE
-    args = _parsed(flags)
-    use(args.config_dir)
+    command, overrides = _command(line.words)
+    args = _parsed(line.flags)
     if args.help:
-        print(compose.help_text(command))
+        print(help.text(command))
         return DONE
     if args.hydra_help or args.shell_completion:
-        return _hydra(command, flags, overrides)
+        return _hydra(command, line, overrides)
     parsed = compose.parse(overrides)
     compose.check_overrides(command, parsed, multirun=args.multirun)
-    return _hydra(command, flags, compose.force(parsed))
+    return _hydra(command, line, compose.force(parsed))
 
 
 def _parsed(flags: list[str]) -> Namespace:
@@ -92,90 +92,123 @@ def _parsed(flags: list[str]) -> Namespace:
     return args
 
 
-def _hydra(command: str, flags: list[str], overrides: Sequence[str]) -> int:
-    """Hand over to Hydra, which calls `task` once or, with -m, once a job."""
-    sys.argv = [sys.argv[0], *overrides, *flags]  # flags last: --info would take an override for its value
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, rather than print there
-    codes.clear()
-    root = str(builtin_dir().absolute())
-    hydra.main(config_path=root, config_name=command, version_base="1.3")(task)()
+def _hydra(command: str, line: Line, overrides: Sequence[str]) -> int:
+    """Hand over to Hydra, which calls the job once or, with -m, once for each value."""
+    argv = [sys.argv[0], *overrides, *line.flags]  # flags last: --info would take an override for its value
+    codes: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        """A single run's exit code ends the process; a sweep goes on and reports at its end."""
+        settings = HydraConfig.get()
+        typed = [each.lstrip("+") for each in settings.overrides.task]
+        try:
+            ended = start(str(settings.job.config_name), plain(composed), typed, line)
+        except Exception as error:
+            ended = Ended(_report(error))
+        if ended.made is not None and _speaks():
+            print(ended.made, flush=True)
+        codes.append(ended.code)
+        if settings.mode == RunMode.RUN and ended.code:
+            sys.exit(ended.code)
+
+    with _process_settings(argv):
+        hydra.main(config_path=str(builtin_dir().absolute()), config_name=command, version_base="1.3")(job)()
     return max(codes, default=DONE)
 
 
-codes: list[int] = []  # of the jobs run in this process
-
-
-def task(composed: DictConfig) -> None:
-    """One job for Hydra. A single run's exit code ends the process; a sweep goes on and reports at its end."""
-    settings = HydraConfig.get()
-    typed = [line.lstrip("+") for line in settings.overrides.task]
+@contextmanager
+def _process_settings(argv: list[str]) -> Iterator[None]:
+    """Within the block Hydra finds its command line, and raises here rather than print there."""
+    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
     try:
-        code = _job(str(settings.job.config_name), plain(composed), typed)
-    except UserError as error:
-        code = _report(error)
-    except RunError as error:
-        print(f"cnntrain: {error}", file=sys.stderr)
-        code = FAILED
-    codes.append(code)
-    if settings.mode == RunMode.RUN and code:
-        sys.exit(code)
+        yield
+    finally:
+        sys.argv = before
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
 
 
-def _job(command: str, tree: dict[str, Any], typed: list[str]) -> int:
-    """Check the composed config, then run its command, over several processes where that is asked for."""
-    laid = typed
+def compose_and_start(
+    command: str, overrides: Sequence[str], modules: Sequence[str] = (), config_dir: str | None = None
+) -> Ended:
+    """What a command line without flags does, for Python: errors are raised, and nothing is left behind."""
+    line = Line(imports=list(modules), config_dir=config_dir)
+    with imports.imported(line.imports), looking_in(line.config_dir):
+        parsed = compose.parse(overrides)
+        compose.check_overrides(command, parsed, multirun=False)
+        tree = plain(compose.compose_config(command, compose.force(parsed)))
+        return start(command, tree, overrides, line)
+
+
+def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) -> Ended:
+    """Check a composed configuration, then run its command, over several processes where that is asked for."""
+    laid = list(typed)
     if "WORLD_SIZE" in os.environ and "devices" in tree:  # torchrun has said how many
         ranks = int(os.environ["WORLD_SIZE"])
         if tree["devices"] not in (1, ranks):
             raise ConfigError(f"devices={tree['devices']}, but torchrun started {ranks} processes: leave devices out")
         tree["devices"] = ranks
-        laid = [*typed, f"devices={ranks}"]
+        laid.append(f"devices={ranks}")
     if command == "train" and tree["resume"] is not None:
-        checked: Any = _resumed(tree, laid)
-        if checked is None:
-            return DONE
-    else:
-        checked = check(tree, SCHEMAS[command])
+        found = resume.resolve(tree, laid, list(groups()))
+        tree = found.tree if found is not None else {**tree, "resume": None}
+        if found is not None:
+            for each in (f"resume: {found.folder}", *(f"  {note}" for note in found.notes)):
+                _say(each)
+        if found is not None and found.finished:
+            _say("this run has finished; trainer.epochs=<more> trains it further")
+            return Ended(made=str(found.folder))
+    checked = check(tree, command_class(command))
     if "devices" not in tree:  # a command that runs in one process, and may not need torch
-        return importlib.import_module(f"cnntrain.commands.{command}").run(checked, typed)
+        return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 
-    runner = importlib.import_module(f"cnntrain.commands.{command}").run
-    return launch(runner, checked, typed)
+    words = [each.word for each in imports.present()]
+    return Ended(*launch(execute, (command, tree, typed, words, line.config_dir), tree["devices"], checked.device_name))
 
 
-def _resumed(tree: dict[str, Any], typed: Sequence[str]) -> TrainConfig | None:
-    """The configuration to continue a run with, or None where it has finished already."""
-    found = resume.resolve(tree, typed, list(groups()))
-    if found is None:
-        return check({**tree, "resume": None}, TrainConfig)
-    _say(f"resume: {found.folder}")
-    for note in found.notes:
-        _say(f"  {note}")
-    if found.finished:
-        _say("this run has finished; trainer.epochs=<more> trains it further")
-        _say(str(found.folder))
-        return None
-    return check(found.tree, TrainConfig)
+def execute(
+    command: str, tree: Mapping[str, Any], typed: Sequence[str], words: Sequence[str], config_dir: str | None
+) -> tuple[int, str | None]:
+    """Run a checked command in this process, which may be a new one that knows nothing yet."""
+    with imports.imported(words), looking_in(config_dir):
+        ended = check(tree, command_class(command)).execute(typed)
+    return ended.code, ended.made
+
+
+def _speaks() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _say(line: str) -> None:
-    if os.environ.get("RANK", "0") == "0":
+    if _speaks():
         print(line, flush=True)
 
 
 def _command(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The command, which is the first word that is no override (train where there is none), and the overrides."""
-    names = sorted(SCHEMAS)
+    """The command, which is the first word that is no override (train where there is none), and the overrides.
+
+    Words behind the command are the values of the keys that it takes without their names.
+    """
+    names = command_names()
     overrides = [word for word in words if "=" in word or word.startswith("~")]
-    commands = [word for word in words if word not in overrides]
-    for word in commands:
-        if word not in names:
-            hint = suggest(word, names)
-            raise ConfigError(f"'{word}' is neither a command ({', '.join(names)}) nor key=value{hint}")
-    if len(commands) > 1:
-        raise ConfigError(f"one command at a time, not {' and '.join(commands)}")
-    return (commands[0] if commands else "train"), overrides
+    command, *values = [word for word in words if word not in overrides] or ["train"]
+    if command not in names:
+        hint = suggest(command, names) or _as_choice(command)
+        raise ConfigError(f"'{command}' is neither a command ({', '.join(names)}) nor key=value{hint}")
+    keys = command_class(command).words if values else ()
+    for word in values[len(keys) :]:
+        if word in names:
+            raise ConfigError(f"one command at a time, not {command} and {word}")
+        raise ConfigError(f"'{word}' is no key=value{_as_choice(word)}; see cnntrain {command} --help")
+    return command, [*(f"{key}={compose.quoted(value)}" for key, value in zip(keys, values)), *overrides]  # noqa: B905
+
+
+def _as_choice(word: str) -> str:
+    """The group that has an option of this name."""
+    found = [f"{group}={word}" for group, options in groups().items() if word in options]
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 VALUE_FLAGS = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i")
@@ -188,53 +221,77 @@ REFUSED = {
 }
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides.
+@dataclass
+class Line:
+    """A command line: Hydra's flags with their values, our own, and the words.
 
-    Raises:
-        ConfigError: a flag is unknown, or one that cnntrain does not offer.
+    Attributes:
+        words: a command and overrides.
+        imports: files and modules of the user's own.
     """
-    known = {option for action in get_args_parser()._actions for option in action.option_strings}
-    flags: list[str] = []
-    overrides: list[str] = []
-    words = deque(argv)
-    while words:
-        word = words.popleft()
-        name = word.split("=", 1)[0]
-        if not word.startswith("-"):
-            overrides.append(word)
-        elif name in REFUSED:
-            raise ConfigError(f"{name} is not offered: {REFUSED[name]}")
-        elif name not in known:
-            raise ConfigError(f"unknown option '{word}'{_as_override(name, word, words)}")
-        else:
-            flags.append(word)
-            if name in VALUE_FLAGS and "=" not in word and words and not _is_word(words[0]):
-                flags.append(words.popleft())
-    return flags, overrides
+
+    flags: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
+    config_dir: str | None = None
+
+    @classmethod
+    def read(cls, argv: Sequence[str]) -> Line:
+        """Raises ConfigError where a flag is unknown, or one that cnntrain does not offer."""
+        known = {option for action in get_args_parser()._actions for option in action.option_strings}
+        line = cls()
+        words = deque(argv)
+        while words:
+            word = words.popleft()
+            name, _, value = word.partition("=")
+            if not word.startswith("-"):
+                line.words.append(word)
+            elif name == "--import":
+                line.imports.append(value or _next(words, "--import", "a file or a module"))
+            elif name in ("--config-dir", "-cd"):
+                line.config_dir = value or _next(words, name, "a folder")
+            elif name in REFUSED:
+                raise ConfigError(f"{name} is not offered: {REFUSED[name]}")
+            elif name not in known:
+                raise ConfigError(f"unknown option '{word}'{_as_override(name, word, words)}")
+            else:
+                line.flags.append(word)
+                if name in VALUE_FLAGS and not value and words and not _is_word(words[0]):
+                    line.flags.append(words.popleft())
+        return line
+
+
+def _next(words: deque[str], flag: str, what: str) -> str:
+    if not words:
+        raise ConfigError(f"{flag} needs {what}")
+    return words.popleft()
 
 
 def _is_word(text: str) -> bool:
     """Whether this is a command or an override, which --info, with its optional value, must not take for its own."""
-    return "=" in text or text in SCHEMAS
+    return "=" in text or text in command_names()
 
 
 def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
     """How an option in the style of other tools is written here: ``--epochs 3`` is ``trainer.epochs=3``."""
     key = flag.lstrip("-").replace("-", "_")
     last = {key.rsplit(".", 1)[-1]: key for key in known_keys()}
-    near = get_close_matches(key, last, n=1)
+    near = nearest(key, last)
     value = word.partition("=")[2] or (words[0] if words else "...")
-    return f"; keys are written key=value: {last[near[0]]}={value}" if near else "; see cnntrain --help"
+    return f"; keys are written key=value: {last[near]}={value}" if near else "; see cnntrain --help"
 
 
 def _report(error: Exception) -> int:
-    """Print a user's error, once over all ranks."""
-    if os.environ.get("RANK", "0") == "0":
-        problems = error.problems if isinstance(error, ConfigError) else [compose.explain(error)]
-        for problem in problems:
-            print(f"cnntrain: {problem}", file=sys.stderr)
-    return WRONG
+    """Print an error, once over all ranks, and return its exit code."""
+    if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException, YAMLError)):
+        if _speaks():
+            problems = error.problems if isinstance(error, ConfigError) else [compose.explain(error)]
+            for problem in problems:
+                print(f"cnntrain: {problem}", file=sys.stderr)
+        return WRONG
+    from cnntrain.core.launch import report
+
+    return report(error)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +18,18 @@ import pytest
 import torch
 
 from cnntrain.build.run import build
+from cnntrain.commands.train import Train
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import use
+from cnntrain.config.search_path import looking_in
+from cnntrain.data.batches.feed import Batch
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import METRICS, Report
 from cnntrain.runs.sinks import JsonLines
-from cnntrain.train.run import Run
+from cnntrain.tasks.base import Metrics
+from cnntrain.training import loop
+from cnntrain.training.run import Run
+from cnntrain.training.saver import Saver
 
 SMALL = (
     "data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=16", "data.batch_size=16",
@@ -30,17 +37,61 @@ SMALL = (
 )  # fmt: skip
 PROCESS_SECONDS = 180
 
+_always = ExitStack()
+_always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
+
+
+@dataclass
+class Trial:
+    """A run with what a command gives it; what it does not have itself is the run's, or the state's."""
+
+    run: Run
+    report: Report
+    saver: Saver
+
+    def __getattr__(self, name: str) -> Any:
+        run = self.__dict__["run"]
+        return getattr(run if hasattr(run, name) else run.state, name)
+
+    def fit(self) -> str:
+        return loop.fit(self.run, self.report, self.saver)
+
+    def begin_epoch(self) -> Any:
+        return self.run.begin_epoch(self.report, self.saver)
+
+    def train_epoch(self) -> Metrics:
+        return loop.train_epoch(self.run, self.begin_epoch(), self.report, self.saver)
+
+    def train_batches(self) -> Iterator[Batch]:
+        """Those of the phase under way, which `begin_epoch` began."""
+        return self.run.train_batches(self.run.phase)
+
+    def train_step(self, batch: Batch) -> bool:
+        """A loss and the step that it makes, as in the loop."""
+        return self.run.step(self.run.objective.loss(self.run.phase.network(batch.inputs), batch.targets)[0])
+
+    def end_epoch(self, train: dict[str, float], val: dict[str, float]) -> None:
+        self.run.end_epoch(train, val, self.report, self.saver)
+
+    def judged_in_phase(self) -> Metrics:
+        """Of val, by the network and on the batches of the phase under way."""
+        run, phase = self.run, self.run.phase
+        return loop.evaluate(phase.eval_network, run.val_batches(phase), run.objective, run.precision, run.heed)
+
+    def judged(self, part: str, network: torch.nn.Module | None = None) -> Metrics:
+        """Of the whole network that is evaluated, or of another, on a part's images."""
+        run = self.run
+        network = network or run.state.eval_model
+        return loop.evaluate(network, run.eval_batches(part), run.objective, run.precision, run.heed)
+
 
 @pytest.fixture(autouse=True)
-def arithmetic() -> Iterator[None]:
-    """One thread, so that sums are added in one order; what `build` sets for the process is undone."""
-    threads, backends = torch.get_num_threads(), torch.backends.cudnn
-    kept = backends.deterministic, backends.benchmark, torch.are_deterministic_algorithms_enabled()
+def one_thread() -> Iterator[None]:
+    """So that sums are added in one order."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    backends.deterministic, backends.benchmark = kept[:2]
-    torch.use_deterministic_algorithms(kept[2])
 
 
 @pytest.fixture(autouse=True)
@@ -56,36 +107,47 @@ def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def configure(tmp_path: Path) -> Callable[..., TrainConfig]:
+def look_in() -> Iterator[Callable[[Path | None], None]]:
+    """Until the test ends, look for YAML where ``--config-dir`` would, in ./configs, and in our own folder."""
+    with ExitStack() as stack:
+        yield lambda folder: stack.enter_context(looking_in(str(folder) if folder is not None else None))
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., Train]:
     """A checked configuration: the small run, with overrides as they are typed laid over it."""
 
-    return lambda *overrides: check({**composed(overrides), "output": str(tmp_path)}, TrainConfig)
+    return lambda *overrides: check({**composed(overrides), "output": str(tmp_path)}, Train)
 
 
 @cache
 def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
-    use(None)
     lines = compose.force(compose.parse([*SMALL, *overrides]))
     return plain(compose.compose_config("train", lines))
 
 
 @pytest.fixture
-def make_run(configure: Callable[..., TrainConfig]) -> Iterator[Callable[..., Run]]:
+def make_run(
+    configure: Callable[..., Train], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Trial]]:
     """A run as `commands.train` makes it, in `folder`, continued from its last checkpoint where there is one."""
 
-    def make(*overrides: str, folder: Path | None = None) -> Run:
+    def make(
+        *overrides: str,
+        folder: Path | None = None,
+        saved: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Trial:
+        folder = folder or tmp_path_factory.mktemp("run")
+        folder.mkdir(exist_ok=True)
         settings = configure(*overrides)
-        path = folder / checkpoint.LAST if folder is not None else None
-        saved = checkpoint.load(path) if path is not None and path.exists() else None
+        if (folder / checkpoint.LAST).exists():
+            saved = checkpoint.load(folder / checkpoint.LAST)
         run = build(settings, saved)
-        if saved is not None:
-            run.load_state_dict(saved)
-        if folder is not None:
-            folder.mkdir(exist_ok=True)
-            run.folder = folder
-            run.report = Report([JsonLines(folder / METRICS, run.progress.step, run.progress.epoch)])
-            reports.append(run.report)
-        return run
+        sinks = [JsonLines(folder / METRICS, run.state.progress.step, run.state.progress.epoch)]
+        report = Report(settings.task.columns, sinks)
+        reports.append(report)
+        return Trial(run, report, Saver(folder, run.state, settings.checkpoint.time_share, clock))
 
     reports: list[Report] = []
     yield make

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from cnntrain.augment.base import Augment, resize_and_crop
+from annotated_types import Interval
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.core.limits import Fraction
 
 
-@dataclass
+@dataclass(frozen=True)
 class Affine(Augment):
-    degrees: float  # rotation, at most, to either side
-    shift: float  # at most, as a fraction of the side
-    scale: float  # change of size, at most: 0.1 is from 0.9 to 1.1
+    degrees: Annotated[float, Interval(ge=0, le=180)]  # rotation, at most, to either side
+    shift: Fraction  # at most, as a fraction of the side
+    scale: Fraction  # change of size, at most: 0.1 is from 0.9 to 1.1
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.degrees <= 180:
-            raise ValueError(f"degrees must be between 0 and 180, not {self.degrees}")
-        for key in ("shift", "scale"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ValueError(f"{key} must be in [0, 1), not {getattr(self, key)}")
-
-    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
+    def train_transform(self, seen: Geometry) -> Transform:
         from torchvision.transforms import InterpolationMode, v2
 
         affine = v2.RandomAffine(
@@ -34,4 +26,4 @@ class Affine(Augment):
             scale=(1 - self.scale, 1 + self.scale),
             interpolation=InterpolationMode.BILINEAR,
         )
-        return v2.Compose([resize_and_crop(image_size, image_size), affine])
+        return v2.Compose([seen.fit, affine])

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cnntrain.augment.base import Augment, resize_and_crop
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.core.limits import Share, Whole
 
 
-@dataclass
+@dataclass(frozen=True)
 class FlipCrop(Augment):
-    padding: int  # pixels on each side
-    flip: float  # probability
+    padding: Whole  # pixels on each side
+    flip: Share  # probability
 
-    def __post_init__(self) -> None:
-        if self.padding < 0:
-            raise ValueError(f"padding must be at least 0, not {self.padding}")
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip is a probability, not {self.flip}")
-
-    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
+    def train_transform(self, seen: Geometry) -> Transform:
         from torchvision.transforms import v2
 
-        return v2.Compose(
-            [
-                resize_and_crop(image_size, image_size),
-                v2.RandomCrop(image_size, padding=self.padding),
-                v2.RandomHorizontalFlip(self.flip),
-            ]
-        )
+        crop = v2.RandomCrop(seen.image_size, padding=self.padding)
+        return v2.Compose([seen.fit, crop, v2.RandomHorizontalFlip(self.flip)])

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from cnntrain.augment.base import Augment
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from cnntrain.augment.base import Augment, Geometry, Transform
 
 
-@dataclass
+@dataclass(frozen=True)
 class NoAugment(Augment):
-    def train_transform(self, image_size: int) -> Callable[[Tensor], Tensor]:
-        return self.eval_transform(image_size)
+    def train_transform(self, seen: Geometry) -> Transform:
+        return seen.fit
 
     @property
     def is_random(self) -> bool:

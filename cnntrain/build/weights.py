@@ -1,4 +1,4 @@
-"""Weights for a model to start from: timm's pretrained ones, or a local file with strictly matched keys."""
+"""Weights for a model to start from, out of a local file with strictly matched keys."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
-import torch
-from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from cnntrain.runs import checkpoint
-from cnntrain.core.errors import ConfigError
 from cnntrain.core.errors import InputError
 from cnntrain.models import auxiliary
-from cnntrain.models.stem import use_cifar_stem
-from cnntrain.config.schema import SMALL_IMAGE
-from cnntrain.config.schema import Model
+from cnntrain.runs import checkpoint
 from cnntrain.transfer.groups import classifier_modules
 
 LISTED = 8  # mismatches of a weights file
-
-
 
 
 @dataclass
@@ -92,11 +83,3 @@ def load(model: nn.Module, source: Source, classes: Sequence[str]) -> None:
         if other or not all(key in fits for key in own if key.startswith(new)):
             fits = {key: value for key, value in fits.items() if not key.startswith(new)}  # a new head is wholly new
     model.load_state_dict(fits, strict=False)
-
-
-
-
-
-
-
-

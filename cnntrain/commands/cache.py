@@ -7,11 +7,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from cnntrain.config.schema import CacheConfig
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core import tables
 from cnntrain.core.errors import InputError
+from cnntrain.core.limits import NotNegative
 from cnntrain.core.units import in_bytes
 from cnntrain.transfer.frozen import store
 
@@ -20,35 +22,42 @@ LEFT = COLUMNS[:5]
 DAY = 24 * 3600
 
 
-def run(config: CacheConfig, overrides: Sequence[str]) -> int:
-    """List the entries that `config` selects; with ``clear`` those that it has deleted."""
-    root = store.root(config.cache_dir)
-    if config.cache_dir is not None and not root.is_dir():
-        raise InputError(f"cache_dir={config.cache_dir}: there is no such folder")
-    now = time.time()
-    chosen = [
-        (folder, meta)
-        for folder, meta in store.entries(root)
-        if config.older_than is None or now - meta["used"] > config.older_than * DAY
-    ]
-    total = in_bytes(sum(meta["bytes"] for _, meta in chosen))
-    if config.clear:
-        for folder, _ in chosen:
-            with suppress(FileNotFoundError):  # another process deletes it too
-                shutil.rmtree(folder)
-        others, size = store.sweep(root)
-    else:
-        remains = list(store.remains(root))
-        others, size = len(remains), sum(each for _, each in remains)
-    more = f", and {others} unfinished or damaged, {in_bytes(size)}," if others else ","
-    if config.format == "json":
-        print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
-    elif config.clear:
-        print(f"deleted {len(chosen)} entries, {total}{more} from {root}")
-    else:
-        cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
-        print(tables.table(f"{len(chosen)} entries, {total}{more} in {root}", COLUMNS, cells, LEFT), end="")
-    return 0
+@dataclass(frozen=True)
+class Cache(Command):
+    cache_dir: str | None
+    older_than: NotNegative | None  # days without use
+    clear: bool
+    format: Literal["table", "json"]
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """List the entries that are asked for; with ``clear`` those that it has deleted."""
+        root = store.root(self.cache_dir)
+        if self.cache_dir is not None and not root.is_dir():
+            raise InputError(f"cache_dir={self.cache_dir}: there is no such folder")
+        now = time.time()
+        chosen = [
+            (folder, meta)
+            for folder, meta in store.entries(root)
+            if self.older_than is None or now - meta["used"] > self.older_than * DAY
+        ]
+        total = in_bytes(sum(meta["bytes"] for _, meta in chosen))
+        if self.clear:
+            for folder, _ in chosen:
+                with suppress(FileNotFoundError):  # another process deletes it too
+                    shutil.rmtree(folder)
+            others, size = store.sweep(root)
+        else:
+            remains = list(store.remains(root))
+            others, size = len(remains), sum(each for _, each in remains)
+        more = f", and {others} unfinished or damaged, {in_bytes(size)}," if others else ","
+        if self.format == "json":
+            print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
+        elif self.clear:
+            print(f"deleted {len(chosen)} entries, {total}{more} from {root}")
+        else:
+            cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
+            print(tables.table(f"{len(chosen)} entries, {total}{more} in {root}", COLUMNS, cells, LEFT), end="")
+        return Ended()
 
 
 def _row(key: str, meta: dict[str, Any]) -> dict[str, Any]:

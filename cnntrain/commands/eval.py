@@ -4,89 +4,115 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from cnntrain.build.run import load_data, prepared
-from cnntrain.config.check import check
-from cnntrain.config.schema import EvalConfig, TrainConfig
-from cnntrain.core import dist, files
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.data.batches.loader import Loader
-from cnntrain.data.batches.plan import Share, eval_plan
-from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.batches.samples import Samples
-from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.models import auxiliary
-from cnntrain.models.create import create
-from cnntrain.runs import checkpoint
-from cnntrain.runs.closing import evaluation
-from cnntrain.runs.screen import Screen
-from cnntrain.runs.versions import versions
-from cnntrain.train import loop
-from cnntrain.train.loaders import input_dtype
-from cnntrain.train.precision import autocast
+from cnntrain.core.files import write_atomic
+from cnntrain.core.limits import Count
+
+if TYPE_CHECKING:
+    from cnntrain.build.trained import Trained
+    from cnntrain.data.batches.preprocess import Preprocess
+    from cnntrain.data.sets.dataset import DataSet, Part
+
+SEEN = ("image_size", "crop", "crop_fraction", "interpolation")  # keys of data that change how images are seen
 
 
-def run(config: EvalConfig, overrides: Sequence[str]) -> int:
-    """Evaluate as `config` says and write ``eval-<data>-<part>.json`` beside the checkpoint."""
-    path = Path(config.checkpoint) if config.checkpoint else Path(str(config.run)) / checkpoint.BEST
-    state = checkpoint.load(path)
-    trained = _trained_config(state, config)
-    device = dist.pick_device(config.device)
-    data = load_data(trained.data)
-    own = preprocess = Preprocess(**state["preprocess"])
-    if trained.data.channels != preprocess.channels:
-        raise ConfigError(
-            f"data.channels={trained.data.channels}, but this model takes {preprocess.channels}: "
-            f"data.channels={preprocess.channels} converts the images"
-        )
-    if trained.data.image_size is not None:
-        preprocess = replace(preprocess, image_size=trained.data.image_size)
-    part = _relabelled(data, config.part, state["classes"])
-    shape = len(state["classes"]), own.channels, own.image_size
-    model = create(trained.model, *shape, pretrained=False, small_stem=state["small_stem"])
-    model = prepared(trained, model, own)
-    model.load_state_dict(checkpoint.eval_weights(state))
-    auxiliary.remove(model)
-    dtype = input_dtype(trained)
-    model.to(device, dtype)
-    samples = Samples(part, trained.augment.eval_transform(preprocess.image_size), None)
-    loader = Loader(samples, trained.data.num_workers, preprocess, device, dtype)
-    share = Share(dist.rank(), dist.world_size(), 1)
-    batches = loader.batches(eval_plan(len(part), trained.data.batch_size, share))
-    metrics = loop.evaluate(model, batches, autocast(trained.trainer.precision, device))
-    best = state["progress"]["best"]
-    if best is None and len(metrics.per_setting) > 1:
-        raise InputError(f"{path} is from before the first validation, which chooses among its settings")
-    result = {
-        "checkpoint": str(path),
-        "epoch": state["progress"]["epoch"],
-        "model": trained.model.name,
-        "data": {"name": trained.data.name, "part": config.part, "fingerprint": data.fingerprint},
-        **metrics.chosen_by(best),
-        "versions": versions(),
-        "command": shlex.join(["cnntrain", "eval", *overrides]),
-    }
-    if dist.rank() == 0:
-        _write(path.parent / f"eval-{trained.data.name}-{config.part}.json", result)
-    return 0
+@dataclass(frozen=True)
+class Eval(Command):
+    """`data` is laid over the data section that the checkpoint was trained with."""
 
+    run: str | None
+    checkpoint: str | None
+    part: Literal["train", "val", "test"]
+    devices: Count
+    device: Literal["auto", "cpu", "cuda"]
+    data: dict[str, Any] | None
 
-def _trained_config(state: dict[str, Any], config: EvalConfig) -> TrainConfig:
-    """The run's configuration, with the data that this evaluation asks for."""
-    tree = state["config"]
-    wanted = config.data or {}
-    data = wanted if "name" in wanted else {**tree["data"], **wanted}
-    trainer = {**tree["trainer"], "device": config.device, "grad_accum": 1}
-    size = max(data.get("batch_size", 1) // config.devices, 1) * config.devices
-    return check(
-        {**tree, "data": {**data, "batch_size": size}, "trainer": trainer, "devices": config.devices}, TrainConfig
-    )
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.checkpoint is None):
+            raise ValueError("give either run=<run folder> or checkpoint=<file>")
+
+    @property
+    def device_name(self) -> Literal["auto", "cpu", "cuda"]:
+        return self.device
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Evaluate, and write ``eval-<data>-<part>.json`` beside the checkpoint."""
+        from cnntrain.build import trained
+        from cnntrain.build.data import eval_loader, load_data
+        from cnntrain.core import dist, stopping
+        from cnntrain.data.batches.plan import Share, eval_plan
+        from cnntrain.training.loop import evaluate
+        from cnntrain.training.precision import autocast
+
+        device = dist.pick_device(self.device)
+        path = Path(self.checkpoint) if self.checkpoint else trained.best_of(Path(str(self.run)))
+        found = trained.read(path, device, self._adjusted)
+        config, data = found.config, load_data(found.config.data)
+        part = _relabelled(data, self.part, found.classes)
+        loader = eval_loader(config, part, self._seen(found), device)
+        plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
+        objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
+        precision = autocast(config.trainer.precision, device)
+        metrics = evaluate(found.network, loader.batches(plan), objective, precision, stopping.heed)
+        if dist.rank() == 0:
+            for note in found.notes:
+                print(note)
+            try:
+                chosen = metrics.chosen_by(found.best)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from error
+            self._write(found, data, chosen, typed)
+        return Ended(made=str(path.parent))
+
+    def _adjusted(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The run's configuration, with the data that this evaluation asks for."""
+        wanted = self.data or {}
+        data = wanted if "name" in wanted else {**tree["data"], **wanted}
+        trainer = {**tree["trainer"], "device": self.device, "grad_accum": 1}
+        size = data.get("batch_size", 1)
+        if isinstance(size, int):
+            size = max(size // self.devices, 1) * self.devices
+        return {**tree, "data": {**data, "batch_size": size}, "trainer": trainer, "devices": self.devices}
+
+    def _seen(self, found: Trained) -> Preprocess:
+        """As the network was trained to see images, but for what is asked for here.
+
+        Raises:
+            ConfigError: images of another depth are asked for.
+        """
+        config, own = found.config.data, found.seen
+        if config.channels != own.channels:
+            raise ConfigError(
+                f"data.channels={config.channels}, but this model takes {own.channels}: "
+                f"data.channels={own.channels} converts the images"
+            )
+        keys = SEEN if self.data and "name" not in self.data else ("image_size",)
+        asked = {key: getattr(config, key) for key in keys if getattr(config, key) is not None}
+        return replace(own, **asked)
+
+    def _write(self, found: Trained, data: DataSet, metrics: dict[str, float], typed: Sequence[str]) -> None:
+        from cnntrain.runs.closing import evaluation
+        from cnntrain.runs.screen import Screen
+        from cnntrain.runs.versions import versions
+
+        name = found.config.data.name
+        result = {
+            "checkpoint": str(found.path),
+            "epoch": found.epoch,
+            "model": found.config.model.name,
+            "data": {"name": name, "part": self.part, "fingerprint": data.fingerprint},
+            **metrics,
+            "versions": versions(),
+            "command": shlex.join(["cnntrain", "eval", *typed]),
+        }
+        write_atomic(found.path.parent / f"eval-{name}-{self.part}.json", json.dumps(result, indent=2).encode())
+        Screen(None).say(evaluation(result, found.config.task.columns))
 
 
 def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
@@ -95,6 +121,8 @@ def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
     Raises:
         InputError: the set has no such part, or images of a class that the checkpoint does not know.
     """
+    import numpy as np
+
     part: Part | None = getattr(data, name)
     if part is None:
         raise InputError(f"this data set has no {name} part; choose part=val or part=train")
@@ -107,9 +135,3 @@ def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
         )
     positions = np.array([classes.index(each) if each in classes else -1 for each in data.classes])
     return replace(part, labels=positions[part.labels])
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    files.write_atomic(path, json.dumps(result, indent=2).encode())
-    Screen(None).say(evaluation(result))
-    print(path.parent, flush=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from cnntrain import models
-from cnntrain.config.schema import ModelsConfig
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core import tables
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_counts
@@ -25,23 +26,39 @@ LEFT = ("name", "paper", "family", "source", "weights")
 PAPER_WIDTH = 40  # characters
 
 
-def run(config: ModelsConfig, overrides: Sequence[str]) -> int:
-    """Print the models that `config` selects."""
-    named = [each.name for each in catalog.entries()]
-    names = [each for each in named if fnmatchcase(each, config.filter)]
-    figures = _figures(names)
-    if config.all:
-        names += [each for each in sorted(models.names() - set(named)) if fnmatchcase(each, config.filter)]
-    rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, config)], config)
-    if config.format == "json":
-        print(json.dumps(rows, indent=2))
-    elif config.format == "csv":
-        columns = list(rows[0]) if rows else []
-        print(tables.comma_separated(columns, [list(each.values()) for each in rows]), end="")
-    else:
-        title = f"{len(rows)} models; errors in percent, * of an ensemble"
-        print(tables.table(title, COLUMNS, [_cells(each) for each in rows], LEFT), end="")
-    return 0
+@dataclass(frozen=True)
+class Models(Command):
+    filter: str
+    all: bool
+    max_params: str | None
+    max_macs: str | None
+    sort: Literal["name", "year", "family", "params", "macs", "depth", "top1", "top5"]
+    reverse: bool
+    format: Literal["table", "json", "csv"]
+
+    def __post_init__(self) -> None:
+        for key in ("max_params", "max_macs"):
+            text = getattr(self, key)
+            if text is not None and count_of(text) is None:
+                raise ValueError(f"{key} must be a number such as 25000000, 25M or 4.1G, not {text}")
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Print the models that are asked for."""
+        named = [each.name for each in catalog.entries()]
+        names = [each for each in named if fnmatchcase(each, self.filter)]
+        figures = _figures(names)
+        if self.all:
+            names += [each for each in sorted(models.names() - set(named)) if fnmatchcase(each, self.filter)]
+        rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, self)], self)
+        if self.format == "json":
+            print(json.dumps(rows, indent=2))
+        elif self.format == "csv":
+            columns = list(rows[0]) if rows else []
+            print(tables.comma_separated(columns, [list(each.values()) for each in rows]), end="")
+        else:
+            title = f"{len(rows)} models; errors in percent, * of an ensemble"
+            print(tables.table(title, COLUMNS, [_cells(each) for each in rows], LEFT), end="")
+        return Ended()
 
 
 def _figures(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -73,7 +90,7 @@ def _named(name: str, figures: Callable[[str], dict[str, Any]]) -> dict[str, Any
         raise ConfigError(*(f"model={name}: {each}" for each in error.problems)) from error
 
 
-def _within(row: dict[str, Any], config: ModelsConfig) -> bool:
+def _within(row: dict[str, Any], config: Models) -> bool:
     """Whether a model keeps the limits; one whose figures are unknown keeps none."""
     for key, limit in (("params", config.max_params), ("macs", config.max_macs)):
         most = count_of(limit) if limit is not None else None
@@ -82,7 +99,7 @@ def _within(row: dict[str, Any], config: ModelsConfig) -> bool:
     return True
 
 
-def _sorted(rows: list[dict[str, Any]], config: ModelsConfig) -> list[dict[str, Any]]:
+def _sorted(rows: list[dict[str, Any]], config: Models) -> list[dict[str, Any]]:
     """By the column asked for, equal ones by name; what has no value comes last either way."""
     known = sorted((each for each in rows if each[config.sort] is not None), key=lambda each: each["name"])
     unknown = [each for each in rows if each[config.sort] is None]

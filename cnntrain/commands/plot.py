@@ -4,42 +4,65 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cnntrain.config.schema import PlotConfig
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core import tables
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.errors import ConfigError, InputError, RunError
+from cnntrain.core.files import write_atomic
 from cnntrain.runs import history
 from cnntrain.study import comparison, curves
 from cnntrain.study.comparison import EPOCH, Comparison, Point
+from cnntrain.tasks.base import Column
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
-def run(config: PlotConfig, overrides: Sequence[str]) -> int:
-    """Draw what `config` asks for, print its numbers, and end with the picture's path."""
-    runs, unfinished = history.read(config.runs)
-    shown = comparison.compare(runs, config.x, config.y, config.curve)
-    shown.left_out = {**unfinished, **shown.left_out}
-    path = _place(config)
-    drawn = curves.figure(shown, config.x, _title(config, shown), config.curve, config.y_range)
-    try:
-        path.write_bytes(curves.picture(drawn, path.suffix[1:].lower()))
-    except OSError as error:
-        raise InputError(f"output={path}: {error.strerror}") from error
-    if config.format == "json":
-        print(json.dumps(_facts(config, shown, path), indent=2))
-        return 0
-    draw = tables.table if config.format == "table" else tables.markdown
-    for title, columns, rows in _tables(config, shown):
-        print(draw(title, columns, rows, columns[:1]))
-    bullet = "- " if config.format == "markdown" else ""
-    for note in _notes(shown):
-        print(f"{bullet}{note}")
-    print(path, flush=True)
-    return 0
+@dataclass(frozen=True)
+class Plot(Command):
+    runs: str  # a folder, or a pattern of folders
+    x: str  # epoch, or a key of the runs' configurations
+    y: list[str]  # metrics, a panel each
+    curve: str | None  # a key of the runs' configurations
+    y_range: list[float] | None  # as on the axis
+    title: str | None
+    output: str | None
+    format: Literal["table", "markdown", "json"]
+
+    def __post_init__(self) -> None:
+        if not self.y or len(set(self.y)) < len(self.y):
+            raise ValueError(f"y must name each metric to draw once, not {self.y}")
+        if self.y_range is not None and (len(self.y_range) != 2 or self.y_range[0] >= self.y_range[1]):
+            raise ValueError(f"y_range must be the axis's least and most, such as [0,20], not {self.y_range}")
+        if self.output is not None and not self.output.lower().endswith(PICTURES):
+            raise ValueError(f"output must end in one of {', '.join(PICTURES)}, not {self.output}")
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Draw what is asked for, print its numbers, and end with the picture's path."""
+        runs, unfinished = history.read(self.runs)
+        shown = comparison.compare(runs, self.x, self.y, self.curve)
+        shown.left_out = {**unfinished, **shown.left_out}
+        path = _place(self)
+        drawn = curves.figure(shown, self.x, _title(self, shown), self.curve, self.y_range)
+        try:
+            write_atomic(path, curves.picture(drawn, path.suffix[1:].lower()))
+        except RunError as error:
+            raise InputError(f"output={path}: {error}") from error
+        if self.format == "json":
+            print(json.dumps(_facts(self, shown, path), indent=2))
+            return Ended()
+        draw = tables.table if self.format == "table" else tables.markdown
+        for title, columns, rows in _tables(self, shown):
+            print(draw(title, columns, rows, columns[:1]))
+        bullet = "- " if self.format == "markdown" else ""
+        for note in _notes(shown):
+            print(f"{bullet}{note}")
+        return Ended(made=str(path))
 
 
-def _place(config: PlotConfig) -> Path:
+def _place(config: Plot) -> Path:
     if config.output is None and not Path(config.runs).is_dir():
         raise ConfigError(f"runs={config.runs} is a pattern, so give output=<file>")
     path = Path(config.output) if config.output is not None else Path(config.runs) / "plot.png"
@@ -48,7 +71,7 @@ def _place(config: PlotConfig) -> Path:
     return path
 
 
-def _title(config: PlotConfig, shown: Comparison) -> str:
+def _title(config: Plot, shown: Comparison) -> str:
     """The one given, or the folder's name and what is averaged."""
     if config.title is not None:
         return config.title
@@ -66,7 +89,7 @@ def _span(counts: Sequence[int]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def _tables(config: PlotConfig, shown: Comparison) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+def _tables(config: Plot, shown: Comparison) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Title, columns and rows: by epoch one table with a column for each metric, else one for each metric by x."""
     about = "mean ± std (runs)"
     first = config.curve or "runs"
@@ -75,26 +98,29 @@ def _tables(config: PlotConfig, shown: Comparison) -> Iterator[tuple[str, list[s
         for number, curve in enumerate(shown.curves[config.y[0]]):
             last = {metric: shown.curves[metric][number].points[-1:] for metric in config.y}
             epochs = sorted({str(point.x) for points in last.values() for point in points})
-            rows.append([curve.label, "/".join(epochs), *(_cell(metric, last[metric]) for metric in config.y)])
-        yield f"the last epoch: {about}", [first, EPOCH, *map(curves.label, config.y)], rows
+            cells = [_cell(shown.column(metric), last[metric]) for metric in config.y]
+            rows.append([curve.label, "/".join(epochs), *cells])
+        titles = [curves.label(metric, shown.column(metric)) for metric in config.y]
+        yield f"the last epoch: {about}", [first, EPOCH, *titles], rows
         return
     for metric, found in shown.curves.items():
+        column = shown.column(metric)
         places = comparison.ordered({point.x: None for curve in found for point in curve.points})
         rows = [
-            [each.label, *(_cell(metric, [point for point in each.points if point.x == x]) for x in places)]
+            [each.label, *(_cell(column, [point for point in each.points if point.x == x]) for x in places)]
             for each in found
         ]
         columns = [first, *map(history.text, places)]
-        yield f"{curves.label(metric)} by {config.x}: {about}", columns, rows
+        yield f"{curves.label(metric, column)} by {config.x}: {about}", columns, rows
 
 
-def _cell(metric: str, points: Sequence[Point]) -> str:
+def _cell(column: Column, points: Sequence[Point]) -> str:
     """The one point, or nothing."""
     if not points:
         return ""
-    point, fraction = points[0], curves.is_fraction(metric)
+    point = points[0]
     numbers = [each for each in (point.mean, point.deviation) if each is not None]
-    shown = [f"{100 * each:.2f}" if fraction else f"{each:.4g}" for each in numbers]
+    shown = [f"{100 * each:.2f}" if column.percent else f"{each:.4g}" for each in numbers]
     return f"{' ± '.join(shown)} ({len(point.values)})"
 
 
@@ -104,7 +130,7 @@ def _notes(shown: Comparison) -> list[str]:
     return [*over, *shown.notes, *(f"left out: {name}: {reason}" for name, reason in shown.left_out.items())]
 
 
-def _facts(config: PlotConfig, shown: Comparison, path: Path) -> dict[str, Any]:
+def _facts(config: Plot, shown: Comparison, path: Path) -> dict[str, Any]:
     """Every point, fractions as fractions."""
     return {
         "x": config.x,

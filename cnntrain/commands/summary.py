@@ -4,151 +4,72 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, Self
 
-import timm
-import torch
-from torch import nn
-
-from cnntrain import models
-from cnntrain.config.schema import SummaryConfig
-from cnntrain.core import files, tables
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.config.schema import Command, Ended, Model
+from cnntrain.core import tables
+from cnntrain.core.errors import InputError
+from cnntrain.core.files import write_atomic
+from cnntrain.core.limits import Count
 from cnntrain.core.units import in_bytes
-from cnntrain.models import auxiliary
-from cnntrain.models.create import create
-from cnntrain.study.anatomy import drawing, layers
-from cnntrain.study.anatomy.recorder import Layer
-from cnntrain.transfer.freezing import Freezing
+from cnntrain.data.base import Data
+from cnntrain.transfer.base import Transfer
 
-DEFAULT_BATCH = 128
-DEFAULT_INPUT, DEFAULT_CLASSES = (3, 224, 224), 1000
-FLOAT_BYTES = 4
+if TYPE_CHECKING:
+    from cnntrain.study.anatomy.network import Network
+    from cnntrain.study.anatomy.recorder import Layer
+
 COLUMNS = ("layer", "type", "output", "kernel", "map", "params", "", "MACs", "memory", "field", "jump")
 LEFT = ("layer", "type", "output", "kernel", "")
 
 
-def run(config: SummaryConfig, overrides: Sequence[str]) -> int:
-    """Show the network that `config` describes, in the format and at the place that it asks for."""
-    network = Network(config)
-    title = f"{config.model.name} {_times(network.image)}, {network.classes} classes, transfer={config.transfer.name}"
-    if config.format == "json":
-        text = json.dumps(network.facts(), indent=2) + "\n"
-    elif config.format in ("dot", "png"):
-        text = drawing.dot(title, network.image, network.rows)
-    else:
-        draw = tables.table if config.format == "table" else tables.markdown
-        text = draw(title, COLUMNS, [_cells(row) for row in network.rows], LEFT) + _footer(network, config.format)
-    content = drawing.png(text) if config.format == "png" else text.encode()
-    if config.output is None:
-        print(text, end="", flush=True)
-    else:
-        _write(Path(config.output), content)
-    if config.tensorboard is not None:
-        drawing.tensorboard(network.model, network.image, Path(config.tensorboard))
-    return 0
+@dataclass(frozen=True)
+class Summary(Command):
+    """No data is read: `data` gives the images' shape and the number of classes."""
 
+    model: Model
+    data: Data | None  # None: the model's own image size and classes
+    transfer: Transfer
+    classes: Count | None
+    batch_size: Count | None
+    format: Literal["table", "markdown", "json", "dot", "png"]
+    output: str | None
+    tensorboard: str | None
 
-@dataclass
-class Memory:
-    """Bytes of a training step in float32 with SGD and momentum, without workspaces and passing gradients."""
+    def __post_init__(self) -> None:
+        if self.format == "png" and self.output is None:
+            raise ValueError("format=png needs output=<file>")
 
-    weights: int  # buffers included
-    gradients: int
-    momentum: int
-    activations: int  # kept for the backward pass, the images included
+    def settled(self) -> Self:
+        return replace(self, model=self.model.settled(self.transfer))  # decides on the stem, as in training
 
-    @property
-    def total(self) -> int:
-        return self.weights + self.gradients + self.momentum + self.activations
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Show the network, in the format and at the place that are asked for."""
+        from cnntrain.study.anatomy import drawing
+        from cnntrain.study.anatomy.network import Network
 
-
-class Network:
-    """The network and everything that is shown of it.
-
-    Raises:
-        ConfigError: the model does not take such images, or the transfer policy does not fit it.
-    """
-
-    def __init__(self, config: SummaryConfig):
-        self.config = config
-        data = config.data
-        models.register()
-        published = timm.get_pretrained_cfg(config.model.name)
-        own = tuple(published.input_size) if published else DEFAULT_INPUT
-        size = data.image_size if data else None
-        self.image = (data.channels if data else own[0], size or own[1], size or own[2])
-        known = config.classes or (data.outputs if data else None)
-        self.classes = known or (published.num_classes if published else DEFAULT_CLASSES)
-        self.batch = config.batch_size or (data.batch_size if data else DEFAULT_BATCH)
-        with torch.device("meta"):
-            self.model: nn.Module = create(config.model, self.classes, self.image[0], size, pretrained=False)
-        self.freezing = Freezing(self.model, config.transfer)
-        self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
-        self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
-        if config.transfer.side_by_side:
-            self.warnings[f"transfer={config.transfer.name}"] = "a run's own classifiers are not in this summary"
-        elif any(len(states) > 1 for states in self.freezing.changes(epochs=1)):
-            self.warnings[f"transfer={config.transfer.name}"] = "what is trained, and the memory, are the first epoch's"
-        self.params = sum(p.numel() for p in auxiliary.main_parameters(self.model))
-        self.trained = sum(p.numel() for p in auxiliary.main_parameters(self.model) if p.requires_grad)
-        self.auxiliary = sum(p.numel() for p in auxiliary.parameters(self.model))
-        self.values = sum(row.values for row in self.rows)
-        self.memory = self._memory()
-
-    def _memory(self) -> Memory:
-        tensors = [*self.model.parameters(), *self.model.buffers()]
-        try:
-            kept = layers.kept_for_backward(self.model, self.freezing.train_mode, self.batch, *self.image[:2])
-        except (ValueError, RuntimeError) as error:  # such as BatchNorm's on one value a channel
-            raise ConfigError(f"batch_size={self.batch} cannot be trained on: {str(error).splitlines()[0]}") from error
-        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT_BYTES
-        return Memory(sum(each.numel() * each.element_size() for each in tensors), trained, trained, kept)
-
-    def facts(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return {
-            "model": self.config.model.name,
-            "input": list(self.image),
-            "classes": self.classes,
-            "transfer": self.config.transfer.name,
-            "layers": [_facts(row) for row in self.rows],
-            "warnings": self.warnings,
-            "totals": {
-                "params": self.params,
-                "trainable_params": self.trained,
-                "non_trainable_params": self.params - self.trained,
-                "auxiliary_params": self.auxiliary,
-                "unused_params": self.params - sum(row.params for row in self.rows),
-                "macs": self.macs,
-                "depth": layers.depth(self.rows),
-                "activation_values": self.values,
-                "activation_bytes": self.values * FLOAT_BYTES,
-                "training_memory": {"batch_size": self.batch, **vars(self.memory), "total": self.memory.total},
-            },
-        }
-
-
-def _facts(row: Layer) -> dict[str, Any]:
-    window = row.window
-    return {
-        "name": row.name,
-        "type": row.kind,
-        "inputs": list(row.inputs),
-        "output": list(row.shape),
-        "kernel": list(window.kernel) if window else None,
-        "stride": list(window.stride) if window else None,
-        "padding": list(window.padding) if window else None,
-        "map": list(row.size) if window else None,
-        "params": row.params,
-        "trainable_params": row.trained,
-        "macs": row.macs,
-        "values": row.values,
-        "receptive_field": [row.field.rows.size, row.field.columns.size] if row.field else None,
-        "jump": [row.field.rows.jump, row.field.columns.jump] if row.field else None,
-    }
+        network = Network(self.model, self.data, self.transfer, self.classes, self.batch_size)
+        title = f"{self.model.name} {_times(network.image)}, {network.classes} classes, transfer={self.transfer.name}"
+        if self.format == "json":
+            text = json.dumps(network.facts(), indent=2) + "\n"
+        elif self.format in ("dot", "png"):
+            text = drawing.dot(title, network.image, network.rows)
+        else:
+            draw = tables.table if self.format == "table" else tables.markdown
+            text = draw(title, COLUMNS, [_cells(row) for row in network.rows], LEFT) + _footer(network, self.format)
+        content = drawing.png(text) if self.format == "png" else text.encode()
+        if self.tensorboard is not None:
+            drawing.tensorboard(network.model, network.image, Path(self.tensorboard))
+        if self.output is None:
+            print(text, end="", flush=True)
+            return Ended()
+        path = Path(self.output)
+        if not path.parent.is_dir():
+            raise InputError(f"output={path}: there is no folder {path.parent}")
+        write_atomic(path, content)
+        return Ended(made=str(path))
 
 
 def _cells(row: Layer) -> list[str]:
@@ -179,6 +100,8 @@ def _kernel(row: Layer) -> str:
 
 def _footer(network: Network, layout: str) -> str:
     """Totals and warnings; in markdown as a list."""
+    from cnntrain.study.anatomy.network import FLOAT_BYTES
+
     memory, size = network.memory, in_bytes
     unused = network.params - sum(row.params for row in network.rows)
     lines = [
@@ -186,7 +109,7 @@ def _footer(network: Network, layout: str) -> str:
         f"trainable: {network.trained:,}; non-trainable: {network.params - network.trained:,}",
         *([f"auxiliary heads, in training only: {network.auxiliary:,} parameters more"] if network.auxiliary else []),
         *([f"parameters of none of these layers: {unused:,}"] if unused else []),
-        f"multiply-adds: {network.macs:,}; depth: {layers.depth(network.rows)}",
+        f"multiply-adds: {network.macs:,}; depth: {network.depth}",
         f"activations of one image, forward: {network.values:,} values ({size(network.values * FLOAT_BYTES)})",
         f"training memory, batch {network.batch} in float32 with momentum, about {size(memory.total)}: weights "
         f"{size(memory.weights)}, gradients {size(memory.gradients)}, momentum {size(memory.momentum)}, activations "
@@ -212,10 +135,3 @@ def _times(sizes: Sequence[float]) -> str:
 def _pair(rows: float, columns: float) -> str:
     """Rows and columns, once where they are equal."""
     return f"{rows:g}" if rows == columns else f"{rows:g}x{columns:g}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"output={path}: there is no folder {path.parent}")
-    files.write_atomic(path, content)
-    print(path, flush=True)

@@ -7,34 +7,55 @@ that all that is wrong is reported at once, each with the nearest valid name.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from math import isfinite
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Gt, Interval, Le, Lt
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from cnntrain import models
 from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
+from cnntrain.config.schema import Command
+from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.words import suggest
+from cnntrain.core.words import similar, suggest
 
+LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
+    Ge: ("at least", "ge", operator.ge),
+    Gt: ("above", "gt", operator.gt),
+    Le: ("at most", "le", operator.le),
+    Lt: ("below", "lt", operator.lt),
+}
 SCALARS: dict[type, Callable[..., Any]] = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Command)
 
 
-def check(tree: Mapping[str, Any], schema: type[T]) -> T:
+def check(tree: Mapping[str, Any], schema: type[C]) -> C:
     """Turn a composed, resolved tree of plain values into the schema's dataclasses.
 
     Raises:
         ConfigError: lists every unknown or missing key, every value of a wrong type or outside its limits.
     """
+    try:
+        return section(tree, schema, "").settled()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def section(tree: Mapping[str, Any], schema: type[T], path: str) -> T:
+    """Turn the part of a tree at `path` into its dataclass.
+
+    Raises:
+        ConfigError: lists everything that is wrong.
+    """
     problems: list[str] = []
-    result = _section(schema, tree, "", problems)
+    result = _section(schema, tree, f"{path}." if path else "", problems)
     if problems or result is None:
         raise ConfigError(*problems)
     return result
@@ -65,7 +86,7 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
         if key not in names:
             problems.append(f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
     values = {}
-    hints = get_type_hints(schema)
+    hints = get_type_hints(schema, include_extras=True)
     for each in fields(schema):  # type: ignore[arg-type]
         if each.name not in node or node[each.name] == "???":
             problems.append(f"missing key '{path}{each.name}': give it a value, or inherit one with a defaults list")
@@ -84,7 +105,7 @@ def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | 
 def _hint(key: str, path: str, names: Sequence[str]) -> str:
     """What may have been meant by an unknown key: one near it, one of another choice of the group, or any of these."""
     group = path[:-1]
-    near = suggest(key, _similar(names, key), path)
+    near = suggest(key, similar(key, names), path)
     others = (
         [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in PLUGINS else []
     )
@@ -105,22 +126,24 @@ def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
     if bare in PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
-    if is_dataclass(kind):
-        return _section(kind, value, f"{path}.", problems)  # type: ignore[arg-type]
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            problems.append(
-                f"{path}={_show(value)} must be one of {', '.join(get_args(kind))}{suggest(str(value), get_args(kind))}"
-            )
+    if is_dataclass(bare):
+        return _section(bare, value, f"{path}.", problems)  # type: ignore[arg-type]
+    or_null = " or null" if optional else ""
+    if get_origin(bare) is Literal:
+        options = get_args(bare)
+        if value not in options:
+            hint = suggest(str(value), options)
+            problems.append(f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
         return value
-    leaf = _leaf(bare, value, path, problems, " or null" if optional else "")
-    if path == "model.name" and leaf is not None and str(leaf).split(".", 1)[0] not in models.names():
-        problems.append(f"model.name={leaf} is no model{suggest(str(leaf), models.names())}")
+    leaf = _leaf(bare, value, path, problems, or_null)
+    if path == "model.name" and leaf is not None and not is_model(str(leaf)):
+        problems.append(f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
     return leaf
 
 
-def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
+def _leaf(kind: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
     """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
+    bare, limits = _limited(kind)
     container = get_origin(bare)
     if bare == list[str] and isinstance(value, str):
         value = [value]  # one name needs no brackets
@@ -129,7 +152,8 @@ def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -
         if bare is not str and container is not dict and any(_unresolved(each) for each in parts):
             raise OmegaConfBaseException()  # a typed node would keep such text as it is
         if container is list:
-            node: Any = ListConfig(value, element_type=get_args(bare)[0]) if isinstance(value, list) else None
+            element, limits = _limited(get_args(bare)[0])
+            node: Any = ListConfig(value, element_type=element) if isinstance(value, list) else None
         elif container is dict:
             node = DictConfig(value) if isinstance(value, dict) else None
         else:
@@ -137,12 +161,29 @@ def _leaf(bare: Any, value: Any, path: str, problems: list[str], or_null: str) -
         if node is None:
             raise OmegaConfBaseException()
         found = OmegaConf.to_container(node) if container else node._value()
-        if not _is_finite(found):
+        if not _is_finite(found) or not all(_keeps(limit, each) for limit in limits for each in _each(found)):
             raise OmegaConfBaseException()
         return found
     except (OmegaConfBaseException, OverflowError):
-        problems.append(f"{path}={_show(value)} must be {_describe(bare)}{or_null}")
+        problems.append(f"{path}={_show(value)} must be {_describe(kind)}{or_null}")
         return None
+
+
+def _limited(kind: Any) -> tuple[Any, list[Any]]:
+    """The type of an ``Annotated[type, limits]``, and the limits; none of another type."""
+    if get_origin(kind) is not Annotated:
+        return kind, []
+    bare, *limits = get_args(kind)
+    return bare, [each for limit in limits for each in (limit if isinstance(limit, Interval) else (limit,))]
+
+
+def _keeps(limit: Any, value: Any) -> bool:
+    _, attribute, compare = LIMITS[type(limit)]
+    return compare(value, getattr(limit, attribute))
+
+
+def _each(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
 
 
 def _is_finite(value: Any) -> bool:
@@ -162,16 +203,14 @@ def _show(value: Any) -> str:
 
 
 def _describe(kind: Any) -> str:
-    if get_origin(kind) is list:
-        return f"a list whose items are each {_describe(get_args(kind)[0])}"
-    if get_origin(kind) is dict:
+    bare, limits = _limited(kind)
+    if get_origin(bare) is list:
+        return f"a list whose items are each {_describe(get_args(bare)[0])}"
+    if get_origin(bare) is dict:
         return "a group of keys"
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
-
-
-def _similar(names: Sequence[str], key: str) -> list[str]:
-    """Names to suggest for `key`: the near ones, and those that start with it or that it starts with."""
-    return [name for name in names if get_close_matches(key, [name], cutoff=0.6) or name.startswith(key)]
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[bare]
+    bounds = [f"{LIMITS[type(each)][0]} {getattr(each, LIMITS[type(each)][1]):g}" for each in limits]
+    return " ".join([words, " and ".join(bounds)]).rstrip()
 
 
 def _plugin(group: str, node: Any, problems: list[str]) -> type | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import string
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,26 +16,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from cnntrain import models
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import SCHEMAS, builtin_dir
-from cnntrain.config.search_path import folders, groups
+from cnntrain.config.groups import builtin_dir, command_class
+from cnntrain.config.search_path import folders, groups, is_model, model_names
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.words import suggest
-
-
-def help_text(command: str) -> str:
-    """What ``--help`` prints: the command's template with the groups and their choices.
-
-    Hydra would print the same template, but takes half a second to list the groups.
-    """
-    template = builtin_dir() / "hydra" / "help" / f"{command}.yaml"
-    text = yaml.safe_load(template.read_text(encoding="utf-8"))["template"]
-    lines = [
-        textwrap.fill(f"{group:<11} {', '.join(choices)}", 110, initial_indent="  ", subsequent_indent=" " * 14)
-        for group, choices in groups().items()
-    ]
-    return string.Template(text).substitute(APP_CONFIG_GROUPS="\n".join(lines))
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -57,6 +40,12 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     if problems:
         raise ConfigError(*problems)
     return parsed
+
+
+def quoted(value: str) -> str:
+    """A value that Hydra's grammar takes as this text, whatever is in it."""
+    backslash, quote = "\\", '"'
+    return quote + value.replace(backslash, backslash * 2).replace(quote, backslash + quote) + quote
 
 
 def force(overrides: Sequence[Override]) -> list[str]:
@@ -91,9 +80,9 @@ def choice_problems(overrides: Sequence[Override]) -> list[str]:
                 problems.append(f"{group}=null cannot be one of several values to try: give it a command of its own")
                 continue
             options = groups()[group]
-            known = isinstance(value, str) and (value in options or (group == "model" and _is_model(value)))
+            known = isinstance(value, str) and (value in options or (group == "model" and is_model(value)))
             if not known:
-                candidates = {*options, *(models.names() if group == "model" else ())}
+                candidates = {*options, *(model_names() if group == "model" else ())}
                 hint = suggest(str(value), candidates)
                 listed = f"; choose one of {', '.join(options)}"
                 if group == "model":
@@ -118,7 +107,7 @@ def check_overrides(command: str, overrides: Sequence[Override], multirun: bool)
         try:
             tree = plain(compose_config(command, lines))
             if tree.get("resume") in (None, "auto"):  # else what is typed is laid over a run's configuration first
-                check(tree, SCHEMAS[command])
+                check(tree, command_class(command))
         except ConfigError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -174,10 +163,6 @@ def _group(override: Override) -> str:
     return (
         override.key_or_group.split("@")[0].replace(".", "/") if "/" in override.key_or_group else override.key_or_group
     )
-
-
-def _is_model(value: str) -> bool:
-    return value.split(".", 1)[0] in models.names()
 
 
 def _values(override: Override) -> list[object]:

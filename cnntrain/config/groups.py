@@ -1,59 +1,82 @@
-"""Which file is behind each ``<group>.name``, and where the package's own YAML is."""
+"""Which class is behind each ``<group>.name`` and each command, and where the package's own YAML is."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
 from cnntrain.augment.base import Augment
-from cnntrain.config.schema import CacheConfig, EvalConfig, ModelsConfig, PlotConfig, SummaryConfig, TrainConfig
+from cnntrain.config import imports
+from cnntrain.config.schema import Command, TrainConfig
+from cnntrain.core.words import snake_case
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
+from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
 
 PACKAGE = Path(__file__).parent.parent
-SCHEMAS: dict[str, type] = {
-    "train": TrainConfig,
-    "eval": EvalConfig,
-    "models": ModelsConfig,
-    "plot": PlotConfig,
-    "cache": CacheConfig,
-    "summary": SummaryConfig,
-}
-
-
 # group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
 PLUGINS: dict[str, type] = {
     "data": Data,
+    "task": Task,
     "augment": Augment,
     "optim": Optim,
     "schedule": Schedule,
     "transfer": Transfer,
 }
+PACKAGES = {"task": "tasks"}  # the groups whose package has another name
+ABSTRACT = "base"  # the YAML that the others of a group inherit
 
 
-@cache
 def plugin_names(group: str) -> tuple[str, ...]:
-    """What ``<group>.name`` can be: the files of ``cnntrain/<group>/`` that have a YAML of their name."""
-    files = {file.stem for file in (PACKAGE / group).glob("*.py")}
-    return tuple(sorted(files & {file.stem for file in (builtin_dir() / group).glob("*.yaml")}))
+    """What ``<group>.name`` can be: the modules of ``cnntrain/<group>/`` that have a YAML of their name, and what the
+    user's own modules define."""
+    folder = PACKAGE / PACKAGES.get(group, group)
+    modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
+    ours = modules & {file.stem for file in (builtin_dir() / group).glob("*.yaml")} - {ABSTRACT}
+    return tuple(sorted(ours | _users(PLUGINS[group]).keys()))
 
 
 def plugin_class(group: str, name: str) -> type:
-    """The one subclass of the group's base that ``cnntrain/<group>/<name>.py`` defines."""
-    module = importlib.import_module(f"cnntrain.{group}.{name}")
-    base = PLUGINS[group]
-    found = [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, base) and each.__module__ == module.__name__
-    ]
-    assert len(found) == 1, f"{module.__name__} must define one subclass of {base.__name__}"
+    """The subclass of the group's base that is called `name`; of ours the one that the module of this name defines."""
+    users = _users(PLUGINS[group])
+    if name in users:
+        return users[name]
+    return _defined_in(f"cnntrain.{PACKAGES.get(group, group)}.{name}", PLUGINS[group])
+
+
+def command_names() -> tuple[str, ...]:
+    ours = {file.stem for file in (PACKAGE / "commands").glob("*.py")} - {"__init__"}
+    return tuple(sorted(ours | _users(Command).keys()))
+
+
+def command_class(name: str) -> type[Command]:
+    """The configuration of the command `name`, which is what runs it."""
+    users = _users(Command)
+    return users[name] if name in users else _defined_in(f"cnntrain.commands.{name}", Command)
+
+
+def _users(base: type) -> dict[str, type]:
+    """The classes of the user's own modules, by the snake case of their names."""
+    found = (each for module in imports.modules() for each in _subclasses(vars(module), base, module.__name__))
+    return {snake_case(each.__name__): each for each in found}
+
+
+def _defined_in(name: str, base: type) -> type:
+    found = list(_subclasses(vars(importlib.import_module(name)), base, name))
+    assert len(found) == 1, f"{name} must define one subclass of {base.__name__}"
     return found[0]
+
+
+def _subclasses(names: dict[str, object], base: type, module: str) -> Iterator[type]:
+    """Those that are defined there, but for the ones of a leading underscore."""
+    for each in names.values():
+        if isinstance(each, type) and issubclass(each, base) and each.__module__ == module and each.__name__[0] != "_":
+            yield each
 
 
 def builtin_dir() -> Path:

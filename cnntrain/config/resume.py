@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError
@@ -21,7 +22,8 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.channels", "data.image_size",
-    "data.classes", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+    "data.classes", "data.crop", "data.interpolation", "task.name", "augment.normalize", "model.stem", "optim.name",
+    "schedule.name", "name", "output",
 )  # fmt: skip
 
 
@@ -60,8 +62,9 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
     else:
         folder = Path(str(tree["resume"]))
     saved = folders.config(folder)
+    changed = imports.check(folders.imports(folder), str(folder))
     wanted = asdict(check(_overlay(saved, tree, typed, groups), TrainConfig))
-    notes = _differences(saved, wanted)
+    notes = [*changed, *_differences(saved, wanted)]
     wanted["resume"] = str(folder.absolute())
     return Resumed(folder, wanted, notes, folders.is_finished(folder) and not notes)
 

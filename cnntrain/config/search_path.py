@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -13,32 +15,46 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from cnntrain import models
-from cnntrain.config.groups import builtin_dir
+from cnntrain.config import imports
+from cnntrain.config.groups import ABSTRACT, builtin_dir
 from cnntrain.core.errors import ConfigError
 
-# hydra.main and hydra.compose read these; `use` sets them once, before either
-_user_dirs: list[Path] = []
+# hydra.main and hydra.compose read these; set by `looking_in` around either
+_user_dirs: tuple[Path, ...] = ()
 
 
-def use(config_dir: str | None) -> None:
-    """Register our part of Hydra: the user's folders come before ours, and every timm model is a choice of ``model=``.
+@contextmanager
+def looking_in(config_dir: str | None) -> Iterator[None]:
+    """Within the block the user's folders come before ours, and every timm model is a choice of ``model=``.
+
+    Enter it after the user's code is imported: the ``configs/`` beside it belongs to it.
 
     Args:
         config_dir: the value of ``--config-dir``.
+
+    Raises:
+        ConfigError: there is no such folder.
     """
-    _user_dirs.clear()
+    global _user_dirs
+    before = _user_dirs
+    found = []
     if config_dir is not None:
-        folder = Path(config_dir).absolute()
+        folder = Path(config_dir).expanduser().absolute()
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
-        _user_dirs.append(folder)
+        found.append(folder)
     local = Path("configs").absolute()
     if local.is_dir() and local.resolve() != builtin_dir().resolve():
-        _user_dirs.append(local)
-    groups.cache_clear()
+        found.append(local)
+    _user_dirs = tuple(dict.fromkeys([*found, *imports.config_dirs()]))
+    _groups.cache_clear()
     OmegaConf.register_new_resolver("own", _own, replace=True)
     Plugins.instance().register(UserDirs)
     Plugins.instance().register(TimmModels)
+    try:
+        yield
+    finally:
+        _user_dirs = before
 
 
 def _own(group: str, name: str, otherwise: str) -> str:
@@ -56,7 +72,7 @@ class UserDirs(SearchPathPlugin):
 
 
 class TimmModels(ConfigSource):
-    """``model/<name>`` for every name that timm or cnntrain registers and that has no YAML of its own."""
+    """``model/<name>`` for every name that timm, cnntrain or the user's own code registers and that has no YAML."""
 
     @staticmethod
     def scheme() -> str:
@@ -75,10 +91,20 @@ class TimmModels(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, _, name = config_path.strip("/").removesuffix(".yaml").partition("/")
-        return group == "model" and name.split(".", 1)[0] in models.names()
+        return group == "model" and is_model(name)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []  # 1,400 names would drown the help text; completion offers the ones with a YAML
+
+
+def is_model(name: str) -> bool:
+    """Whether a network is registered by this name, a pretrained tag apart."""
+    return name.split(".", 1)[0] in model_names()
+
+
+def model_names() -> frozenset[str]:
+    """Every name of a network, the user's own included."""
+    return models.names() | imports.model_names()
 
 
 def folders() -> list[Path]:
@@ -86,14 +112,18 @@ def folders() -> list[Path]:
     return [*_user_dirs, builtin_dir()]
 
 
-@cache
 def groups() -> dict[str, tuple[str, ...]]:
     """Config groups and the choices that a YAML offers for each, over all folders."""
+    return _groups(tuple(folders()))
+
+
+@cache
+def _groups(dirs: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
-    for folder in folders():
+    for folder in dirs:
         for file in folder.rglob("*.yaml"):
             path = file.relative_to(folder).with_suffix("")
-            if path.parts[0] == "hydra":
+            if path.name == ABSTRACT:
                 continue
             for group in path.parents[:-1]:  # model/mine/net.yaml is model=mine/net and model/mine=net
                 found.setdefault(group.as_posix(), set()).add(path.relative_to(group).as_posix())

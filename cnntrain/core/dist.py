@@ -52,11 +52,22 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
 
 def any_rank(flag: bool) -> bool:
     """Whether the flag is set on at least one rank."""
+    return bool(largest(int(flag)))
+
+
+def largest(number: int) -> int:
+    """The largest of the ranks' numbers, on all ranks."""
     if world_size() == 1:
-        return flag
-    vote = torch.tensor(int(flag))
-    torch_dist.all_reduce(vote, op=torch_dist.ReduceOp.MAX, group=_flags)
-    return bool(vote.item())
+        return number
+    found = torch.tensor(number)
+    torch_dist.all_reduce(found, op=torch_dist.ReduceOp.MAX, group=_flags)
+    return int(found.item())
+
+
+def barrier() -> None:
+    """Wait until all ranks are here."""
+    if world_size() > 1:
+        torch_dist.barrier(group=_flags)
 
 
 def from_first(make: Callable[[], T]) -> T:
@@ -76,10 +87,10 @@ def on_first(make: Callable[..., AbstractContextManager[Any]], *args: Any) -> Ab
 def first_rank_first() -> Iterator[None]:
     """Rank 0 runs the block before the others do, so that it alone downloads and the others find the files."""
     if rank() > 0:
-        torch_dist.barrier(group=_flags)
+        barrier()
     yield
-    if rank() == 0 and world_size() > 1:
-        torch_dist.barrier(group=_flags)
+    if rank() == 0:
+        barrier()
 
 
 def wrap(model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,4 +1,6 @@
-"""The two ways a user can be wrong. Both end a command with exit code 2 and a few plain lines, never a traceback."""
+"""How a command ends before its time: the user was wrong (exit code 2 and a few plain lines, never a traceback), it was
+stopped, or it failed.
+"""
 
 
 class UserError(Exception):
@@ -15,6 +17,10 @@ class ConfigError(UserError):
 
 class InputError(UserError):
     """A file, a folder, a data set or a weights file cannot be used; the message names it."""
+
+
+class StopError(Exception):
+    """A signal asked the run to stop; raised only where what was done can be saved, or is saved already."""
 
 
 class RunError(Exception):

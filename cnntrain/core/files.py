@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cnntrain.core.errors import RunError
+from cnntrain.core.errors import InputError, RunError
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
@@ -44,6 +44,22 @@ def link(source: Path, target: Path) -> None:
         os.replace(temporary, target)
     except OSError:  # a file system without hard links
         write_atomic(target, source.read_bytes())
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, and the folders above it.
+
+    Raises:
+        InputError: it is there, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        raise InputError(f"{path} is there already") from error
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def remove_temporary(folder: Path) -> None:

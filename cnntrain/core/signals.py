@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,12 +22,16 @@ def handled() -> Iterator[None]:
     """
     global _received
     _received = None
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's: here nothing comes
+        return
     before = {each: signal.signal(each, _note) for each in HANDLED}
     try:
         yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+        _received = None
 
 
 def received() -> str | None:

@@ -7,6 +7,7 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -16,18 +17,23 @@ BAR = r"\|"
 PIPED_WIDTH = 240  # characters, where the output is no terminal
 
 
+def console(**settings: Any) -> Console:
+    """Where text is shown as it is: square brackets in a folder's or a class's name are no markup."""
+    return Console(markup=False, highlight=False, emoji=False, **settings)
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
     """Aligned columns, those named in `left` to the left, in the terminal's width."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
-    console = Console(file=io.StringIO(), width=width, highlight=False)
+    text_only = console(file=io.StringIO(), width=width)
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
-        text = name in left
-        grid.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        words = name in left
+        grid.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
     for row in rows:
         grid.add_row(*row)
-    with console.capture() as captured:
-        console.print(grid, markup=False)
+    with text_only.capture() as captured:
+        text_only.print(grid)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 

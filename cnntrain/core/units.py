@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 
 COUNTS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -28,7 +29,9 @@ def _product(number: str, unit: int) -> float | None:
         value = Decimal(number) * unit  # 4.1 * 1e9 is less than 4.1e9 in floats
     except InvalidOperation:
         return None
-    return float(value) if value.is_finite() and value >= 0 else None
+    if not value.is_finite() or value < 0 or not isfinite(float(value)):
+        return None
+    return float(value)
 
 
 def in_bytes(size: float) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from cnntrain.core.limits import Count, Proportion, Whole
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+Crop = Literal["center", "pad", "squash"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]  # what tensors can be resized by, too
+
+
+@dataclass(frozen=True)
 class Data:
     """The keys that every data source has.
 
@@ -20,23 +26,21 @@ class Data:
     name: str
     root: str | None  # where the files are, or are downloaded to
     channels: int  # 1 = grey, 3 = RGB; images are converted to it
-    image_size: int | None  # pixels a side that the network sees; None: the set's own size, or else the model's
-    batch_size: int  # images an optimizer step, over all ranks and accumulation steps
-    num_workers: int  # loader processes a rank
+    image_size: Count | None  # pixels a side that the network sees; None: the set's own size, or else the model's
+    crop: Crop | None  # of what is not square; None: the weights' own, or center
+    crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
+    interpolation: Interpolation | None  # None: the weights' own, or bilinear
+    batch_size: Count  # images an optimizer step, over all ranks and accumulation steps
+    num_workers: Whole  # loader processes a rank
     split: list[float] | None  # fractions train, val[, test] where the set does not come in these parts
-    split_seed: int  # kept apart from `seed`, so that runs of several seeds share one test set
+    split_seed: Whole  # kept apart from `seed`, so that runs of several seeds share one test set
     classes: list[str] | None  # names; only these, in the set's order
-    train_per_class: int | None  # at most so many training images of each class, drawn by `split_seed`
+    train_per_class: Count | None  # at most so many training images of each class, drawn by `split_seed`
     download: bool
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
-        limits = {"batch_size": 1, "num_workers": 0, "image_size": 1, "split_seed": 0, "train_per_class": 1}
-        for key, least in limits.items():
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise ValueError(f"{key} must be at least {least}, not {value}")
         if self.split is not None:
             _check_fractions(self.split)
         if self.classes is not None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cifar100(torchvision_sets.TorchvisionSet):
     """CIFAR-100: 50,000 + 10,000 colour images of 32x32 pixels in 100 (fine) classes."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.words import listed
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.files import Sample
 
 
-@dataclass
+@dataclass(frozen=True)
 class Csv(Data):
     """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
 
@@ -42,7 +43,7 @@ class Csv(Data):
 
 def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
     """The samples by the value of their split column, or under ``all`` where there is none."""
-    from cnntrain.data.sets.files import Sample, listed
+    from cnntrain.data.sets.files import Sample
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Digits(Data):
     """1,797 grey images of 8x8 pixels in 10 classes, which come with scikit-learn."""
 

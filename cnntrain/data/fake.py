@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from annotated_types import Ge
+
+from cnntrain.core.limits import Count, Whole
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download, refuse_root
 
@@ -14,14 +17,14 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fake(Data):
     """Each class is a coarse pattern under noise, so a loss falls. Seeded by `split_seed`."""
 
-    num_classes: int
-    train_size: int  # images
-    val_size: int
-    test_size: int  # 0: no test part
+    num_classes: Annotated[int, Ge(2)]
+    train_size: Count  # images
+    val_size: Count
+    test_size: Whole  # 0: no test part
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -29,9 +32,6 @@ class Fake(Data):
         refuse_download(self)
         if self.split is not None:
             raise ValueError("split has no meaning for data=fake: train_size, val_size and test_size are its parts")
-        for key, least in (("num_classes", 2), ("train_size", 1), ("val_size", 1), ("test_size", 0)):
-            if getattr(self, key) < least:
-                raise ValueError(f"{key} must be at least {least}, not {getattr(self, key)}")
 
     @property
     def class_count(self) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class FashionMnist(torchvision_sets.TorchvisionSet):
     """Fashion-MNIST: 60,000 + 10,000 grey images of 28x28 pixels of 10 kinds of clothing."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.words import listed
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
 
@@ -23,7 +24,7 @@ SPELLINGS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class ImageFolder(Data):
     """Either ``root/train/<class>``, ``root/val/<class>``, ``root/test/<class>``, or just ``root/<class>``.
 
@@ -71,7 +72,7 @@ def _samples(root: Path, part: Path, needed: bool) -> list[Sample]:
     """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
-    from cnntrain.data.sets.files import Sample, listed
+    from cnntrain.data.sets.files import Sample
 
     folders = _folders(part)
     if not folders:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Mnist(torchvision_sets.TorchvisionSet):
     """The MNIST digits: 60,000 + 10,000 grey images of 28x28 pixels in 10 classes."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stl10(torchvision_sets.TorchvisionSet):
     """STL-10: 5,000 + 8,000 colour images of 96x96 pixels in 10 classes. Unlabelled ones are not used."""
 

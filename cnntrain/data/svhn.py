@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Svhn(torchvision_sets.TorchvisionSet):
     """Street View House Numbers, cropped: 73,257 + 26,032 colour images of 32x32 pixels in 10 classes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -13,6 +14,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.network import unreachable
 
 CONNECT_SECONDS = 5.0
+CROPS = {"center": "center", "border": "pad", "squash": "squash"}  # timm's words and ours
 
 
 def require_reachable(name: str) -> None:
@@ -53,10 +55,18 @@ def _hub_problem(repository: str) -> str | None:
     return unreachable([constants.ENDPOINT], CONNECT_SECONDS)
 
 
-def pretrained_statistics(model: nn.Module, channels: int) -> tuple[list[float], list[float]]:
-    """Mean and deviation a channel that timm's weights expect; averaged where the images have another depth."""
+def published_preprocessing(model: nn.Module, channels: int) -> dict[str, Any]:
+    """What timm's weights for `model` expect: ``image_size``, ``crop``, ``crop_fraction``, ``interpolation``, and
+    ``mean`` and ``std`` a channel, averaged where the images have another depth."""
     settings = resolve_data_config({}, model=model)
     mean, std = list(settings["mean"]), list(settings["std"])
-    if len(mean) == channels:
-        return mean, std
-    return [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+    if len(mean) != channels:
+        mean, std = [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+    return {
+        "image_size": settings["input_size"][-1],
+        "crop": CROPS[settings["crop_mode"]],
+        "crop_fraction": settings["crop_pct"],
+        "interpolation": settings["interpolation"],
+        "mean": mean,
+        "std": std,
+    }

@@ -5,24 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.optim.base import Optim, check_fraction
+from cnntrain.core.limits import Fraction, Positive
+from cnntrain.optim.base import Optim
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass
+@dataclass(frozen=True)
 class RMSprop(Optim):
-    momentum: float
-    alpha: float  # smoothing of the squared gradients
-    eps: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fraction("momentum", self.momentum)
-        check_fraction("alpha", self.alpha)
-        if not self.eps > 0:
-            raise ValueError(f"eps must be above 0, not {self.eps}")
+    momentum: Fraction
+    alpha: Fraction  # smoothing of the squared gradients
+    eps: Positive
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         import torch

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.optim.base import Optim, check_fraction
+from cnntrain.core.limits import Fraction
+from cnntrain.optim.base import Optim
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass
+@dataclass(frozen=True)
 class SGD(Optim):
-    momentum: float
+    momentum: Fraction
     nesterov: bool
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_fraction("momentum", self.momentum)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs a momentum above 0")
 

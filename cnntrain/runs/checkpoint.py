@@ -18,7 +18,7 @@ from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 
@@ -49,6 +49,10 @@ def verified(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: it is damaged, or no checkpoint of ours.
     """
+    if "sha256" in state and isinstance(state.get("format"), int) and state["format"] != FORMAT:
+        raise InputError(
+            f"{path} is of format {state['format']}, which another version of cnntrain wrote; this one reads {FORMAT}"
+        )
     if state.get("format") != FORMAT or "sha256" not in state:
         raise InputError(f"{path} is not a checkpoint of cnntrain (format {FORMAT})")
     stored = state.pop("sha256")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
-if TYPE_CHECKING:
-    pass
+from cnntrain.tasks.base import Column
 
 
-def summary(result: Mapping[str, Any]) -> list[Any]:
-    """The end of a run: its accuracies (percent), and its speed."""
-    table = _metrics_table(f"{result['model']['name']}: {result['status']}")
+def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
+    """The end of a run: its metrics, and its speed."""
+    table = _metrics_table(f"{result['model']['name']}: {result['status']}", columns)
     best, test = result["best"], result["test"]
     if best is not None:
-        values = {name: best[f"val/{name}"] for name in ("top1", "top5", "loss")}
-        _metrics_row(table, f"validation, best epoch {best['epoch']}", {**values, **result["val"]})
+        values = {each.name: best[f"val/{each.name}"] for each in columns}
+        _metrics_row(table, f"validation, best epoch {best['epoch']}", columns, {**values, **result["val"]})
     if test is not None:
-        _metrics_row(table, "test", test)
+        _metrics_row(table, "test", columns, test)
     train = result["train"]
     speed = (
         f"{result['epochs']} epochs, {train['seconds']:.1f} s of training, {train['images_per_second']:,.0f} images/s, "
@@ -28,20 +27,19 @@ def summary(result: Mapping[str, Any]) -> list[Any]:
     return [table, speed]
 
 
-def evaluation(result: Mapping[str, Any]) -> Table:
-    """The metrics of one evaluation, in percent."""
-    table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}")
-    _metrics_row(table, f"{result['data']['name']} {result['data']['part']}", result)
+def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> Table:
+    """The metrics of one evaluation."""
+    table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", columns)
+    _metrics_row(table, f"{result['data']['name']} {result['data']['part']}", columns, result)
     return table
 
 
-def _metrics_table(title: str) -> Table:
+def _metrics_table(title: str, columns: Sequence[Column]) -> Table:
     table = Table(title=title, title_justify="left")
-    for name in ("", "top-1", "top-5", "loss", "images"):
+    for name in ("", *(each.title for each in columns), "images"):
         table.add_column(name, justify="right" if name else "left")
     return table
 
 
-def _metrics_row(table: Table, name: str, values: Mapping[str, Any]) -> None:
-    cells = (f"{values['top1']:.2%}", f"{values['top5']:.2%}", f"{values['loss']:.4f}", f"{values['count']:,}")
-    table.add_row(name, *cells)
+def _metrics_row(table: Table, name: str, columns: Sequence[Column], values: Mapping[str, Any]) -> None:
+    table.add_row(name, *(each.text(values[each.name]) for each in columns), f"{values['count']:,}")

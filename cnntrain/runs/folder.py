@@ -14,7 +14,7 @@ import yaml
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import in_use
 
-CONFIG, RESULT, METRICS = "config.yaml", "result.json", "metrics.jsonl"
+CONFIG, RESULT, METRICS, IMPORTS = "config.yaml", "result.json", "metrics.jsonl", "imports.json"
 
 
 def create(parent: Path) -> Path:
@@ -93,6 +93,21 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             values[f"{prefix}{key}"] = value
     return values
+
+
+def imports(folder: Path) -> list[dict[str, str]]:
+    """The user's own code that the run needs.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / IMPORTS
+    if not path.is_file():
+        return []
+    try:
+        return [{key: str(each[key]) for key in ("word", "module", "sha256")} for each in json.loads(path.read_text())]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from cnntrain.core.errors import InputError
 from cnntrain.core.lock import in_use
 from cnntrain.runs import folder as folders
+from cnntrain.tasks.base import Column
+from cnntrain.tasks.classify import COLUMNS
 
 NO_METRICS = {"epoch", "step"}  # keys of metrics.jsonl
 
@@ -27,6 +30,7 @@ class Finished:
         epochs: metrics by epoch.
         best: the epoch of the best checkpoint.
         test: metrics of the test, ``test/top1`` and so on; empty where there was none.
+        columns: of the run's task.
     """
 
     folder: Path
@@ -34,6 +38,7 @@ class Finished:
     epochs: dict[int, dict[str, float]]
     best: int
     test: dict[str, float]
+    columns: Sequence[Column]
 
     def setting(self, key: str) -> Any:
         """The value of a key of the configuration; of a group such as ``model`` its name."""
@@ -44,12 +49,12 @@ class Finished:
 
     def curve(self, metric: str) -> dict[int, float]:
         """A metric by epoch, where it was measured."""
-        values = {epoch: _value(measured, metric) for epoch, measured in self.epochs.items()}
+        values = {epoch: self._value(measured, metric) for epoch, measured in self.epochs.items()}
         return {epoch: value for epoch, value in values.items() if value is not None}
 
     def final(self, metric: str) -> float:
         """A metric of the test or of the best epoch."""
-        value = _value({**self.epochs.get(self.best, {}), **self.test}, metric)
+        value = self._value({**self.epochs.get(self.best, {}), **self.test}, metric)
         if value is None:
             raise AbsentError(f"has no {metric}")
         return value
@@ -58,14 +63,16 @@ class Finished:
         """Names that `curve`, or else `final`, knows."""
         measured = {name for values in self.epochs.values() for name in values}
         names = measured if by_epoch else measured | set(self.test)
-        return names | {name.replace("/top1", "/error") for name in names if name.endswith("/top1")}
+        parts = [name.rpartition("/") for name in names]
+        complements = {each.name: each.complement for each in self.columns if each.complement is not None}
+        return names | {f"{part}/{complements[name]}" for part, _, name in parts if name in complements}
 
-
-def _value(measured: dict[str, float], metric: str) -> float | None:
-    if metric.endswith("/error"):
-        accuracy = measured.get(metric.replace("/error", "/top1"))
-        return None if accuracy is None else 1 - accuracy
-    return measured.get(metric)
+    def _value(self, measured: Mapping[str, float], metric: str) -> float | None:
+        part, _, name = metric.rpartition("/")
+        for column in self.columns:
+            if column.complement == name and (value := measured.get(f"{part}/{column.name}")) is not None:
+                return 1 - value
+        return measured.get(metric)
 
 
 def read(where: str) -> tuple[list[Finished], dict[str, str]]:
@@ -106,7 +113,9 @@ def _read(folder: Path) -> Finished:
     epochs = {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
     test = {f"test/{name}": value for name, value in (ended.get("test") or {}).items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)
-    return Finished(folder, folders.flat(folders.config(folder)), epochs, best, test)
+    task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
+    columns = [Column(**each) for each in task["columns"]] if task else COLUMNS
+    return Finished(folder, folders.flat(folders.config(folder)), epochs, best, test, columns)
 
 
 def is_number(value: Any) -> bool:

@@ -1,12 +1,13 @@
-"""What a run tells: one ``log(step, values)`` to every sink, and a screen for people.
+"""What a run tells: numbers to every sink, and lines to a screen for people. Plain values in, no agreement of ranks.
 
-On ranks other than the first a `Report` has no sinks, so callers need not ask who they are.
+On ranks other than the first a `Report` has no sinks and no screen, so callers need not ask who they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +15,44 @@ from cnntrain.core import dist
 from cnntrain.runs.folder import METRICS
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.sinks import JsonLines, Sink, TensorBoard
+from cnntrain.tasks.base import LOSS, Column
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnntrain.train.run import Run
-
 LOG = "train.log"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run stands: epochs and steps that are done, of how many, and the rates of its last step and epoch."""
+
+    epoch: int
+    epochs: int
+    step_in_epoch: int
+    steps_per_epoch: int
+    lr: float
+    images_per_second: float
 
 
 class Report:
     """The sinks of this rank and its screen (None where the rank shows nothing)."""
 
-    def __init__(self, sinks: Sequence[Sink] = (), screen: Screen | None = None):
+    def __init__(self, columns: Sequence[Column], sinks: Sequence[Sink] = (), screen: Screen | None = None):
+        self.columns = columns
         self.sinks = list(sinks)
         self.screen = screen
 
     @classmethod
-    def open(cls, folder: Path, step: int, epoch: int) -> Report:
+    def open(cls, folder: Path, columns: Sequence[Column], step: int, epoch: int) -> Report:
         """The report of a run in `folder` that has done so many steps and whole epochs.
 
         What a killed run logged later is dropped: the resumed one logs it again.
         """
         if dist.rank() > 0:
-            return cls()
-        return cls([JsonLines(folder / METRICS, step, epoch), TensorBoard(folder / "tb", step)], Screen(folder / LOG))
+            return cls(columns)
+        sinks: list[Sink] = [JsonLines(folder / METRICS, step, epoch), TensorBoard(folder / "tb", step)]
+        return cls(columns, sinks, Screen(folder / LOG))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for sink in self.sinks:
@@ -50,29 +64,30 @@ class Report:
             self.screen.say(what)
 
     @contextmanager
-    def epoch(self, run: Run) -> Iterator[None]:
+    def epoch(self, now: Moment) -> Iterator[None]:
         """Show live progress through an epoch, where somebody is looking."""
-        with self.screen.bar(run) if self.screen is not None else nullcontext():
+        description = f"epoch {now.epoch + 1}/{now.epochs}"
+        if self.screen is None:
+            yield
+            return
+        with self.screen.bar(description, now.steps_per_epoch, now.step_in_epoch):
             yield
 
-    def step_done(self, run: Run) -> None:
-        every = run.config.trainer.log_every
-        if every and run.progress.step % every == 0:
-            metrics = run.totals.metrics()
-            self.log(run.progress.step, {"train/loss": metrics["loss"], "lr": run.rate()})
-        if self.screen is not None:
-            self.screen.advance(run)
+    def step_done(self, now: Moment, loss: Callable[[], float]) -> None:
+        """Show where the run stands; `loss` reads it off the device, only a few times a second."""
+        if self.screen is not None and self.screen.is_due():
+            state = f"loss {loss():.4f}  lr {now.lr:.3g}  {now.images_per_second:,.0f} img/s"
+            self.screen.advance(now.step_in_epoch, state)
 
-    def epoch_done(self, run: Run, values: Mapping[str, float], improved: bool, note: str | None) -> None:
-        """Log an epoch's metrics and show them in one line."""
-        progress = run.progress
-        self.log(progress.step, {"epoch": progress.epoch, **values})
-        rate = progress.images / progress.seconds if progress.seconds else 0
+    def epoch_done(self, step: int, now: Moment, values: Mapping[str, float], improved: bool, note: str | None) -> None:
+        """Log an epoch's metrics and show them in one line: the losses, and the column that people look at first."""
+        self.log(step, {"epoch": now.epoch, **values})
+        shown = [each for each in self.columns if each.name in (LOSS, self.columns[0].name)][::-1]
+        train = " ".join(f"{each.title} {each.text(values[f'train/{each.name}'])}" for each in shown)
+        val = " ".join(each.text(values[f"val/{each.name}"]) for each in shown)
         self.say(
-            f"epoch {progress.epoch:3d}/{run.config.trainer.epochs}"
-            f"  train loss {values['train/loss']:.4f} top-1 {values['train/top1']:.2%}"
-            f"  val {values['val/loss']:.4f} {values['val/top1']:.2%}"
-            f"  lr {values['lr']:.3g}  {rate:,.0f} img/s{'  best' if improved else ''}"
+            f"epoch {now.epoch:3d}/{now.epochs}  train {train}  val {val}  lr {now.lr:.3g}"
+            f"  {now.images_per_second:,.0f} img/s{'  best' if improved else ''}"
         )
         if note:
             self.say(f"  {note}")
@@ -80,13 +95,11 @@ class Report:
     def images(self, name: str, images: Tensor) -> None:
         """Log a grid of images [batch, channels, height, width] with values in [0, 1]."""
         for sink in self.sinks:
-            if isinstance(sink, TensorBoard):
-                sink.images(name, images)
+            sink.images(name, images)
 
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         for sink in self.sinks:
-            if isinstance(sink, TensorBoard):
-                sink.hparams(settings, metrics)
+            sink.hparams(settings, metrics)
 
     def close(self) -> None:
         for sink in self.sinks:

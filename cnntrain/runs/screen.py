@@ -1,65 +1,60 @@
-"""The terminal."""
+"""The terminal, and the same lines in a run's log."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cnntrain.tasks.classify.metrics import means
+from cnntrain.core.tables import console
 
-if TYPE_CHECKING:
-    from cnntrain.train.run import Run
+REFRESH_SECONDS = 0.25
+LOG_WIDTH = 160
 
 
 class Screen:
     """The terminal, and the same lines in train.log; a bar only where the output is a terminal."""
 
-    def __init__(self, log: Path | None):
-        self.console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    def __init__(self, log: Path | None, clock: Callable[[], float] = time.monotonic):
+        self.console = console(soft_wrap=not sys.stdout.isatty())
         self.file = open(log, "a", encoding="utf-8", buffering=1) if log is not None else None  # noqa: SIM115
-        self.log = Console(file=self.file, width=160, highlight=False) if self.file is not None else None
+        self.log = console(file=self.file, width=LOG_WIDTH) if self.file is not None else None
+        self.clock = clock
         self.progress: Progress | None = None
-        self.shown_at = 0.0
+        self.shown_at = 0.0  # by the clock
 
     def say(self, what: Any) -> None:
-        for console in (self.console, self.log):
-            if console is not None:
-                console.print(what, markup=False)
+        for each in (self.console, self.log):
+            if each is not None:
+                each.print(what)
 
     @contextmanager
-    def bar(self, run: Run) -> Iterator[None]:
+    def bar(self, description: str, steps: int, done: int) -> Iterator[None]:
         if not self.console.is_terminal:
             yield
             return
-        columns = ("[progress.description]{task.description}", "{task.fields[state]}")
-        bar = (TextColumn(columns[0]), BarColumn(), MofNCompleteColumn(), TextColumn(columns[1]), TimeRemainingColumn())
-        description = f"epoch {run.progress.epoch + 1}/{run.config.trainer.epochs}"
-        with Progress(*bar, console=self.console, transient=True) as self.progress:
-            steps, done = run.steps_per_epoch, run.progress.step_in_epoch
+        left, right = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
+        columns = (left, BarColumn(), MofNCompleteColumn(), right, TimeRemainingColumn())
+        with Progress(*columns, console=self.console, transient=True) as self.progress:
             self.task = self.progress.add_task(description, total=steps, completed=done, state="")
             yield
         self.progress = None
 
-    def advance(self, run: Run) -> None:
-        """Move the bar; reads the loss off the device only a few times a second."""
-        if self.progress is None or time.monotonic() - self.shown_at < REFRESH_SECONDS:
-            return
-        self.shown_at = time.monotonic()
-        loss = means(run.totals.sums.tolist())["loss"]
-        rate = run.progress.images / run.progress.seconds if run.progress.seconds else 0
-        state = f"loss {loss:.4f}  lr {run.rate():.3g}  {rate:,.0f} img/s"
-        self.progress.update(self.task, completed=run.progress.step_in_epoch, state=state)
+    def is_due(self) -> bool:
+        """Whether the bar should move: a few times a second."""
+        return self.progress is not None and self.clock() - self.shown_at >= REFRESH_SECONDS
+
+    def advance(self, done: int, state: str) -> None:
+        """Move the bar to so many steps, with a word beside it."""
+        assert self.progress is not None, "ask is_due first"
+        self.shown_at = self.clock()
+        self.progress.update(self.task, completed=done, state=state)
 
     def close(self) -> None:
         if self.file is not None:
             self.file.close()
-
-
-REFRESH_SECONDS = 0.25

@@ -18,6 +18,12 @@ class Sink(Protocol):
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 
+    def images(self, name: str, images: Tensor) -> None:
+        """Images [batch, channels, height, width] with values in [0, 1]."""
+        ...
+
+    def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -32,6 +38,12 @@ class JsonLines:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self.file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def images(self, name: str, images: Tensor) -> None:
+        """Numbers alone stand here."""
+
+    def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """A run's settings stand in its config.yaml."""
 
     def close(self) -> None:
         self.file.close()

@@ -8,7 +8,7 @@ import timm
 import torch
 import torchvision
 
-from cnntrain import __version__
+from cnntrain.core.version import __version__
 
 
 def versions() -> dict[str, str]:

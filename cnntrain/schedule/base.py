@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.core.limits import NotNegative
+
 
 @dataclass(frozen=True)
 class Position:
-    """Where an optimizer step stands in its run; `step` counts from 0 over the whole run."""
+    """Where an optimizer step stands in its run, in steps of the present length; `step` counts from 0."""
 
     step: int
     steps_per_epoch: int
@@ -21,30 +23,44 @@ class Position:
         return self.step / self.steps_per_epoch
 
 
-@dataclass
+@dataclass(frozen=True)
 class Schedule:
     """The keys that every schedule has. A schedule is a subclass in a file of its own.
 
-    The rate is a function of the position and, for a schedule that watches a metric, of what `observe` was told; a
+    The rate is a function of the position and, for a schedule that watches a metric, of what its `Course` was told; a
     resumed run therefore continues at the same rate.
     """
 
     name: str
-    warmup_epochs: float  # the rate rises linearly over these, by the step; 0: no warm-up
+    warmup_epochs: NotNegative  # the rate rises linearly over these, by the step; 0: no warm-up
 
-    def __post_init__(self) -> None:
-        if not self.warmup_epochs >= 0:
-            raise ValueError(f"warmup_epochs must be at least 0, not {self.warmup_epochs}")
-
-    def rate(self, base_lr: float, position: Position) -> float:
-        """The learning rate of the step at `position` for a parameter group whose unscheduled rate is `base_lr`."""
-        warmup_steps = round(self.warmup_epochs * position.steps_per_epoch)
-        rise = (position.step + 1) / warmup_steps if position.step < warmup_steps else 1.0
-        return base_lr * rise * self.decay(position)
+    def start(self) -> Course:
+        """The schedule in a run."""
+        return Course(self)
 
     def decay(self, position: Position) -> float:
         """The factor on the rate at `position`, warm-up apart."""
         raise NotImplementedError
+
+    def watched(self) -> tuple[str, bool] | None:
+        """The metric that it watches, and whether it waits for greater values; None where it watches none."""
+        return None
+
+
+class Course:
+    """A schedule in a run; this one keeps no state."""
+
+    def __init__(self, schedule: Schedule):
+        self.schedule = schedule
+
+    def rate(self, base_lr: float, position: Position) -> float:
+        """The learning rate of the step at `position` for a parameter group whose unscheduled rate is `base_lr`."""
+        warmup_steps = round(self.schedule.warmup_epochs * position.steps_per_epoch)
+        rise = (position.step + 1) / warmup_steps if position.step < warmup_steps else 1.0
+        return base_lr * rise * self.decay(position)
+
+    def decay(self, position: Position) -> float:
+        return self.schedule.decay(position)
 
     def observe(self, epochs_done: int, metrics: Mapping[str, float]) -> str | None:
         """Take note of an epoch's metrics; returns a line for the log when they changed the rate."""
@@ -56,9 +72,4 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state:
-            raise ValueError(f"schedule {self.name} keeps no state, but the checkpoint has {sorted(state)}")
-
-
-def check_factor(value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"factor must be between 0 and 1, not {value}")
+            raise ValueError(f"schedule {self.schedule.name} keeps no state, but the checkpoint has {sorted(state)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnntrain.schedule.base import Position, Schedule
 
 
-@dataclass
+@dataclass(frozen=True)
 class Constant(Schedule):
     def decay(self, position: Position) -> float:
         return 1.0

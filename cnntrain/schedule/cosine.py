@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 
+from cnntrain.core.limits import Fraction
 from cnntrain.schedule.base import Position, Schedule
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cosine(Schedule):
-    final_fraction: float  # of the full rate, at the run's end
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.final_fraction < 1:
-            raise ValueError(f"final_fraction must be in [0, 1), not {self.final_fraction}")
+    final_fraction: Fraction  # of the full rate, at the run's end
 
     def decay(self, position: Position) -> float:
         warmup_steps = round(self.warmup_epochs * position.steps_per_epoch)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from cnntrain.schedule.base import Position, Schedule, check_factor
+from cnntrain.core.limits import Inside
+from cnntrain.schedule.base import Position, Schedule
 
 
-@dataclass
+@dataclass(frozen=True)
 class MultiStep(Schedule):
     milestones: list[int]  # epochs done when the rate falls
-    factor: float
+    factor: Inside
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_factor(self.factor)
         if sorted(set(self.milestones)) != self.milestones or min(self.milestones, default=1) < 1:
             raise ValueError(f"milestones must be rising epochs from 1 on, not {self.milestones}")
 

@@ -7,28 +7,33 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from cnntrain.schedule.base import Position, Schedule, check_factor
+from cnntrain.core.limits import Inside, NotNegative, Whole
+from cnntrain.schedule.base import Course, Position, Schedule
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plateau(Schedule):
-    metric: Literal["val/top1", "val/top5", "val/loss", "train/loss"]
+    metric: str  # a metric of the task, of the training or the validation part
     mode: Literal["max", "min"]
-    factor: float
-    patience: int  # epochs without improvement that are borne; the rate falls at the next one
-    threshold: float  # an improvement must be larger than this
-    max_reductions: int | None
-    min_lr: float
+    factor: Inside
+    patience: Whole  # epochs without improvement that are borne; the rate falls at the next one
+    threshold: NotNegative  # an improvement must be larger than this
+    max_reductions: Whole | None
+    min_lr: NotNegative
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_factor(self.factor)
-        for key in ("patience", "threshold", "max_reductions", "min_lr"):
-            value = getattr(self, key)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{key} must be at least 0, not {value}")
-        if self.mode != ("min" if self.metric.endswith("loss") else "max"):
-            raise ValueError(f"mode={self.mode} does not go with metric={self.metric}")
+    def start(self) -> Watch:
+        return Watch(self)
+
+    def watched(self) -> tuple[str, bool]:
+        return self.metric, self.mode == "max"
+
+
+class Watch(Course):
+    """What has been seen of the metric, and how often the rate fell."""
+
+    def __init__(self, schedule: Plateau):
+        super().__init__(schedule)
+        self.plateau = schedule
         self.best: float | None = None
         self.bad_epochs = 0
         self.reductions = 0
@@ -36,31 +41,35 @@ class Plateau(Schedule):
     def rate(self, base_lr: float, position: Position) -> float:
         rate = super().rate(base_lr, position)
         # the floor holds back reductions, not the warm-up nor a base rate that is lower still
-        return max(rate, min(self.min_lr, base_lr)) if self.reductions else rate
+        return max(rate, min(self.plateau.min_lr, base_lr)) if self.reductions else rate
 
     def decay(self, position: Position) -> float:
-        return self.factor**self.reductions
+        return self.plateau.factor**self.reductions
 
     def observe(self, epochs_done: int, metrics: Mapping[str, float]) -> str | None:
         """Count epochs without improvement; those of the warm-up, and a metric that is not a number, never improve."""
-        value = metrics[self.metric]
-        if epochs_done <= self.warmup_epochs:
+        watching = self.plateau
+        value = metrics[watching.metric]
+        if epochs_done <= watching.warmup_epochs:
             return None
         if isfinite(value) and self._improves(value):
             self.best, self.bad_epochs = value, 0
             return None
         self.bad_epochs += 1
-        if self.bad_epochs <= self.patience or self.reductions == self.max_reductions:
+        if self.bad_epochs <= watching.patience or self.reductions == watching.max_reductions:
             return None
         self.bad_epochs = 0
         self.reductions += 1
-        return f"{self.metric} has not improved for {self.patience + 1} epochs: learning rate x {self.factor:g}"
+        return (
+            f"{watching.metric} has not improved for {watching.patience + 1} epochs: "
+            f"learning rate x {watching.factor:g}"
+        )
 
     def _improves(self, value: float) -> bool:
         if self.best is None:
             return True
-        gain = value - self.best if self.mode == "max" else self.best - value
-        return gain > self.threshold
+        gain = value - self.best if self.plateau.mode == "max" else self.best - value
+        return gain > self.plateau.threshold
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "bad_epochs": self.bad_epochs, "reductions": self.reductions}

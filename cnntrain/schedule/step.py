@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.schedule.base import Position, Schedule, check_factor
+from cnntrain.core.limits import Count, Inside
+from cnntrain.schedule.base import Position, Schedule
 
 
-@dataclass
+@dataclass(frozen=True)
 class Step(Schedule):
-    every_epochs: int
-    factor: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_factor(self.factor)
-        if self.every_epochs < 1:
-            raise ValueError(f"every_epochs must be at least 1, not {self.every_epochs}")
+    every_epochs: Count
+    factor: Inside
 
     def decay(self, position: Position) -> float:
         return self.factor ** (position.step // position.steps_per_epoch // self.every_epochs)

@@ -17,9 +17,10 @@ from typing import Any
 
 import yaml
 
-from cnntrain import __version__, models
+from cnntrain import models
 from cnntrain.config.search_path import folders
 from cnntrain.core.paths import cache_home
+from cnntrain.core.version import __version__
 
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit

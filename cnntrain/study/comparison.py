@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.words import suggest
 from cnntrain.runs.history import AbsentError, Finished, is_number, text
+from cnntrain.tasks.base import Column
 
+WORDS = {"lr": "learning rate"}
 EPOCH = "epoch"  # the x that is no key of the configuration
 
 
@@ -59,12 +61,19 @@ class Comparison:
         left_out: why, by the folder.
         averaged_over: keys in which runs differ that are averaged.
         notes: lines for the user.
+        columns: of the runs' tasks, and their complements, by name.
     """
 
     curves: dict[str, list[Curve]]
     left_out: dict[str, str]
     averaged_over: list[str]
     notes: list[str] = field(default_factory=list)
+    columns: dict[str, Column] = field(default_factory=dict)
+
+    def column(self, metric: str) -> Column:
+        """That of a metric such as ``val/error``; of one that no task has, such as ``lr``, one of its own name."""
+        name = metric.rpartition("/")[2]
+        return self.columns.get(name) or Column(name, name, WORDS.get(name, name))
 
 
 def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> Comparison:
@@ -74,7 +83,8 @@ def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str
         ConfigError: no run has such a key or metric, or all of them.
     """
     _check_names(runs, x, metrics, curve)
-    shown = Comparison({}, {}, [])
+    columns = {each.name: each for run in runs for each in _with_complements(run.columns)}
+    shown = Comparison({}, {}, [], columns=columns)
     groups: dict[str, dict[Any, list[Finished]]] = {}
     for run in runs:
         try:
@@ -91,6 +101,13 @@ def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str
             raise ConfigError(f"no run has all of {', '.join(each for each in (curve, x, metric) if each)}")
     shown.averaged_over = _differing(cell for group in groups.values() for cell in group.values())
     return shown
+
+
+def _with_complements(columns: Iterable[Column]) -> Iterator[Column]:
+    for each in columns:
+        yield each
+        if each.complementary is not None:
+            yield each.complementary
 
 
 def _check_names(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> None:

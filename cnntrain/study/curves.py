@@ -15,13 +15,13 @@ from matplotlib.transforms import ScaledTranslation
 
 from cnntrain.runs.history import is_number, text
 from cnntrain.study.comparison import EPOCH, Comparison, Curve, ordered
+from cnntrain.tasks.base import Column
 
 # told apart with every kind of colour vision (Okabe and Ito 2008, without the yellow, which is faint on white)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":")  # after each round of colours
 PARTS = {"train": "training", "val": "validation", "test": "test"}
-WHAT = {"top1": "accuracy", "top5": "top-5 accuracy", "error": "error", "loss": "loss", "lr": "learning rate"}
 PANEL_WIDTH, HEIGHT, LEGEND_WIDTH = 4.8, 3.8, 1.7  # inches
 DODGE, DODGED = 4.0, 16.0  # points between the bars of neighbouring curves, and at most between the first and the last
 ABOVE_ALL = 102  # percent, so that a marker at 100 is whole
@@ -29,29 +29,24 @@ LETTERS = 50  # that fit below a panel
 LOGARITHMIC = 10  # from the least to the most x, all above 0: the ratio from which the axis is logarithmic
 
 
-def is_fraction(metric: str) -> bool:
-    """Whether a metric is shown in percent."""
-    return metric.endswith(("/top1", "/top5", "/error"))
-
-
-def label(metric: str) -> str:
+def label(metric: str, column: Column) -> str:
     """``val/error`` is the validation error, in percent."""
-    part, _, what = metric.rpartition("/")
-    name = f"{PARTS[part]} {WHAT.get(what, what)}" if part in PARTS else WHAT.get(metric, metric)
-    return f"{name} (%)" if is_fraction(metric) else name
+    part = metric.rpartition("/")[0]
+    name = f"{PARTS[part]} {column.words}" if part in PARTS else column.words
+    return f"{name} (%)" if column.percent else name
 
 
 def figure(shown: Comparison, x: str, title: str, curve: str | None, y_range: Sequence[float] | None) -> Figure:
     """The picture of a comparison, a panel for each metric; those of one unit share their axis."""
     count = len(shown.curves)
-    units = {is_fraction(metric) or metric for metric in shown.curves}
+    units = {shown.column(metric).percent or metric for metric in shown.curves}
     drawn = Figure(figsize=(count * PANEL_WIDTH + LEGEND_WIDTH, HEIGHT), dpi=150, layout="constrained")
     panels = drawn.subplots(1, count, squeeze=False, sharey=len(units) == 1)[0]
     for panel, (metric, curves) in zip(panels, shown.curves.items(), strict=True):
-        scale = 100 if is_fraction(metric) else 1
+        scale = 100 if shown.column(metric).percent else 1
         (_draw_by_epoch if x == EPOCH else _draw_by_setting)(panel, curves, scale)
     for panel, metric in zip(panels, shown.curves, strict=True):  # all are drawn: they may share limits
-        _dress(panel, x, metric, y_range)
+        _dress(panel, x, label(metric, shown.column(metric)), shown.column(metric).percent, y_range)
     handles, labels = panels[0].get_legend_handles_labels()
     if curve is not None:
         drawn.legend(handles, labels, title=curve, loc="outside right center", frameon=False, alignment="left")
@@ -122,12 +117,12 @@ def _draw_by_setting(panel: Axes, curves: Sequence[Curve], scale: float) -> None
         panel.tick_params("x", rotation=90)
 
 
-def _dress(panel: Axes, x: str, metric: str, y_range: Sequence[float] | None) -> None:
+def _dress(panel: Axes, x: str, y: str, percent: bool, y_range: Sequence[float] | None) -> None:
     panel.set_xlabel(x)
-    panel.set_ylabel(label(metric))
+    panel.set_ylabel(y)
     if y_range is not None:
         panel.set_ylim(*y_range)
-    elif is_fraction(metric):
+    elif percent:
         low, high = panel.get_ylim()
         panel.set_ylim(max(low, 0), min(high, ABOVE_ALL))
     panel.grid(color="0.9", linewidth=0.8)

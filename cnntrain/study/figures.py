@@ -10,10 +10,9 @@ from torch import nn
 
 from cnntrain import models
 from cnntrain.config import compose
-from cnntrain.config.check import check, plain
-from cnntrain.config.schema import Model, SummaryConfig
+from cnntrain.config.check import plain, section
+from cnntrain.config.schema import Model
 from cnntrain.models import auxiliary
-from cnntrain.models.create import create
 from cnntrain.study import catalog
 from cnntrain.study.anatomy import layers
 
@@ -27,13 +26,13 @@ def figures(name: str) -> dict[str, Any]:
     """
     models.register()
     tree = plain(compose.compose_config("summary", compose.force(compose.parse([f"model={name}"]))))
-    model = check(tree, SummaryConfig).model
+    model = section(tree["model"], Model, "model")
     registered = model.name.split(".", 1)[0]
     published = timm.get_pretrained_cfg(model.name)
     image = tuple(published.input_size) if published else (3, 224, 224)
     classes = published.num_classes if published else 1000
     with torch.device("meta"):
-        net = create(model, classes, image[0], None, pretrained=False)
+        net = model.create(classes, image[0], None, pretrained=False)
     rows, macs = layers.measure(net, image[0], image[1])
     return {
         "family": timm.models.model_entrypoint(registered).__module__.rsplit(".", 1)[-1],

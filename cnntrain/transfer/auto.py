@@ -8,48 +8,44 @@ separates the classes better than the last one does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.limits import Count, Fraction, Positive
 from cnntrain.transfer.base import Outset, PartlyFrozen
 
 if TYPE_CHECKING:
     from torch import nn
 
-LEAST_PROBED = 20
 
-
-@dataclass
+@dataclass(frozen=True)
 class Auto(PartlyFrozen):
-    little: int  # fewer training images a class are little data
-    margin: float  # of accuracy, by which an earlier stage must be better for the domain to count as different
-    probe_images: int
-    last_stages: int  # trained where there is much data of a similar domain
-    body_lr_multiplier: float  # on optim.lr, for what is trained besides the classifier
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for key in ("little", "last_stages"):
-            self._check_count(key)
-        self._check_positive("body_lr_multiplier")
-        if not 0 <= self.margin < 1:
-            raise ValueError(f"margin must be in [0, 1), not {self.margin}")
-        if self.probe_images < LEAST_PROBED:
-            raise ValueError(f"probe_images must be at least {LEAST_PROBED}, not {self.probe_images}")
-        self.measured: dict[str, Any] = {}
+    little: Count  # fewer training images a class are little data
+    margin: Fraction  # of accuracy, by which an earlier stage must be better for the domain to count as different
+    probe_images: Annotated[int, Ge(20)]
+    last_stages: Count  # trained where there is much data of a similar domain
+    body_lr_multiplier: Positive  # on optim.lr, for what is trained besides the classifier
 
     def decide(self, run: Outset) -> dict[str, Any]:
         from cnntrain.transfer.probing.similarity import measure
 
         return measure(run, self.probe_images)
 
-    def state_dict(self) -> dict[str, Any]:
-        return self.measured
+    @property
+    def measured(self) -> Mapping[str, Any]:
+        """What `decide` gave; nothing before a run has started."""
+        return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.measured = state
+    def start(self, measured: Mapping[str, Any]) -> Auto:
+        keys = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _Decided(**keys, found=dict(measured))
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.measured)
 
     def decision(self) -> dict[str, Any]:
         """What was measured, which case of the rule it is, and the policy that follows."""
@@ -94,7 +90,7 @@ class Auto(PartlyFrozen):
         body = self.body_lr_multiplier if self.decision()["policy"] != "linear_probe" else 1.0
         return {name: rate if name in head else body * rate for name, rate in rates.items()}
 
-    def _measured(self) -> dict[str, Any]:
+    def _measured(self) -> Mapping[str, Any]:
         if not self.measured:
             raise ConfigError(
                 "transfer=auto decides by the training images when a run starts, and here nothing was measured: name "
@@ -130,3 +126,14 @@ class Auto(PartlyFrozen):
             text = f"{case}: a few layers are trained, those that follow {before['stage']}, {slower}"
             return text, "freeze_depth", before["groups"]
         return f"much data, different domain: all layers are trained, {slower}", "full", 0
+
+
+@dataclass(frozen=True)
+class _Decided(Auto):
+    """The policy in a run."""
+
+    found: Mapping[str, Any]
+
+    @property
+    def measured(self) -> Mapping[str, Any]:
+        return self.found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.core.limits import Count, Positive
 from cnntrain.core.units import bytes_of
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from cnntrain.data.batches.feed import Batch
     from cnntrain.transfer.groups import Group
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outset:
     """A run before its first step, as far as a policy may ask.
 
@@ -36,7 +38,7 @@ class Outset:
     images: Callable[[Sequence[int]], Iterator[Tensor]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Finished:
     """A run at its end, as far as a policy may ask; every rank asks the same.
 
@@ -44,9 +46,9 @@ class Finished:
         model: as it was validated, with its final weights.
         parts: those to judge it by: val, and test where there is one.
         judge: the metrics of each setting over a part, in order: ``loss``, ``top1``, ``top5``, ``count``.
-        best: the number of the best of some settings, by their metrics.
-        batches: all images of a part, train too, as the network sees them, with their labels; on every rank.
+        batches: all images of a part, train too, as the network sees them; on every rank.
         once: what a function returns on the first rank, which alone calls it.
+        heed: raises StopError where a signal came to this rank; for what the first rank does alone.
         say: shows a line or a table.
         lr, weight_decay: the optimizer's.
     """
@@ -54,16 +56,16 @@ class Finished:
     model: nn.Module
     parts: Sequence[str]
     judge: Callable[[str], Sequence[Mapping[str, float]]]
-    best: Callable[[Sequence[Mapping[str, float]]], int]
-    batches: Callable[[str], Iterator[tuple[Any, Tensor]]]
+    batches: Callable[[str], Iterator[Batch]]
     once: Callable[[Callable[[], Any]], Any]
+    heed: Callable[[], None]
     say: Callable[[Any], None]
     folder: Path
     lr: float
     weight_decay: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Transfer:
     """The keys that every policy has. A policy is a subclass in a file of its own.
 
@@ -72,18 +74,7 @@ class Transfer:
     """
 
     name: str
-    head_lr_multiplier: float  # on optim.lr, for the classifier's parameters
-
-    def __post_init__(self) -> None:
-        self._check_positive("head_lr_multiplier")
-
-    def _check_positive(self, key: str) -> None:
-        if not getattr(self, key) > 0:
-            raise ValueError(f"{key} must be above 0, not {getattr(self, key)}")
-
-    def _check_count(self, key: str) -> None:
-        if getattr(self, key) < 1:
-            raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
+    head_lr_multiplier: Positive  # on optim.lr, for the classifier's parameters
 
     @property
     def wants_pretrained(self) -> bool:
@@ -142,12 +133,17 @@ class Transfer:
         """What the policy measures once in a run's life, as plain values: its `state_dict` from then on."""
         return {}
 
+    def start(self, measured: Mapping[str, Any]) -> Transfer:
+        """The policy in a run, with what `decide` gave, here or in the run that is resumed.
+
+        Args:
+            measured: empty where another policy began the run.
+        """
+        return self
+
     def state_dict(self) -> dict[str, Any]:
         """What is kept in checkpoints, besides the keys."""
         return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `decide` gave, here or in the run that is resumed; empty where another policy began it."""
 
     def decision(self) -> dict[str, Any]:
         """What follows from it, for ``result.json``."""
@@ -174,7 +170,7 @@ class Transfer:
         return {}
 
 
-@dataclass
+@dataclass(frozen=True)
 class PartlyFrozen(Transfer):
     """The keys of every policy that freezes something: what becomes of the values that the frozen part computes."""
 
@@ -182,14 +178,11 @@ class PartlyFrozen(Transfer):
     cache_dtype: Literal["computed", "float16", "bfloat16"]
     cache_budget: str  # at most so much RAM or disk, such as 8GiB
     cache_dir: str | None
-    views: int | None  # augmented versions of each image that are kept, where the augmentation is random
+    views: Count | None  # augmented versions of each image that are kept, where the augmentation is random
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if bytes_of(self.cache_budget) is None:
             raise ValueError(f"cache_budget must be a size such as 500MB or 8GiB, not {self.cache_budget}")
-        if self.views is not None:
-            self._check_count("views")
         if self.cache_dir == "":
             raise ValueError("cache_dir must be a folder; null takes the default")
         if self.cache == "off" and (self.views is not None or self.cache_dtype != "computed"):

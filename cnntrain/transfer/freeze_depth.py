@@ -9,7 +9,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.transfer.base import PartlyFrozen
 
 
-@dataclass
+@dataclass(frozen=True)
 class FreezeDepth(PartlyFrozen):
     depth: int  # how many groups are frozen, from the stem on; negative: all groups but so many
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.words import suggest
 from cnntrain.transfer.base import PartlyFrozen
 
 if TYPE_CHECKING:
     from cnntrain.transfer.groups import Group
 
 
-@dataclass
+@dataclass(frozen=True)
 class FreezeUntil(PartlyFrozen):
     until: str | None  # the first group or module that is trained; required
 
@@ -45,8 +45,7 @@ class FreezeUntil(PartlyFrozen):
         inside = {name for name in every if name.startswith(f"{self.until}.")}
         if not inside:
             modules = {name[:end] for name in every for end, letter in enumerate(name) if letter == "."}
-            near = get_close_matches(self.until, sorted(modules | {group.name for group in groups}))
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = suggest(self.until, modules | {group.name for group in groups})
             raise ConfigError(
                 f"transfer.until={self.until} is no stage and no module with parameters of this model{hint}; "
                 f"its stages are {', '.join(group.name for group in groups)}"

@@ -6,6 +6,7 @@ import sys
 
 from torch import Tensor, nn
 
+from cnntrain.core.digest import digest
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.groups import HEAD, Group, coarse_groups
 
@@ -16,7 +17,6 @@ class Freezing:
     Attributes:
         groups: the model's groups, the head last.
         names: the parameters that are frozen in the epoch last applied.
-        frozen: whether each group is wholly frozen in it.
         modules: by name, those that stay in evaluation mode in it.
     """
 
@@ -31,20 +31,12 @@ class Freezing:
         """Names of the parameters that are frozen in `epoch`."""
         return self.policy.frozen_parameters(self.groups, epoch)
 
-    def apply(self, epoch: int) -> bool:
-        """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past.
-
-        Returns:
-            Whether that is something else than what was applied before.
-        """
-        names = self.planned(epoch)
-        changed = names != self.names
-        self.names = names
-        self.frozen = [names.issuperset(group.parameters) for group in self.groups]
+    def apply(self, epoch: int) -> None:
+        """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past."""
+        names = self.names = self.planned(epoch)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in names)
         self.modules = frozen_modules(self.model, names)
-        return changed
 
     def changes(self, epochs: int) -> list[dict[int, str]]:
         """For each group its state (frozen, trained or partly frozen) in epoch 0, and at each later epoch of a change.
@@ -76,6 +68,10 @@ class Freezing:
     def values(self) -> dict[str, Tensor]:
         """All that stands still: frozen parameters, and the buffers of frozen modules."""
         return {**self.frozen_parameters(), **self.frozen_buffers()}
+
+    def digest(self) -> str:
+        """Of all that stands still."""
+        return digest(self.values())
 
     def frozen_parameters(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}

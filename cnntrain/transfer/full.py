@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cnntrain.transfer.base import Transfer
 
 
-@dataclass
+@dataclass(frozen=True)
 class Full(Transfer):
     @property
     def wants_pretrained(self) -> bool:

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.limits import Count
 from cnntrain.transfer.base import PartlyFrozen
 
 
-@dataclass
+@dataclass(frozen=True)
 class Gradual(PartlyFrozen):
-    every: int  # epochs from one group to the next
-    groups: int | None  # how many groups before the head are trained in the end; None: all
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_count("every")
-        if self.groups is not None:
-            self._check_count("groups")
+    every: Count  # epochs from one group to the next
+    groups: Count | None  # how many groups before the head are trained in the end; None: all
 
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
         body = len(groups) - 1

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntrain.core.limits import Count, Positive
 from cnntrain.transfer.base import PartlyFrozen
 
 
-@dataclass
+@dataclass(frozen=True)
 class HeadThenFull(PartlyFrozen):
-    probe_epochs: int  # in which only the classifier is trained
-    full_lr_multiplier: float  # on every learning rate afterwards
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_count("probe_epochs")
-        self._check_positive("full_lr_multiplier")
+    probe_epochs: Count  # in which only the classifier is trained
+    full_lr_multiplier: Positive  # on every learning rate afterwards
 
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
         return [epoch < self.probe_epochs] * (len(groups) - 1) + [False]

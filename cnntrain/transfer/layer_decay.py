@@ -10,20 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnntrain.core.limits import Proportion
 from cnntrain.transfer.base import Transfer
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass
+@dataclass(frozen=True)
 class LayerDecay(Transfer):
-    decay: float  # of the rate, from a layer to the one before it
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay must be above 0 and at most 1, not {self.decay}")
+    decay: Proportion  # of the rate, from a layer to the one before it
 
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
         return [False] * len(groups)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cnntrain.transfer.base import PartlyFrozen
 
 
-@dataclass
+@dataclass(frozen=True)
 class LinearProbe(PartlyFrozen):
     def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
         return [True] * (len(groups) - 1) + [False]

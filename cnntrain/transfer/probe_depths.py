@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.core.limits import Count, NotNegative, Positive
 from cnntrain.transfer.base import Finished
 from cnntrain.transfer.linear_probe import LinearProbe
 
@@ -20,27 +21,23 @@ if TYPE_CHECKING:
 REFERENCES = ("knn", "logistic")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ProbeDepths(LinearProbe):
-    features: int  # about so many of each depth
+    features: Count  # about so many of each depth
     pool: Literal["max", "avg"]
     normalize: bool  # features are standardised
-    lr_grid: list[float]  # multiples of optim.lr, each with each of decay_grid
-    decay_grid: list[float]  # multiples of optim.weight_decay
+    lr_grid: list[Positive]  # multiples of optim.lr, each with each of decay_grid
+    decay_grid: list[NotNegative]  # multiples of optim.weight_decay
     random_weights: bool
     references: list[str]
-    neighbors: int  # of the reference knn
+    neighbors: Count  # of the reference knn
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_count("features")
-        self._check_count("neighbors")
-        for key, allowed in (("lr_grid", "above 0"), ("decay_grid", "at least 0")):
+        for key in ("lr_grid", "decay_grid"):
             values = getattr(self, key)
-            if not values or min(values) < 0 or (key == "lr_grid" and min(values) == 0):
-                raise ValueError(f"{key} must have one number or more, all of them {allowed}, not {values}")
-            if len(set(values)) < len(values):
-                raise ValueError(f"{key} must have each number once, not {values}")
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{key} must have one number or more, each once, not {values}")
         if unknown := set(self.references) - set(REFERENCES):
             raise ValueError(f"references can be {' and '.join(REFERENCES)}, not {', '.join(sorted(unknown))}")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ import torch
 from cnntrain.build.run import build
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.statistics import mean_and_deviation
-from cnntrain.train.run import Run
+from cnntrain.training.precision import arithmetic
+from cnntrain.training.run import Run
 
 MakeRun = Callable[..., Run]
 
@@ -36,9 +39,9 @@ def test_the_model_fits_the_data(make_run: MakeRun) -> None:
 
 def test_normalisation_is_by_the_training_part(make_run: MakeRun) -> None:
     run = make_run()
-    mean, std = mean_and_deviation(run.data.train, run.config.augment.eval_transform(32))
+    mean, std = mean_and_deviation(run.data.train, run.loaders.preprocess.fit)
     assert (run.loaders.preprocess.mean, run.loaders.preprocess.std) == (mean, std)
-    batches = [images for images, _ in run.eval_batches("val")]
+    batches = [batch.inputs for batch in run.eval_batches("val")]
     assert torch.cat(batches).mean().abs() < 0.1
 
 
@@ -51,14 +54,14 @@ def test_float64_is_float64_throughout(make_run: MakeRun) -> None:
     run = make_run("trainer.precision=float64")
     assert {p.dtype for p in run.model.parameters()} == {torch.float64}
     run.begin_epoch()
-    images, labels = next(iter(run.train_batches()))
-    assert (images.dtype, labels.dtype) == (torch.float64, torch.int64)
+    batch = next(iter(run.train_batches()))
+    assert (batch.inputs.dtype, batch.targets.dtype) == (torch.float64, torch.int64)
 
 
 def test_a_training_part_smaller_than_the_batch_is_one_step_an_epoch(make_run: MakeRun) -> None:
     run = make_run("data.train_size=10", "data.batch_size=64", "trainer.grad_accum=4")
     assert run.loaders.batch_size == 8
-    assert run.steps_per_epoch == 1
+    assert run.loaders.steps_per_epoch == 1
     with pytest.raises(InputError, match="the training part has 3 samples, too few"):
         make_run("data.train_size=3", "data.batch_size=64", "trainer.grad_accum=4")
 
@@ -68,9 +71,9 @@ def test_a_set_without_a_test_part(make_run: MakeRun) -> None:
 
 
 def test_steps_end_at_whichever_limit_comes_first(make_run: MakeRun) -> None:
-    assert make_run().total_steps == 9
-    assert make_run("trainer.max_steps=5").total_steps == 5
-    assert make_run("trainer.max_steps=50").total_steps == 9
+    assert make_run().step.left == 9
+    assert make_run("trainer.max_steps=5").step.left == 5
+    assert make_run("trainer.max_steps=50").step.left == 9
 
 
 def test_images_that_the_model_does_not_take_are_a_wrong_configuration(make_run: MakeRun) -> None:
@@ -85,13 +88,37 @@ def test_a_depth_beyond_the_model_is_a_wrong_configuration(make_run: MakeRun) ->
         make_run("transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false")
 
 
-def test_deterministic_asks_torch_for_it(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    make_run("trainer.deterministic=true")
-    assert torch.are_deterministic_algorithms_enabled()
-    assert torch.backends.cudnn.deterministic
-    make_run()
-    assert not torch.are_deterministic_algorithms_enabled()
+def settings_of_the_process() -> tuple[Any, ...]:
+    backend = torch.backends.cudnn
+    enabled = torch.are_deterministic_algorithms_enabled()
+    return enabled, backend.deterministic, backend.benchmark, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+
+
+def test_deterministic_asks_torch_for_it_and_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = settings_of_the_process()
+    with arithmetic(deterministic=True):
+        assert settings_of_the_process() == (True, True, False, ":4096:8")
+        with arithmetic(deterministic=False):
+            assert settings_of_the_process()[:3] == (False, False, True)
+        assert settings_of_the_process()[:3] == (True, True, False)
+    assert settings_of_the_process() == before
+
+
+def test_two_builds_of_one_configuration_are_independent(configure: Callable[..., Any]) -> None:
+    config = configure("schedule=plateau", "transfer=auto", "model=resnet20", "model.pretrained=false")
+    before = asdict(config)
+    first, second = build(config), build(config)
+    first.state.schedule.observe(9, {"val/top1": 0.5})
+    with torch.no_grad():
+        next(first.state.model.parameters()).add_(1)
+    first.state.progress.epoch = 3
+    assert asdict(config) == before
+    assert second.state.schedule.state_dict() == {"best": None, "bad_epochs": 0, "reductions": 0}
+    assert second.state.progress.epoch == 0
+    assert not same(first.state, second.state)
+    with pytest.raises(FrozenInstanceError):
+        config.trainer.epochs = 3
 
 
 def test_a_resumed_run_keeps_its_preprocessing(make_run: MakeRun, configure: Callable[..., Any]) -> None:
@@ -103,10 +130,10 @@ def test_a_resumed_run_keeps_its_preprocessing(make_run: MakeRun, configure: Cal
 def test_auxiliary_heads_train_and_do_not_judge(make_run: MakeRun) -> None:
     run = make_run("model=googlenet", "data.image_size=64", "model.args={aux_logits: true}", "data.batch_size=4")
     run.begin_epoch()
-    images, labels = next(iter(run.train_batches()))
-    outputs = run.network(images)
+    batch = next(iter(run.train_batches()))
+    labels, outputs = batch.targets, run.phase.network(batch.inputs)
     assert isinstance(outputs, tuple)
-    loss, logits = run.criterion(outputs, labels)
+    loss, logits = run.objective.loss(outputs, labels)
     expected = [torch.nn.functional.cross_entropy(each, labels) for each in outputs]
     assert logits is outputs[0]
     torch.testing.assert_close(loss, expected[0] + 0.3 * sum(expected[1:]))

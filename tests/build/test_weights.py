@@ -23,10 +23,8 @@ from cnntrain.build.run import build
 from cnntrain.config.schema import Model
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
-from cnntrain.models.create import create
-from cnntrain.models.pretrained import pretrained_statistics
+from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.runs import checkpoint
-from cnntrain.train import loop
 
 CLASSES = ["one", "two"]  # of the data; files of other tools do not say what their head tells apart
 TINY = "test_resnet"  # of timm: 0.5 M parameters, with weights on the hub
@@ -129,7 +127,7 @@ def test_a_checkpoint_of_ours_brings_its_preprocessing_and_its_averaged_weights(
     make_run: Callable[..., Any], tmp_path: Path
 ) -> None:
     run = make_run("trainer.ema_decay=0.5", "trainer.epochs=1", folder=tmp_path / "run")
-    loop.fit(run)
+    run.fit()
     path = tmp_path / "run" / checkpoint.BEST
     other = make_run("data.num_classes=5", "data.split_seed=9", f"model.weights={path}")
     assert same(other.model, run.ema.module.state_dict(), but=("classifier.",))
@@ -207,7 +205,7 @@ def test_pretrained_weights_come_from_a_filled_cache(
     source = tiny(seed=1)
     fill(hub_cache, TINY, source.state_dict())
     if offline:
-        model = create(settings(), 7, 3, None, pretrained=True)
+        model = settings().create(7, 3, None, pretrained=True)
         assert model.get_classifier().out_features == 7
     else:
         overrides = (f"model={TINY}", "transfer=linear_probe", "data.image_size=32", "trainer.epochs=1")
@@ -244,7 +242,7 @@ def test_without_a_network_the_answer_is_quick_and_names_three_ways_out(
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
-        create(settings(), 10, 3, None, pretrained=True)
+        settings().create(10, 3, None, pretrained=True)
     assert time.monotonic() - start < 3
     assert three_ways_out(caught.value, str(getattr(error, "reason", error)))
     assert not hub_cache.exists()
@@ -255,7 +253,7 @@ def test_offline_with_an_empty_cache_names_the_cache(
 ) -> None:
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as caught:
-        create(settings(), 10, 3, None, pretrained=True)
+        settings().create(10, 3, None, pretrained=True)
     assert three_ways_out(caught.value, f"HF_HUB_OFFLINE is set and timm/test_resnet.r160_in1k is not in {hub_cache}")
 
 
@@ -270,25 +268,28 @@ def test_a_hub_that_answers_with_an_error_is_reachable(monkeypatch: pytest.Monke
 def test_a_model_without_pretrained_weights_says_so(settings: Callable[..., Model]) -> None:
     for name in ("lenet5", "test_coatnet"):
         with pytest.raises(InputError, match=f"there are no pretrained weights for {name}"):
-            create(settings(name=name), 10, 3, None, pretrained=True)
+            settings(name=name).create(10, 3, None, pretrained=True)
 
 
 def test_arguments_reach_the_constructor_and_unknown_ones_are_answered(settings: Callable[..., Model]) -> None:
-    model = create(settings(args={"drop_path_rate": 0.1}, drop_rate=0.4), 10, 1, None, pretrained=False)
+    model = settings(args={"drop_path_rate": 0.1}, drop_rate=0.4).create(10, 1, None, pretrained=False)
     assert model.drop_rate == 0.4
     assert next(model.parameters()).shape[1] == 1
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet with model\.args=\{'depht': 3\}: .*depht"):
-        create(settings(args={"depht": 3}), 10, 3, None, pretrained=False)
+        settings(args={"depht": 3}).create(10, 3, None, pretrained=False)
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet\.nonesuch"):
-        create(settings(name="test_resnet.nonesuch"), 10, 3, None, pretrained=False)
+        settings(name="test_resnet.nonesuch").create(10, 3, None, pretrained=False)
 
 
-def test_statistics_of_pretrained_weights_fit_the_channels() -> None:
+def test_the_preprocessing_of_pretrained_weights_fits_the_channels() -> None:
     model = tiny()
-    mean, std = pretrained_statistics(model, 3)
-    assert (mean, std) == (list(model.pretrained_cfg["mean"]), list(model.pretrained_cfg["std"]))
-    grey, _ = pretrained_statistics(model, 1)
-    assert grey == [pytest.approx(sum(mean) / 3)]
+    published = published_preprocessing(model, 3)
+    assert (published["mean"], published["std"]) == (
+        list(model.pretrained_cfg["mean"]),
+        list(model.pretrained_cfg["std"]),
+    )
+    assert (published["image_size"], published["crop_fraction"], published["interpolation"]) == (160, 0.95, "bilinear")
+    assert published_preprocessing(model, 1)["mean"] == [pytest.approx(sum(published["mean"]) / 3)]
 
 
 def test_weights_of_a_resumed_run_are_not_fetched_again(

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.commands import eval as command
-from cnntrain.commands import train
+from cnntrain.commands.eval import Eval, _relabelled
+from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class
-from cnntrain.config.schema import EvalConfig, TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.runs import checkpoint
 
-Configure = Callable[..., TrainConfig]
+Configure = Callable[..., Train]
+Perform = Callable[..., str]
 CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 
-def wanted(**changes: Any) -> EvalConfig:
+def wanted(**changes: Any) -> Eval:
     defaults = {"run": None, "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    return check({**defaults, **changes}, EvalConfig)
+    return check({**defaults, **changes}, Eval)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -42,64 +42,57 @@ def draw(root: Path, split: str, classes: dict[str, int], count: int = 6) -> Non
 
 
 @pytest.fixture
-def folder_run(configure: Configure, tmp_path: Path) -> Path:
+def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
     """A run on three classes of grey, which it learns."""
     for split, count in (("train", 8), ("val", 4), ("test", 6)):
         draw(tmp_path / "set", split, CLASSES, count)
     settings = configure("trainer.epochs=20", "trainer.ema_decay=0.5", "augment=flip_crop", "data.channels=3")
     tree = {
         "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
-        "num_workers": 0, "split": None, "split_seed": 0, "classes": None,
-        "train_per_class": None, "download": False,
+        "crop": None, "crop_fraction": None, "interpolation": None, "num_workers": 0, "split": None, "split_seed": 0,
+        "classes": None, "train_per_class": None, "download": False,
     }  # fmt: skip
     data = plugin_class("data", "imagefolder")(**tree)
-    settings = replace(settings, data=data, name="greys")
-    assert train.run(settings, []) == 0
-    (path,) = tmp_path.glob("greys/*/config.yaml")
-    return path.parent
+    return Path(perform(replace(settings, data=data, name="greys")).splitlines()[-1])
 
 
 @pytest.fixture
-def fake_run(configure: Configure, tmp_path: Path) -> Path:
-    assert train.run(configure("data.test_size=29", "trainer.ema_decay=0.6", "trainer.grad_accum=2"), []) == 0
-    (path,) = tmp_path.glob("*/*/config.yaml")
-    return path.parent
+def fake_run(configure: Configure, perform: Perform) -> Path:
+    settings = configure("data.test_size=29", "trainer.ema_decay=0.6", "trainer.grad_accum=2")
+    return Path(perform(settings).splitlines()[-1])
 
 
-def test_the_test_part_gets_the_metrics_of_the_run(
-    fake_run: Path, result_of: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_test_part_gets_the_metrics_of_the_run(fake_run: Path, perform: Perform, result_of: Any) -> None:
     expected = result_of(fake_run)["test"]
     for where in ({"run": str(fake_run)}, {"checkpoint": str(fake_run / checkpoint.BEST)}):
-        assert command.run(wanted(**where), ["run=x"]) == 0
+        out = perform(wanted(**where), ["run=x"])
         found = read(fake_run / "eval-fake-test.json")
         assert {key: found[key] for key in expected} == expected
         assert found["command"] == "cnntrain eval run=x"
         assert found["data"]["fingerprint"] == result_of(fake_run)["data"]["fingerprint"]
-    out = capsys.readouterr().out
-    assert out.splitlines()[-1] == str(fake_run)
-    assert f"{expected['top1']:.2%}" in out
+        assert out.splitlines()[-1] == str(fake_run)
+        assert f"{expected['top1']:.2%}" in out
 
 
 def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, result_of: Any) -> None:
-    command.run(wanted(run=str(fake_run), part="val"), [])
+    wanted(run=str(fake_run), part="val").execute([])
     found, best = read(fake_run / "eval-fake-val.json"), result_of(fake_run)["best"]
     assert found["epoch"] == best["epoch"]
     assert (found["top1"], found["loss"]) == (best["val/top1"], best["val/loss"])
 
 
 def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:
-    command.run(wanted(run=str(fake_run), data={"test_size": 7, "batch_size": 3}), [])
+    wanted(run=str(fake_run), data={"test_size": 7, "batch_size": 3}).execute([])
     assert read(fake_run / "eval-fake-test.json")["count"] == 7
 
 
 def test_another_size_or_depth_of_images(fake_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.channels=1, but this model takes 3: data\.channels=3 converts"):
-        command.run(wanted(run=str(fake_run), data={"channels": 1}), [])
+        wanted(run=str(fake_run), data={"channels": 1}).execute([])
 
 
 def test_a_shifted_set_with_the_classes_in_another_order_and_some_absent(folder_run: Path, tmp_path: Path) -> None:
-    command.run(wanted(run=str(folder_run)), [])
+    wanted(run=str(folder_run)).execute([])
     before = read(folder_run / "eval-imagefolder-test.json")
     assert before["top1"] == 1.0
     # "aardvark" sorts first and is only in the train part, which is not evaluated: labels shift by one
@@ -107,7 +100,7 @@ def test_a_shifted_set_with_the_classes_in_another_order_and_some_absent(folder_
     draw(shifted, "train", {"aardvark": 1, **CLASSES}, 2)
     draw(shifted, "val", {"bee": 120}, 2)
     draw(shifted, "test", {"bee": 120, "cat": 200}, 5)
-    command.run(wanted(run=str(folder_run), data={"root": str(shifted)}), [])
+    wanted(run=str(folder_run), data={"root": str(shifted)}).execute([])
     found = read(folder_run / "eval-imagefolder-test.json")
     assert (found["top1"], found["count"]) == (1.0, 10)
 
@@ -116,7 +109,7 @@ def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         draw(tmp_path / "other", split, {"ant": 40, "dog": 90, "emu": 10}, 2)
     with pytest.raises(InputError) as caught:
-        command.run(wanted(run=str(folder_run), data={"root": str(tmp_path / "other")}), [])
+        wanted(run=str(folder_run), data={"root": str(tmp_path / "other")}).execute([])
     assert str(caught.value) == (
         "the test part has classes that the checkpoint was not trained on: dog, emu; it knows ant, bee, cat"
     )
@@ -125,16 +118,15 @@ def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
 def test_labels_are_mapped_by_name() -> None:
     part = Part([], np.array([0, 1, 2, 2, 0]), list("abcde"))  # type: ignore[arg-type]
     data = DataSet(["x", "y", "z"], 3, 8, part, part, part, "")
-    assert command._relabelled(data, "test", ["z", "y", "x", "w"]).labels.tolist() == [2, 1, 0, 0, 2]
+    assert _relabelled(data, "test", ["z", "y", "x", "w"]).labels.tolist() == [2, 1, 0, 0, 2]
 
 
-def test_a_part_that_is_not_there(configure: Configure, tmp_path: Path) -> None:
-    assert train.run(configure("data.test_size=0", "trainer.epochs=1"), []) == 0
-    (path,) = tmp_path.glob("*/*/config.yaml")
+def test_a_part_that_is_not_there(configure: Configure) -> None:
+    made = configure("data.test_size=0", "trainer.epochs=1").execute([]).made
     with pytest.raises(InputError, match="this data set has no test part"):
-        command.run(wanted(run=str(path.parent)), [])
+        wanted(run=made).execute([])
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"best\.ckpt: there is no such file"):
-        command.run(wanted(run=str(tmp_path)), [])
+        wanted(run=str(tmp_path)).execute([])

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from cnntrain.commands import models
-from cnntrain.commands.summary import Network
+from cnntrain.commands.models import Models
+from cnntrain.commands.summary import Summary
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import ModelsConfig, SummaryConfig
-from cnntrain.config.search_path import use
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_bytes
 from cnntrain.study import catalog, figures
+from cnntrain.study.anatomy.network import Network
 
 List = Callable[..., str]
 
@@ -30,22 +29,17 @@ List = Callable[..., str]
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    use(None)
     return tmp_path
 
 
-def settings(*overrides: str) -> ModelsConfig:
+def settings(*overrides: str) -> Models:
     tree = plain(compose.compose_config("models", compose.force(compose.parse(overrides))))
-    return check(tree, ModelsConfig)
+    return check(tree, Models)
 
 
 @pytest.fixture
-def listing(capsys: pytest.CaptureFixture[str]) -> List:
-    def run(*overrides: str) -> str:
-        assert models.run(settings(*overrides), []) == 0
-        return capsys.readouterr().out
-
-    return run
+def listing(perform: Callable[..., str]) -> List:
+    return lambda *overrides: perform(settings(*overrides))
 
 
 def rows_of(listing: List, *overrides: str) -> list[dict[str, Any]]:
@@ -124,7 +118,8 @@ def test_every_network_has_figures_and_fields(name: str) -> None:
     assert set(computed) == set(catalog.COMPUTED)
     assert computed["params"] > 0 and computed["macs"] > 0 and computed["depth"] > 3
     tree = plain(compose.compose_config("summary", [f"model={name}"]))
-    network = Network(check(tree, SummaryConfig))
+    config = check(tree, Summary)
+    network = Network(config.model, config.data, config.transfer, config.classes, config.batch_size)
     unknown = [row.name for row in network.rows if row.field is None]
     assert not unknown or name.startswith("prelunet"), unknown  # whose pyramid pools uneven windows
     assert sum(row.params for row in network.rows) == network.params == computed["params"]
@@ -172,11 +167,13 @@ def test_an_interrupted_call_keeps_what_it_has(
     assert set(catalog.Cache().figures) == {"vgg11", "vgg11_lrn"}
 
 
-def test_a_changed_yaml_or_source_has_figures_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_yaml_or_source_has_figures_of_its_own(
+    look_in: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = catalog.Cache().path
     assert catalog.Cache().path == before
     (tmp_path / "own" / "model").mkdir(parents=True)
-    use(str(tmp_path / "own"))
+    look_in(tmp_path / "own")
     file = tmp_path / "own" / "model" / "mine.yaml"
     file.write_text("# Mine (Me 2026)\ndefaults: [timm, _self_]\nname: resnet18\n")
     after = catalog.Cache().path
@@ -198,10 +195,10 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
     assert no_computing == ["nin", "nin"]
 
 
-def test_a_broken_yaml_is_named(listing: List, tmp_path: Path) -> None:
+def test_a_broken_yaml_is_named(listing: List, look_in: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "own" / "model").mkdir(parents=True)
     (tmp_path / "own" / "model" / "mine.yaml").write_text("defaults: [timm, _self_]\nname: resnet19\n")
-    use(str(tmp_path / "own"))
+    look_in(tmp_path / "own")
     with pytest.raises(ConfigError, match=r"^model=mine: model\.name=resnet19 is no model; did you mean"):
         listing("filter=mine")
 

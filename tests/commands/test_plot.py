@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,18 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from PIL import Image
 
-from cnntrain.commands import plot, train
+from cnntrain.commands.plot import Plot, _title
+from cnntrain.commands.train import Train
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import PlotConfig, TrainConfig
-from cnntrain.config.search_path import use
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import held
 from cnntrain.runs import folder, history
 from cnntrain.study import curves
 from cnntrain.study.comparison import Comparison, Curve, Point, compare
+from cnntrain.tasks.classify import COLUMNS
 
-Plot = Callable[..., str]
+Draw = Callable[..., str]
 Write = Callable[..., Path]
 
 
@@ -48,7 +49,8 @@ def write(tmp_path: Path) -> Write:
         (place / folder.METRICS).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         best = {"epoch": max(range(len(val)), key=lambda i: val[i]) + 1}
         tested = {"top1": test, "loss": 2.5, "count": 9} if test is not None else None
-        ended = {"status": status, "best": best, "test": tested}
+        task = {"name": "classify", "columns": [asdict(each) for each in COLUMNS]}
+        ended = {"status": status, "best": best, "test": tested, "task": task}
         (place / folder.RESULT).write_text(json.dumps(ended | ({"error": "E: full"} if status == "failed" else {})))
         return place
 
@@ -56,23 +58,17 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Plot:
-    """Run the command as it is typed and return what it prints."""
-
-    def run(*overrides: str) -> str:
-        assert plot.run(typed(f"runs={tmp_path}/runs", *overrides), []) == 0
-        return capsys.readouterr().out
-
-    return run
+def draw(tmp_path: Path, perform: Callable[..., str]) -> Draw:
+    """Run the command as it is typed and return what it shows."""
+    return lambda *overrides: perform(typed(f"runs={tmp_path}/runs", *overrides))
 
 
-def typed(*overrides: str) -> PlotConfig:
-    use(None)
+def typed(*overrides: str) -> Plot:
     tree = plain(compose.compose_config("plot", compose.force(compose.parse(overrides))))
-    return check(tree, PlotConfig)
+    return check(tree, Plot)
 
 
-def facts(draw: Plot, *overrides: str) -> dict[str, Any]:
+def facts(draw: Draw, *overrides: str) -> dict[str, Any]:
     return json.loads(draw(*overrides, "format=json"))
 
 
@@ -86,7 +82,7 @@ def points(shown: dict[str, Any], metric: str) -> dict[str, list[tuple[Any, ...]
 # what is averaged
 
 
-def test_by_epoch_a_curve_is_the_mean_of_its_runs(write: Write, draw: Plot) -> None:
+def test_by_epoch_a_curve_is_the_mean_of_its_runs(write: Write, draw: Draw) -> None:
     write("a", [0.5, 0.7], seed=0)
     write("b", [0.7, 0.8], seed=1)
     write("c", [0.1, 0.2], model={"name": "resnet20"})
@@ -103,7 +99,7 @@ def test_by_epoch_a_curve_is_the_mean_of_its_runs(write: Write, draw: Plot) -> N
     assert shown["averaged_over"] == ["seed"]
 
 
-def test_by_a_key_the_test_and_the_best_epoch_count(write: Write, draw: Plot) -> None:
+def test_by_a_key_the_test_and_the_best_epoch_count(write: Write, draw: Draw) -> None:
     for number, (size, seed, test) in enumerate([(50, 0, 0.8), (10, 0, 0.4), (10, 1, 0.6), (200, 0, 0.9)]):
         write(f"{number}", [0.3, 0.9, 0.5], test, seed=seed, data={"train_per_class": size})
     shown = facts(draw, "x=data.train_per_class", "y=[test/top1,val/top1,train/loss,test/loss]", "curve=transfer")
@@ -113,7 +109,7 @@ def test_by_a_key_the_test_and_the_best_epoch_count(write: Write, draw: Plot) ->
     assert points(shown, "test/loss")["full"][0] == (10, 2.5, 2)
 
 
-def test_every_point_of_a_curve_is_of_the_same_runs(write: Write, draw: Plot) -> None:
+def test_every_point_of_a_curve_is_of_the_same_runs(write: Write, draw: Draw) -> None:
     write("a", [0.1, 0.2, 0.3])
     write("b", [0.3], seed=1)
     out = draw("y=val/top1")
@@ -121,14 +117,14 @@ def test_every_point_of_a_curve_is_of_the_same_runs(write: Write, draw: Plot) ->
     assert points(facts(draw, "y=val/top1"), "val/top1") == {"lenet5": [(1, 0.2, 2)]}
 
 
-def test_the_keys_in_which_averaged_runs_differ_are_named(write: Write, draw: Plot) -> None:
+def test_the_keys_in_which_averaged_runs_differ_are_named(write: Write, draw: Draw) -> None:
     write("a", [0.1], optim={"lr": 0.1, "betas": [1]}, output="here")
     write("b", [0.1], optim={"lr": 0.2, "betas": [2]}, output="there")
     assert "averaged over optim.betas, optim.lr" in draw("y=val/top1").splitlines()
     assert "averaged" not in draw("y=val/top1", "curve=optim.lr")
 
 
-def test_curves_and_places_stand_in_order(write: Write, draw: Plot) -> None:
+def test_curves_and_places_stand_in_order(write: Write, draw: Draw) -> None:
     for name, lr, transfer in (("a", 0.3, "scratch"), ("b", 0.03, "full"), ("c", 0.1, "auto"), ("d", None, "full")):
         write(name, [0.1], optim={"lr": lr}, transfer={"name": transfer})
     assert list(points(facts(draw, "y=val/top1", "curve=optim.lr"), "val/top1")) == ["0.03", "0.1", "0.3", "null"]
@@ -142,12 +138,12 @@ def test_curves_and_places_stand_in_order(write: Write, draw: Plot) -> None:
 @given(st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)), st.floats(0, 1), min_size=1))
 def test_means_are_numpys_and_every_run_counts_once(values: dict[tuple[int, int, int], float]) -> None:
     runs = [
-        history.Finished(Path(str(key)), dict(zip("abc", key, strict=True)), {}, 0, {"test/top1": value})
+        history.Finished(Path(str(key)), dict(zip("abc", key, strict=True)), {}, 0, {"test/top1": value}, COLUMNS)
         for key, value in values.items()
     ]
-    curves = compare(runs, "a", ["test/top1"], "b").curves["test/top1"]
-    assert sum(len(point.values) for curve in curves for point in curve.points) == len(values)
-    for curve in curves:
+    found = compare(runs, "a", ["test/top1"], "b").curves["test/top1"]
+    assert sum(len(point.values) for curve in found for point in curve.points) == len(values)
+    for curve in found:
         assert [point.x for point in curve.points] == sorted({a for a, b, _ in values if str(b) == curve.label})
         for point in curve.points:
             own = [value for (a, b, _), value in values.items() if (a, str(b)) == (point.x, curve.label)]
@@ -159,7 +155,7 @@ def test_means_are_numpys_and_every_run_counts_once(values: dict[tuple[int, int,
 # what is left out, and what is wrong
 
 
-def test_runs_that_have_not_finished_are_left_out_and_named(write: Write, draw: Plot, tmp_path: Path) -> None:
+def test_runs_that_have_not_finished_are_left_out_and_named(write: Write, draw: Draw, tmp_path: Path) -> None:
     write("a", [0.5])
     failed, stopped = write("b", [0.5], status="failed"), write("c", [0.5], status="stopped")
     killed, going = write("d", [0.5]), write("e", [0.5])
@@ -178,7 +174,7 @@ def test_runs_that_have_not_finished_are_left_out_and_named(write: Write, draw: 
     assert any(line.split() == ["lenet5", "1", "50.00", "(1)"] for line in out)
 
 
-def test_a_run_without_what_is_asked_for_is_named(write: Write, draw: Plot) -> None:
+def test_a_run_without_what_is_asked_for_is_named(write: Write, draw: Draw) -> None:
     write("a", [0.5], transfer={"name": "freeze_depth", "depth": 2})
     other, untested = write("b", [0.5]), write("c", [0.5], None, transfer={"name": "freeze_depth", "depth": 3})
     shown = facts(draw, "x=transfer.depth", "y=test/top1")
@@ -206,14 +202,14 @@ def test_a_run_without_what_is_asked_for_is_named(write: Write, draw: Plot) -> N
         (["runs=nowhere/*"], "runs=nowhere/*: there is no such folder"),
     ],
 )
-def test_what_is_wrong_is_said(write: Write, draw: Plot, overrides: list[str], said: str) -> None:
+def test_what_is_wrong_is_said(write: Write, draw: Draw, overrides: list[str], said: str) -> None:
     write("a", [0.5])
     with pytest.raises((ConfigError, InputError)) as caught:
         draw(*overrides)
     assert said in str(caught.value)
 
 
-def test_folders_that_do_not_serve_are_named(write: Write, draw: Plot, tmp_path: Path) -> None:
+def test_folders_that_do_not_serve_are_named(write: Write, draw: Draw, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(InputError, match=r"runs: there is no finished run$"):
         draw()
@@ -233,7 +229,7 @@ def test_folders_that_do_not_serve_are_named(write: Write, draw: Plot, tmp_path:
         draw("y=val/top1")
 
 
-def test_a_pattern_chooses_folders(write: Write, draw: Plot, tmp_path: Path) -> None:
+def test_a_pattern_chooses_folders(write: Write, draw: Draw, tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1"):
         write(name, [0.5], model={"name": name})
     shown = facts(draw, f"runs={tmp_path}/runs/a*", "y=val/top1", f"output={tmp_path}/x.svg")
@@ -244,7 +240,7 @@ def test_a_pattern_chooses_folders(write: Write, draw: Plot, tmp_path: Path) -> 
 # what is shown
 
 
-def test_the_table_has_a_row_a_curve_and_a_column_a_place(write: Write, draw: Plot) -> None:
+def test_the_table_has_a_row_a_curve_and_a_column_a_place(write: Write, draw: Draw) -> None:
     for name, transfer, size, test in (
         ("a", "scratch", 10, 0.5), ("b", "scratch", 10, 0.6), ("c", "scratch", 50, 0.75), ("d", "full", 50, 1.0),
     ):  # fmt: skip
@@ -261,14 +257,20 @@ def test_the_table_has_a_row_a_curve_and_a_column_a_place(write: Write, draw: Pl
     assert "| scratch | 2.5 ± 0 (2) | 2.5 (1) |" in out
 
 
-def axes_of(comparison: Comparison, x: str = "epoch", **options: Any) -> list[Axes]:
+def comparison(drawn: dict[str, list[Curve]]) -> Comparison:
+    """Of runs that classify."""
+    known = [each for column in COLUMNS for each in (column, column.complementary) if each is not None]
+    return Comparison(drawn, {}, [], columns={each.name: each for each in known})
+
+
+def axes_of(shown: Comparison, x: str = "epoch", **options: Any) -> list[Axes]:
     chosen = {"title": "t", "curve": "model", "y_range": None, **options}
-    return curves.figure(comparison, x, **chosen).axes
+    return curves.figure(shown, x, **chosen).axes
 
 
 def test_the_picture_shows_percent_means_and_ranges() -> None:
-    curves = [Curve("a", [Point(1, [0.2, 0.4]), Point(2, [0.1, 0.1])]), Curve("b", [Point(1, [0.5])])]
-    left, right = axes_of(Comparison({"train/error": curves, "val/error": curves}, {}, []), y_range=[0, 60])
+    drawn = [Curve("a", [Point(1, [0.2, 0.4]), Point(2, [0.1, 0.1])]), Curve("b", [Point(1, [0.5])])]
+    left, right = axes_of(comparison({"train/error": drawn, "val/error": drawn}), y_range=[0, 60])
     assert (left.get_ylabel(), right.get_ylabel()) == ("training error (%)", "validation error (%)")
     assert left.get_ylim() == right.get_ylim() == (0, 60)
     first, second = left.get_lines()
@@ -282,22 +284,22 @@ def test_the_picture_shows_percent_means_and_ranges() -> None:
 
 
 def test_a_run_of_one_epoch_and_places_in_any_order_are_seen() -> None:
-    (panel,) = axes_of(Comparison({"val/top1": [Curve("a", [Point(1, [0.2])])]}, {}, []))
+    (panel,) = axes_of(comparison({"val/top1": [Curve("a", [Point(1, [0.2])])]}))
     assert panel.lines[0].get_marker() == "o"
-    curves = [Curve("a", [Point(3, [0.2]), Point(4, [0.3])]), Curve("b", [Point(1, [0.5]), Point(3, [0.5])])]
-    (panel,) = axes_of(Comparison({"val/top1": curves}, {}, []), x="seed")
+    drawn = [Curve("a", [Point(3, [0.2]), Point(4, [0.3])]), Curve("b", [Point(1, [0.5]), Point(3, [0.5])])]
+    (panel,) = axes_of(comparison({"val/top1": drawn}), x="seed")
     assert [each.get_text() for each in panel.get_xticklabels()] == ["1", "3", "4"]
 
 
 def test_panels_of_one_unit_share_limits_that_hold_them_all() -> None:
     low, high = ([Curve("a", [Point(1, [value]), Point(2, [value + 0.01])])] for value in (0.0, 0.9))
-    for panel in axes_of(Comparison({"train/error": low, "val/error": high}, {}, [])):
+    for panel in axes_of(comparison({"train/error": low, "val/error": high})):
         assert panel.get_ylim()[0] == 0 and 91 < panel.get_ylim()[1] <= 102
 
 
 def test_metrics_of_other_units_have_an_axis_of_their_own() -> None:
-    curves = {"val/top1": [Curve("a", [Point(1, [0.5])])], "val/loss": [Curve("a", [Point(1, [3.0])])]}
-    accuracy, loss = axes_of(Comparison(curves, {}, []), curve=None)
+    drawn = {"val/top1": [Curve("a", [Point(1, [0.5])])], "val/loss": [Curve("a", [Point(1, [3.0])])]}
+    accuracy, loss = axes_of(comparison(drawn), curve=None)
     assert accuracy.get_ylabel() == "validation accuracy (%)" and loss.get_ylabel() == "validation loss"
     assert accuracy.get_ylim()[0] > 10 > loss.get_ylim()[1]
     assert not accuracy.figure.legends  # type: ignore[union-attr]
@@ -314,8 +316,8 @@ def test_metrics_of_other_units_have_an_axis_of_their_own() -> None:
     ],
 )
 def test_the_axis_of_a_key_fits_its_values(places: list[Any], scale: str, ticks: list[str]) -> None:
-    curves = [Curve(name, [Point(x, [0.2, 0.6]) for x in places]) for name in "abc"]
-    (axes,) = axes_of(Comparison({"test/top1": curves}, {}, []), "some.key")
+    drawn = [Curve(name, [Point(x, [0.2, 0.6]) for x in places]) for name in "abc"]
+    (axes,) = axes_of(comparison({"test/top1": drawn}), "some.key")
     assert axes.get_xscale() == scale
     assert [each.get_text() for each in axes.get_xticklabels()] == ticks
     low, high = axes.get_ylim()
@@ -325,25 +327,25 @@ def test_the_axis_of_a_key_fits_its_values(places: list[Any], scale: str, ticks:
 @pytest.mark.parametrize("x", ["epoch", "seed"])
 def test_values_that_are_no_numbers_leave_a_gap(x: str) -> None:
     curve = Curve("a", [Point(x, [1.0, y]) for x, y in ((1, 2.0), (2, math.nan), (3, math.inf))])
-    drawn = curves.figure(Comparison({"val/loss": [curve, Curve("b", [])]}, {}, []), x, "t", "model", None)
+    drawn = curves.figure(comparison({"val/loss": [curve, Curve("b", [])]}), x, "t", "model", None)
     assert curves.picture(drawn, "png")[1:4] == b"PNG"
     np.testing.assert_allclose(drawn.axes[0].get_lines()[0].get_ydata(orig=False), [1.5, math.nan, math.nan])
     assert [each.deviation for each in curve.points[1:]] == [pytest.approx(math.nan, nan_ok=True)] * 2
 
 
 def test_the_mean_of_equal_numbers_has_no_range_below_nothing() -> None:
-    (axes,) = axes_of(Comparison({"test/top1": [Curve("a", [Point(1, [0.1] * 3)])]}, {}, []), "seed")
+    (axes,) = axes_of(comparison({"test/top1": [Curve("a", [Point(1, [0.1] * 3)])]}), "seed")
     assert axes.get_lines()[0].get_ydata() == pytest.approx([10])
 
 
 def test_ten_curves_are_told_apart() -> None:
-    curves = [Curve(str(i), [Point(1, [0.5]), Point(2, [0.5])]) for i in range(10)]
-    (axes,) = axes_of(Comparison({"val/top1": curves}, {}, []))
+    drawn = [Curve(str(i), [Point(1, [0.5]), Point(2, [0.5])]) for i in range(10)]
+    (axes,) = axes_of(comparison({"val/top1": drawn}))
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 10
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_equal_numbers_give_equal_files(write: Write, draw: Plot, tmp_path: Path, kind: str) -> None:
+def test_equal_numbers_give_equal_files(write: Write, draw: Draw, tmp_path: Path, kind: str) -> None:
     write("a", [0.5, 0.6])
     paths = [tmp_path / f"{number}.{kind}" for number in range(2)]
     for path in paths:
@@ -364,22 +366,19 @@ def test_the_title_says_what_is_averaged(write: Write, tmp_path: Path) -> None:
     ):
         chosen = typed(f"runs={tmp_path}/runs", *overrides)
         runs, _ = history.read(chosen.runs)
-        assert plot._title(chosen, compare(runs, chosen.x, chosen.y, chosen.curve)) == title
+        assert _title(chosen, compare(runs, chosen.x, chosen.y, chosen.curve)) == title
 
 
 def test_runs_of_cnntrain_are_read(
-    configure: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str], tmp_path: Path, result_of: Any
+    configure: Callable[..., Train], perform: Callable[..., str], tmp_path: Path, result_of: Any
 ) -> None:
     tests = {}
     for seed in (0, 1):
         settings = configure(f"seed={seed}", "trainer.epochs=2", "trainer.log_every=1", "name=few")
-        assert train.run(settings, []) == 0
-        tests[seed] = result_of(Path(capsys.readouterr().out.splitlines()[-1]))["test"]["top1"]
-    assert plot.run(typed(f"runs={tmp_path}/few", "x=seed", "y=test/top1", "format=json"), []) == 0
-    shown = json.loads(capsys.readouterr().out)
+        tests[seed] = result_of(Path(perform(settings).splitlines()[-1]))["test"]["top1"]
+    shown = json.loads(perform(typed(f"runs={tmp_path}/few", "x=seed", "y=test/top1", "format=json")))
     assert points(shown, "test/top1") == {"lenet5": [(seed, top1, 1) for seed, top1 in tests.items()]}
-    assert plot.run(typed(f"runs={tmp_path}/few"), []) == 0
-    table = capsys.readouterr().out
+    table = perform(typed(f"runs={tmp_path}/few"))
     assert "training error (%)" in table and "averaged over seed\n" in table
 
 

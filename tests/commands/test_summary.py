@@ -14,25 +14,23 @@ import pytest
 import torch
 
 from cnntrain.build import weights
-from cnntrain.commands import summary
+from cnntrain.commands.summary import COLUMNS, Summary
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import SummaryConfig
-from cnntrain.config.search_path import use
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.models import create
+from cnntrain.study.anatomy.network import Network
 
 Show = Callable[..., str]
 
 
-def settings(*overrides: str) -> SummaryConfig:
-    use(None)
-    return check(plain(compose.compose_config("summary", compose.force(compose.parse(overrides)))), SummaryConfig)
+def settings(*overrides: str) -> Summary:
+    return check(plain(compose.compose_config("summary", compose.force(compose.parse(overrides)))), Summary)
 
 
 @pytest.fixture
-def show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Show:
-    """What the command prints; it may not look for weights or data."""
+def show(perform: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Show:
+    """What the command shows; it may not look for weights or data."""
 
     def refuse(*args: Any) -> None:
         raise AssertionError("a summary loads nothing")
@@ -40,11 +38,7 @@ def show(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(create, "require_reachable", refuse)
     monkeypatch.setattr(weights, "read", refuse)
 
-    def run(*overrides: str) -> str:
-        assert summary.run(settings(*overrides), []) == 0
-        return capsys.readouterr().out
-
-    return run
+    return lambda *overrides: perform(settings(*overrides))
 
 
 def facts(show: Show, *overrides: str) -> dict[str, Any]:
@@ -167,7 +161,7 @@ def test_strides_that_do_not_fit_are_named(show: Show) -> None:
 def test_markdown_has_the_rows_of_the_table(show: Show) -> None:
     lines = show("model=lenet5", "format=markdown").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert {len(row) for row in rows} == {len(summary.COLUMNS)}
+    assert {len(row) for row in rows} == {len(COLUMNS)}
     assert rows[2][:6] == ["conv1.0", "Conv2d", "6x28x28", "5x5/1", "32x32", "156"]
     assert "- parameters: 61,706 (241.0 KiB)" in lines
 
@@ -223,7 +217,7 @@ def test_png(show: Show, tmp_path: Path) -> None:
 def test_png_without_graphviz_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="apt install graphviz"):
-        summary.run(settings("format=png", f"output={tmp_path / 'a.png'}"), [])
+        settings("format=png", f"output={tmp_path / 'a.png'}").execute([])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,7 +226,7 @@ def test_output_goes_to_a_file(show: Show, tmp_path: Path) -> None:
     assert show("format=json", f"output={path}") == f"{path}\n"
     assert json.loads(path.read_text())["model"] == "lenet5"
     with pytest.raises(InputError, match="there is no folder"):
-        summary.run(settings(f"output={tmp_path / 'none' / 'a.txt'}"), [])
+        settings(f"output={tmp_path / 'none' / 'a.txt'}").execute([])
 
 
 def test_tensorboard_has_the_graph(show: Show, tmp_path: Path) -> None:
@@ -253,8 +247,8 @@ def test_tensorboard_has_the_graph(show: Show, tmp_path: Path) -> None:
         (["model=inception_v3", "data=cifar10"], r"data\.image_size=75 works"),
         (["model=resnet18", "data=cifar10", "model.stem=imagenet", "batch_size=1"], "batch_size=1 cannot be trained"),
         (["transfer=freeze_depth", "transfer.depth=99"], "depth goes from"),
-        (["classes=0"], "classes must be at least 1"),
-        (["batch_size=0"], "batch_size must be at least 1"),
+        (["classes=0"], "classes=0 must be an integer at least 1 or null"),
+        (["batch_size=0"], "batch_size=0 must be an integer at least 1 or null"),
         (["format=png"], "format=png needs output=<file>"),
         (["format=pgn"], "did you mean 'png'"),
         (["clases=3"], "did you mean 'classes'"),
@@ -264,7 +258,7 @@ def test_tensorboard_has_the_graph(show: Show, tmp_path: Path) -> None:
 )
 def test_wrong_settings(overrides: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        summary.run(settings(*overrides), [])
+        settings(*overrides).execute([])
 
 
 def test_what_has_no_known_field_says_so(show: Show) -> None:
@@ -275,5 +269,6 @@ def test_what_has_no_known_field_says_so(show: Show) -> None:
 def test_nothing_is_left_on_a_device(show: Show) -> None:
     show("model=vgg16")
     assert not torch.cuda.is_initialized()
-    network = summary.Network(settings("model=vgg16"))
+    config = settings("model=vgg16")
+    network = Network(config.model, config.data, config.transfer, config.classes, config.batch_size)
     assert {each.device.type for each in network.model.parameters()} == {"meta"}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ import pytest
 import torch
 import yaml
 
-from cnntrain.commands import train
-from cnntrain.config.schema import TrainConfig
+from cnntrain.commands.train import Train
 from cnntrain.core import signals
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError, RunError
 from cnntrain.core.lock import held
 from cnntrain.runs import checkpoint, folder
-from cnntrain.train import loop
+from cnntrain.training import loop
 
-Configure = Callable[..., TrainConfig]
+Configure = Callable[..., Train]
+Perform = Callable[..., str]
 SLOW = (
     "data=fake", "model=resnet20", "data.image_size=16", "data.train_size=64", "data.val_size=16", "data.test_size=16",
     "data.batch_size=16", "data.num_classes=7", "trainer.device=cpu", "trainer.epochs=30", "optim.lr=0.02",
@@ -37,18 +38,20 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
-def run(config: TrainConfig, *overrides: str) -> Path:
-    assert train.run(config, overrides) == 0
+def run(config: Train) -> Path:
+    assert config.execute([]).code == 0
     return only_run(Path(config.output))
 
 
-def test_a_run_leaves_everything_in_its_folder(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
-    place = run(configure())
+def test_a_run_leaves_everything_in_its_folder(configure: Configure, perform: Perform) -> None:
+    config = configure()
+    shown = perform(config)
+    place = only_run(Path(config.output))
     assert re.fullmatch(r"\d{8}-\d{6}", place.name)
     assert place.parent.name == "fake-lenet5-full"
     names = {each.name for each in place.iterdir()}
     assert names >= {"config.yaml", "metrics.jsonl", "result.json", "last.ckpt", "best.ckpt", "tb", "train.log"}
-    assert capsys.readouterr().out.splitlines()[-1] == str(place)
+    assert shown.splitlines()[-1] == str(place)
     assert not list(place.glob(".*.tmp"))
 
 
@@ -85,8 +88,7 @@ def test_the_name_is_the_folders(configure: Configure) -> None:
 def test_two_equal_runs_end_with_the_same_weights(configure: Configure, tmp_path: Path, result_of: Any) -> None:
     digests = set()
     for name in ("a", "b"):
-        config = configure("trainer.epochs=1")
-        config.output = str(tmp_path / name)
+        config = replace(configure("trainer.epochs=1"), output=str(tmp_path / name))
         digests.add(result_of(run(config))["weights_sha256"])
     assert len(digests) == 1
 
@@ -107,16 +109,16 @@ def test_a_frozen_part_that_moves_fails_the_run(
 ) -> None:
     fit = loop.fit
 
-    def meddle(training: Any) -> str:
-        ended = fit(training)
+    def meddle(training: Any, *others: Any) -> str:
+        ended = fit(training, *others)
         with torch.no_grad():
-            next(training.model.parameters()).add_(1)
+            next(training.state.model.parameters()).add_(1)
         return ended
 
     monkeypatch.setattr(loop, "fit", meddle)
     config = configure("transfer=linear_probe", "model.pretrained=false", "trainer.epochs=1")
     with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
-        train.run(config, [])
+        config.execute([])
     result = result_of(only_run(Path(config.output)))
     assert result["status"] == "failed"
     assert result["error"].startswith("RunError: frozen parameters")
@@ -125,7 +127,7 @@ def test_a_frozen_part_that_moves_fails_the_run(
 def test_a_failed_run_says_why_in_its_result(configure: Configure, result_of: Any) -> None:
     config = configure("optim.lr=1e30")
     with pytest.raises(RunError, match=r"lower optim\.lr"):
-        train.run(config, [])
+        config.execute([])
     result = result_of(only_run(Path(config.output)))
     assert result["status"] == "failed"
     assert "lower optim.lr" in result["error"]
@@ -135,7 +137,7 @@ def test_a_folder_in_use_is_refused(configure: Configure) -> None:
     place = run(configure("trainer.epochs=1"))
     config = configure("trainer.epochs=2", f"resume={place}")
     with held(place), pytest.raises(InputError, match="is in use by a run under way"):
-        train.run(config, [])
+        config.execute([])
 
 
 def test_a_resume_without_a_checkpoint_starts_over_in_the_folder(configure: Configure, result_of: Any) -> None:
@@ -143,7 +145,7 @@ def test_a_resume_without_a_checkpoint_starts_over_in_the_folder(configure: Conf
     for name in (checkpoint.LAST, checkpoint.BEST, "result.json"):
         (place / name).unlink()
     (place / f".{checkpoint.LAST}.99.tmp").write_bytes(b"half")
-    assert train.run(configure("trainer.epochs=1", f"resume={place}"), []) == 0
+    assert run(configure("trainer.epochs=1", f"resume={place}")) == place
     assert result_of(place)["status"] == "finished"
     assert not list(place.glob(".*.tmp"))
 
@@ -154,30 +156,31 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_written(configure: Configu
     path.write_bytes(path.read_bytes()[:1000])
     before = {each.name: each.stat().st_mtime_ns for each in place.iterdir() if each.name != ".lock"}
     with pytest.raises(InputError, match=r"last\.ckpt cannot be read"):
-        train.run(configure("trainer.epochs=2", f"resume={place}"), [])
+        configure("trainer.epochs=2", f"resume={place}").execute([])
     assert {each.name: each.stat().st_mtime_ns for each in place.iterdir() if each.name != ".lock"} == before
 
 
-def test_changed_data_is_named_at_a_resume(configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_data_is_named_at_a_resume(configure: Configure, perform: Perform) -> None:
     place = run(configure("trainer.epochs=1"))
-    train.run(configure("trainer.epochs=2", "data.split_seed=5", f"resume={place}"), [])
-    assert "the data's files or their split have changed: this resume is inexact" in capsys.readouterr().out
+    shown = perform(configure("trainer.epochs=2", "data.split_seed=5", f"resume={place}"))
+    assert "the data's files or their split have changed: this resume is inexact" in shown
 
 
 def test_a_signal_ends_a_run_with_75_after_saving(
-    configure: Configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], result_of: Any
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, perform: Perform, result_of: Any
 ) -> None:
     config = configure()
     with monkeypatch.context() as patch:
         patch.setattr(signals, "received", lambda: "SIGTERM")
-        assert train.run(config, []) == signals.STOPPED == 75
+        shown = perform(config, code=75).splitlines()
     place = only_run(Path(config.output))
     assert result_of(place)["status"] == "stopped"
-    assert f"to continue: cnntrain resume={place}" in capsys.readouterr().out
+    assert any(line.endswith(f"to continue: cnntrain resume={place}") for line in shown)
+    assert shown[-1] == str(place)
     assert checkpoint.load(place / checkpoint.LAST)["progress"]["step"] == 1
-    assert train.run(configure(f"resume={place}"), []) == 0
+    shown = perform(configure(f"resume={place}"))
     assert result_of(place)["status"] == "finished"
-    assert "resumed at epoch 0, step 1" in capsys.readouterr().out
+    assert "resumed at epoch 0, step 1" in shown
 
 
 def wait_for_step(process: subprocess.Popen[str], output: Path, least: int) -> Path:

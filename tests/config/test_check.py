@@ -15,11 +15,21 @@ import yaml
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from cnntrain.commands.eval import Eval
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import PLUGINS, SCHEMAS, builtin_dir, known_keys, plugin_class, plugin_names
-from cnntrain.config.schema import Checkpoint, EvalConfig, Model, TrainConfig, Trainer
-from cnntrain.config.search_path import use
+from cnntrain.config.groups import (
+    ABSTRACT,
+    PACKAGES,
+    PLUGINS,
+    builtin_dir,
+    command_class,
+    command_names,
+    known_keys,
+    plugin_class,
+    plugin_names,
+)
+from cnntrain.config.schema import Checkpoint, Command, Model, TrainConfig, Trainer
 from cnntrain.core.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -41,7 +51,6 @@ def tree(**choices: str) -> Tree:
 
 @cache
 def default_tree() -> Tree:
-    use(None)
     return plain(compose.compose_config("train", []))
 
 
@@ -94,35 +103,36 @@ def test_the_top_level_states_exactly_the_fields_of_its_class() -> None:
     assert set(default_tree()) == {each.name for each in fields(TrainConfig)}
     assert set(default_tree()["checkpoint"]) == {each.name for each in fields(Checkpoint)}
     evaluation = set(plain(compose.compose_config("eval", [])))
-    assert evaluation == {each.name for each in fields(EvalConfig)}
+    assert evaluation == {each.name for each in fields(Eval)}
 
 
 @pytest.mark.parametrize("group", PLUGINS)
 def test_every_plugin_file_has_a_yaml(group: str) -> None:
-    folder = builtin_dir().parent / "cnntrain" / group
-    for file in folder.glob("*.py"):
-        if file.stem in ("__init__", "base"):
-            continue
-        module = importlib.import_module(f"cnntrain.{group}.{file.stem}")
+    package = PACKAGES.get(group, group)
+    folder = builtin_dir().parent / "cnntrain" / package
+    names = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
+    for name in names - {"__init__", ABSTRACT}:
+        module = importlib.import_module(f"cnntrain.{package}.{name}")
         base = PLUGINS[group]
         own = [
             each
             for each in vars(module).values()
             if isinstance(each, type) and issubclass(each, base) and each.__module__ == module.__name__
         ]
-        public = [each for each in own if file.stem in plugin_names(group)]
-        assert not own or public or "load" not in vars(own[0]), f"{file.stem}.py has no {group}/{file.stem}.yaml"
+        assert not own or name in plugin_names(group), f"cnntrain.{package}.{name} has no {group}/{name}.yaml"
 
 
 @pytest.mark.parametrize("group", PLUGINS)
 def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
-    for file in (builtin_dir() / group).glob("*.yaml"):
+    files = [file for file in (builtin_dir() / group).glob("*.yaml") if file.stem != ABSTRACT]
+    assert files
+    for file in files:
         needed = [f"++{group}.{key}={value}" for key, value in NEEDED.get((group, file.stem), {}).items()]
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
 
 
 def test_no_class_of_the_schema_has_a_default() -> None:
-    kinds = [*SCHEMAS.values(), *PLAIN_SECTIONS.values()]
+    kinds = [*(command_class(name) for name in command_names()), *PLAIN_SECTIONS.values()]
     kinds += [plugin_class(group, name) for group, name in PLUGIN_CHOICES]
     for kind in kinds:
         kind_fields: Any = fields(kind)
@@ -145,7 +155,7 @@ def test_known_keys_cover_the_default_configuration() -> None:
         ("optimm", {}, "unknown key 'optimm'; did you mean 'optim'?"),
         ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, time_share, metric"),
         ("optim.lr", "fast", "optim.lr=fast must be a number"),
-        ("optim.lr", 0, "optim.lr must be above 0, not 0.0"),
+        ("optim.lr", 0, "optim.lr=0 must be a number above 0"),
         ("optim.lr", float("nan"), "optim.lr=nan must be a number"),
         ("optim.lr", None, "optim.lr=null must be a number"),
         ("optim.lr", 10**400, "must be a number"),
@@ -155,9 +165,17 @@ def test_known_keys_cover_the_default_configuration() -> None:
         ("trainer.epochs", 1.5, "trainer.epochs=1.5 must be an integer"),
         ("trainer.epochs", "${seed}", "trainer.epochs=${seed} must be an integer"),
         ("trainer.epochs", [3], "trainer.epochs=[3] must be an integer"),
-        ("trainer.max_steps", "x", "trainer.max_steps=x must be an integer or null"),
+        ("trainer.max_steps", "x", "trainer.max_steps=x must be an integer at least 1 or null"),
         ("trainer.device", "gpu", "trainer.device=gpu must be one of auto, cpu, cuda"),
         ("trainer.precision", "bfloat", "did you mean 'bfloat16'"),
+        ("trainer.label_smoothing", 1, "trainer.label_smoothing=1 must be a number at least 0 and below 1"),
+        ("trainer.ema_decay", 1.0, "trainer.ema_decay=1.0 must be a number above 0 and below 1 or null"),
+        ("checkpoint.time_share", 0, "checkpoint.time_share=0 must be a number above 0 and at most 1"),
+        (
+            "checkpoint.metric",
+            "val/top9",
+            "checkpoint.metric=val/top9 must be one of val/top1, val/top5, val/loss; did",
+        ),
         ("checkpoint.metric", "val/top", "did you mean 'val/top5' or 'val/top1'"),
         ("data.split", 0.5, "data.split=0.5 must be a list"),
         ("data.split", [0.5, "x"], "each a number"),
@@ -168,11 +186,11 @@ def test_known_keys_cover_the_default_configuration() -> None:
         ("data.split", [1.0], "data.split needs two or three fractions"),
         ("model.args", 3, "model.args=3 must be a group of keys"),
         ("model.name", "vgg61", "model.name=vgg61 is no model; did you mean"),
-        ("optim", 3, "missing key 'optim.name': choose one with optim=<name>: adamw, rmsprop, sgd"),
-        ("optim.name", "adam", "optim.name=adam must be one of adamw, rmsprop, sgd; did you mean 'adamw'?"),
+        ("optim", 3, "missing key 'optim.name': choose one with optim=<name>: adamw, rmsprop, sgd, timm"),
+        ("optim.name", "adam", "optim.name=adam must be one of adamw, rmsprop, sgd, timm; did you mean 'adamw'?"),
         ("trainer", 3, "trainer must be a group of keys, not 3"),
-        ("seed", -1, "seed must be at least 0, not -1"),
-        ("devices", 0, "devices must be at least 1, not 0"),
+        ("seed", -1, "seed=-1 must be an integer at least 0"),
+        ("devices", 0, "devices=0 must be an integer at least 1"),
     ],
 )
 def test_one_thing_wrong_is_one_line(path: str, value: Any, said: str) -> None:
@@ -181,17 +199,17 @@ def test_one_thing_wrong_is_one_line(path: str, value: Any, said: str) -> None:
     assert said in found[0]
 
 
-@pytest.mark.parametrize("key", ["lr_grid", "decay_grid"])
+@pytest.mark.parametrize(("key", "limit"), [("lr_grid", "above 0"), ("decay_grid", "at least 0")])
 @pytest.mark.parametrize(
     "items", [[float("nan")], [1.0, float("inf")], [float("-inf"), 1.0], [".nan", 1], [1e300, "Inf"]]
 )
-def test_a_list_holds_finite_numbers_only(key: str, items: list[Any]) -> None:
+def test_a_list_holds_finite_numbers_only(key: str, limit: str, items: list[Any]) -> None:
     (said,) = problems(put(tree(transfer="probe_depths"), f"transfer.{key}", items))
-    assert said == f"transfer.{key}={items} must be a list whose items are each a number"
+    assert said == f"transfer.{key}={items} must be a list whose items are each a number {limit}"
 
 
-@dataclass
-class Nested:
+@dataclass(frozen=True)
+class Nested(Command):
     rows: list[list[float]]
 
 
@@ -215,7 +233,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
     whole = tree(transfer="freeze_depth")
     for path, value in {
         "sed": 1, "model.nam": "x", "data.batch_sise": 3, "augment.normalize": "datas", "optim.lr": "fast",
-        "schedule.factor": 3, "transfer.depth": 1.5, "trainer.epochs": 0, "checkpoint.metric": "top1",
+        "schedule.factor": 3, "transfer.depth": 1.5, "trainer.epochs": 0, "checkpoint.time_share": 3,
     }.items():  # fmt: skip
         put(whole, path, value)
     del whole["optim"]["momentum"]
@@ -223,7 +241,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
     assert len(found) == 10
     for said in ("'seed'", "'model.name'", "'data.batch_size'", "normalize", "optim.lr", "schedule.factor"):
         assert any(said in each for each in found), said
-    for said in ("transfer.depth", "trainer.epochs", "checkpoint.metric", "optim.momentum"):
+    for said in ("transfer.depth", "trainer.epochs", "checkpoint.time_share", "optim.momentum"):
         assert any(said in each for each in found), said
 
 
@@ -270,10 +288,10 @@ def test_the_batch_is_shared_equally_or_refused(batch: int, devices: int, pieces
 
 def test_eval_needs_one_of_run_and_checkpoint() -> None:
     whole = plain(compose.compose_config("eval", []))
-    assert problems(whole, EvalConfig) == ["give either run=<run folder> or checkpoint=<file>"]
-    assert problems({**whole, "run": "a", "checkpoint": "b"}, EvalConfig)
-    assert check({**whole, "run": "a"}, EvalConfig).part == "test"
-    assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, EvalConfig)[0]
+    assert problems(whole, Eval) == ["give either run=<run folder> or checkpoint=<file>"]
+    assert problems({**whole, "run": "a", "checkpoint": "b"}, Eval)
+    assert check({**whole, "run": "a"}, Eval).part == "test"
+    assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, Eval)[0]
 
 
 # properties

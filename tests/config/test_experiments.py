@@ -16,7 +16,7 @@ from cnntrain.config import compose
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir
 from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import groups, use
+from cnntrain.config.search_path import groups
 from cnntrain.runs import checkpoint
 
 FILES = sorted((builtin_dir() / "experiment").glob("*.yaml"))
@@ -24,7 +24,6 @@ SWEEPS = [each for each in FILES if "sweeper" in each.read_text(encoding="utf-8"
 
 
 def checked(*overrides: str) -> TrainConfig:
-    use(None)
     return check(plain(compose.compose_config("train", list(overrides))), TrainConfig)
 
 

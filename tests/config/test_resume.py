@@ -19,7 +19,6 @@ import yaml
 from cnntrain.config import compose, resume
 from cnntrain.config.check import check, plain
 from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import use
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import folder
 
@@ -34,14 +33,13 @@ with held(Path(sys.argv[1])):
     input()
 """
 GROUPS = (
-    "augment", "data", "experiment", "model", "optim", "recipe", "schedule", "trainer", "transfer",
+    "augment", "data", "experiment", "model", "optim", "recipe", "schedule", "task", "trainer", "transfer",
 )  # fmt: skip
 
 
 @cache
 def composed(*overrides: str) -> Tree:
     """What Hydra hands over, not yet checked."""
-    use(None)
     return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
 
 
@@ -243,7 +241,7 @@ def test_a_group_is_laid_over_as_a_whole(make: Make, resolve: Any) -> None:
     "override",
     ["model.name=resnet20", "model=resnet20", "data=fake", "optim=adamw", "schedule=step", "data.image_size=28",
      "model.pretrained=true", "model.weights=w.safetensors", "model.args.a=1", "augment.normalize=model", "name=x",
-     "data.channels=3"],
+     "data.channels=3", "data.crop=pad", "data.crop_fraction=0.5", "data.interpolation=bicubic"],
 )  # fmt: skip
 def test_what_the_checkpoint_does_not_fit_is_refused(make: Make, resolve: Any, override: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -267,7 +265,7 @@ def test_what_sets_no_one_key_is_refused(make: Make, resolve: Any, tmp_path: Pat
         ("optim.lrr=1", "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
         ("optim.lr=fast", "optim.lr=fast must be a number"),
         ("optim.lr.x=1", "optim.lr={'x': 1} must be a number"),
-        ("trainer.epochs=0", "trainer.epochs must be at least 1"),
+        ("trainer.epochs=0", "trainer.epochs=0 must be an integer at least 1"),
         ("optim.beta1=0.8", "unknown key 'optim.beta1'"),
         ("nope=1", "unknown key 'nope'"),
     ],

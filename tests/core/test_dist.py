@@ -10,21 +10,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from cnntrain.commands import eval as evaluation
-from cnntrain.commands import train
+from cnntrain.commands.eval import Eval
 from cnntrain.config.check import check
-from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core import launch as launch_module
 from cnntrain.core.errors import ConfigError, InputError, RunError
-from cnntrain.core.launch import launch
+from cnntrain.core.launch import launch, report
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.frozen.store import SHARED_MEMORY
 
@@ -70,13 +68,6 @@ def test_the_device_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         dist.pick_device("auto")
 
 
-def raiser(error: Exception) -> Callable[[Any, Any], int]:
-    def fail(config: Any, overrides: Any) -> int:
-        raise error
-
-    return fail
-
-
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -89,12 +80,14 @@ def raiser(error: Exception) -> Callable[[Any, Any], int]:
 def test_an_error_becomes_a_code_and_a_message(
     error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert launch(raiser(error), SimpleNamespace(devices=1), []) == code
+    assert report(error) == code
     assert capsys.readouterr().err == said
 
 
 def test_a_bug_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert launch(raiser(ZeroDivisionError("x")), SimpleNamespace(devices=1), []) == 1
+    with pytest.raises(ZeroDivisionError) as caught:
+        1 / 0  # noqa: B018
+    assert report(caught.value) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -105,34 +98,34 @@ def test_another_rank_waits_for_the_first_to_speak(
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(launch_module.time, "sleep", slept.append)
     monkeypatch.setattr(signals, "restore", lambda: None)
-    assert launch(raiser(InputError("x")), SimpleNamespace(devices=1), []) == 2
+    assert report(InputError("x")) == 2
     assert slept == [3]
     assert capsys.readouterr().err == "cnntrain: x\n"
 
 
-def interrupts(config: Any, overrides: Any) -> int:
+def interrupts() -> tuple[int, None]:
     """A rank during whose start somebody presses Ctrl-C."""
     if dist.rank() == 0:
         os.kill(os.getppid(), signal.SIGINT)
     time.sleep(60)
-    return 0
+    return 0, None
 
 
 def test_an_interrupt_before_the_run_heeds_signals_ends_the_ranks(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        launch(interrupts, SimpleNamespace(devices=2, device="cpu"), [])
+        launch(interrupts, (), 2, "cpu")
 
 
-def killed(config: Any, overrides: Any) -> int:
+def killed() -> tuple[int, None]:
     """A run one of whose processes is ended as the kernel does where memory is short."""
     if dist.rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
-    return 0
+    return 0, None
 
 
 def test_a_process_that_was_killed_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    assert launch(killed, SimpleNamespace(devices=2, device="cpu"), []) == 1
+    assert launch(killed, (), 2, "cpu") == (1, None)
     assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
 
 
@@ -157,8 +150,9 @@ def test_two_processes_train_and_three_evaluate_as_one_does(
     result_of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert train.run(configure(*DDP[1:]), []) == 0
+    ended = configure(*DDP[1:]).execute([])
     alone = only_run(tmp_path)
+    assert ended == Ended(0, str(alone))
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
     monkeypatch.setenv("TMPDIR", str(temporary))
     done = cnntrain(*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}")
@@ -181,7 +175,7 @@ def test_two_processes_train_and_three_evaluate_as_one_does(
     assert result_of(two)["train"]["images_per_second"] > 0
 
     settings = {"run": str(two), "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    assert launch(evaluation.run, check(settings, EvalConfig), []) == 0
+    assert check(settings, Eval).execute([]).code == 0
     expected = evaluated(two)
     assert counts(expected) == counts(result_of(two)["test"])
     assert expected["count"] == 101
@@ -208,7 +202,7 @@ def test_two_processes_with_a_frozen_part_train_as_one_does(
     transfer: tuple[str, ...],
 ) -> None:  # fmt: skip
     words = (*DDP[1:], "model.pretrained=false", *transfer)
-    assert train.run(configure(*words), []) == 0
+    assert configure(*words).execute([]).code == 0
     done = cnntrain("data=fake", *words, "devices=2", f"output={tmp_path / 'two'}")
     assert (done.returncode, done.stderr) == (0, "")
     places = only_run(tmp_path), only_run(tmp_path / "two")

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
+from cnntrain.config import compose
+from cnntrain.config.check import plain, section
+from cnntrain.config.groups import plugin_class
 from cnntrain.data.base import Data
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 
-
-def source_class(name: str) -> type[Data]:
-    """The one class of the source's file, as the command line finds it."""
-    module = importlib.import_module(f"cnntrain.data.{name}")
-    own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__]
-    (found,) = (value for value in own if issubclass(value, Data))
-    return found
+@cache
+def values_of(name: str) -> dict[str, Any]:
+    """What the source's YAML says, and the one that it inherits."""
+    return plain(compose.compose_config("train", [f"data={name}"]))["data"]
 
 
 def make_source(name: str, **changes: Any) -> Data:
-    values = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
-    assert isinstance(values, dict)
-    return source_class(name)(**{**values, **changes})
+    """The source, checked as the command line checks it."""
+    return section({**values_of(name), **changes}, plugin_class("data", name), "data")
 
 
 def write_image(path: Path, value: int = 0, size: tuple[int, int] = (5, 4)) -> Path:
@@ -38,7 +34,7 @@ def write_image(path: Path, value: int = 0, size: tuple[int, int] = (5, 4)) -> P
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Callable[..., Data]:
     return make_source
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnntrain.core.errors import InputError
-from cnntrain.data.csv import Csv
+from cnntrain.core.errors import ConfigError, InputError
 
 PRINTABLE = st.characters(exclude_categories=["Cs", "Cc"])
 FILE_NAME = st.text(PRINTABLE, min_size=1, max_size=12).map(lambda text: "f" + text.replace("/", "_"))
@@ -146,7 +145,7 @@ def test_the_fingerprint_knows_labels_and_parts(table: Any, tmp_path: Path, make
 
 
 def test_download_is_refused(make: Any) -> None:
-    with pytest.raises(ValueError, match="download"):
+    with pytest.raises(ConfigError, match="download"):
         make("csv", download=True)
 
 
@@ -155,7 +154,7 @@ def test_download_is_refused(make: Any) -> None:
     quote_all=st.booleans(),
 )
 @settings(deadline=None, max_examples=40)
-def test_what_a_csv_writer_writes_is_read_back(rows: dict[str, str], quote_all: bool) -> None:
+def test_what_a_csv_writer_writes_is_read_back(make: Callable[..., Any], rows: dict[str, str], quote_all: bool) -> None:
     if len(set(rows.values())) < 2:
         rows[next(iter(rows))] = next(iter(rows.values())) + "?"
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +166,7 @@ def test_what_a_csv_writer_writes_is_read_back(rows: dict[str, str], quote_all: 
             writer.writerows([name, label, "train"] for name, label in rows.items())
             Path(folder, "val.png").write_bytes(b"x")
             writer.writerow(["val.png", next(iter(rows.values())), "val"])
-        data = Csv("csv", folder, 3, None, 8, 0, None, 0, None, None, False, "table,1.csv").load()
+        data = make("csv", root=folder, csv="table,1.csv").load()
     assert labelled(data, "train") == rows
     assert list(data.train.ids) == list(rows)
     assert data.classes == sorted(set(rows.values()))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from cnntrain.core.errors import ConfigError
+
 
 def test_the_1797_digits(make: Callable[..., Any]) -> None:
     data = make("digits").load()
@@ -40,5 +42,5 @@ def test_two_fractions_leave_no_test_part(make: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("change", [{"root": "data"}, {"download": True}])
 def test_what_has_no_meaning_is_refused(make: Callable[..., Any], change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="has no meaning for data=digits"):
+    with pytest.raises(ConfigError, match="has no meaning for data=digits"):
         make("digits", **change)

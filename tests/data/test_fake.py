@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnntrain.core.errors import ConfigError
+
 
 def test_sizes_and_shapes(make: Callable[..., Any]) -> None:
     source = make("fake", num_classes=3, train_size=7, val_size=4, test_size=5, image_size=9, channels=1)
@@ -38,5 +40,5 @@ def test_the_seed_is_the_content(make: Callable[..., Any]) -> None:
     "change", [{"root": "x"}, {"download": True}, {"split": [0.5, 0.5]}, {"num_classes": 1}, {"val_size": 0}]
 )
 def test_what_has_no_meaning_is_refused(make: Callable[..., Any], change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(change))):
+    with pytest.raises(ConfigError, match=next(iter(change))):
         make("fake", **change)

@@ -6,22 +6,44 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+
+from cnntrain.config import compose
+from cnntrain.config.check import plain
+from cnntrain.config.groups import plugin_names
+from cnntrain.core.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
-NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+NAMES = plugin_names("data")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_yaml_states_every_key(name: str, make: typing.Callable[..., typing.Any]) -> None:
+def test_the_yaml_states_every_key(name: str, make: Any) -> None:
     needed = {"imagefolder": {"root": "somewhere"}}.get(name, {})
     source = make(name, **needed)
-    values = OmegaConf.load(CONFIGS / f"{name}.yaml")
+    values = plain(compose.compose_config("train", [f"data={name}"]))["data"]
     assert set(values) == set(typing.get_type_hints(type(source)))
     assert source.name == name
     assert (CONFIGS / f"{name}.yaml").read_text().startswith("#")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": 2}, "data.channels must be 1 or 3, not 2"),
+        ({"image_size": 0}, "data.image_size=0 must be an integer at least 1 or null"),
+        ({"crop": "centre"}, "data.crop=centre must be one of center, pad, squash or null; did you mean 'center'?"),
+        ({"crop_fraction": 0.0}, "data.crop_fraction=0.0 must be a number above 0 and at most 1 or null"),
+        ({"crop_fraction": 1.1}, "data.crop_fraction=1.1 must be a number above 0 and at most 1 or null"),
+        ({"split": [0.5, 0.6]}, "data.split must be fractions between 0 and 1 that sum to 1, not [0.5, 0.6]"),
+    ],
+)
+def test_what_has_no_meaning_for_any_source_is_refused(make: Any, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make("digits", **change)
+    assert str(caught.value) == message
 
 
 def test_the_files_of_the_sources_import_nothing_heavy() -> None:

@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,11 +18,11 @@ from torch import Tensor, nn
 
 from cnntrain import models
 from cnntrain.build import weights
-from cnntrain.commands import eval as evaluation
-from cnntrain.commands import summary, train
+from cnntrain.commands.eval import Eval
+from cnntrain.commands.summary import Summary
+from cnntrain.commands.train import Train
 from cnntrain.config.check import check, plain
 from cnntrain.config.compose import compose_config, force, parse
-from cnntrain.config.schema import EvalConfig, Model, SummaryConfig, TrainConfig
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.launch import launch
@@ -31,15 +30,15 @@ from cnntrain.models import auxiliary, inception_v3
 from cnntrain.models.create import create
 from cnntrain.models.inception_v3 import SIDE
 from cnntrain.runs import checkpoint
+from cnntrain.runs.report import Moment, Report
 from cnntrain.study.anatomy import layers
 from cnntrain.study.figures import figures
-from cnntrain.train import loop
-from cnntrain.train.run import Run
+from cnntrain.training import loop
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.groups import coarse_groups
 
-MakeRun = Callable[..., Run]
+MakeRun = Callable[..., Any]
 # name -> its heads and the stages that they read, pixels of a small image
 NETS = {
     "googlenet": ({"aux.0": "inception4a", "aux.1": "inception4d"}, 32),
@@ -54,10 +53,8 @@ every = pytest.mark.parametrize("name", NETS)
 
 
 def built(name: str, aux_logits: bool = True, classes: int = 3, **kwargs: Any) -> nn.Module:
-    args = {"aux_logits": aux_logits, **kwargs}
-    settings = Model(name, None, None, None, "imagenet", 0.3, args)
     torch.manual_seed(0)
-    return create(settings, classes, 3, None, pretrained=False)
+    return create(name, classes, 3, None, {"aux_logits": aux_logits, **kwargs}, pretrained=False)
 
 
 def images(name: str, count: int = 2) -> Tensor:
@@ -125,11 +122,11 @@ def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Pa
     runs = {on: make_run(*overrides, *([AUX] if on else []), folder=tmp_path / f"heads-{on}") for on in (False, True)}
     before = state(runs[True].model)
     for run in runs.values():
-        assert loop.fit(run) == loop.FINISHED
+        assert run.fit() == loop.FINISHED
     after, alone = (state(runs[on].model) for on in (True, False))
     assert moved(before, after) == {"classifier.weight", "classifier.bias"}
     assert all(torch.equal(after[key], alone[key]) for key in alone)
-    assert runs[True].frozen_hash() == runs[True].progress.hash_start
+    assert runs[True].freezing.digest() == runs[True].progress.hash_start
 
 
 @pytest.mark.parametrize(("depth", "trained"), [(5, {"aux.1"}), (-1, set()), (0, {"aux.0", "aux.1"}), (8, set())])
@@ -137,11 +134,11 @@ def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained:
     overrides = (*GOOGLENET, AUX, "transfer=freeze_depth", f"transfer.depth={depth}", "model.pretrained=false")
     run = make_run(*overrides, folder=tmp_path / "run")
     before = state(run.model)
-    assert loop.fit(run) == loop.FINISHED
+    assert run.fit() == loop.FINISHED
     changed = moved(before, state(run.model))
     assert {path for path in NETS["googlenet"][0] if any(key.startswith(f"{path}.") for key in changed)} == trained
     assert changed.isdisjoint(run.freezing.frozen_parameters())
-    assert "classifier.weight" in changed and run.frozen_hash() == run.progress.hash_start
+    assert "classifier.weight" in changed and run.freezing.digest() == run.progress.hash_start
 
 
 def test_inceptions_head_is_frozen_to_its_statistics(make_run: MakeRun, tmp_path: Path) -> None:
@@ -149,11 +146,11 @@ def test_inceptions_head_is_frozen_to_its_statistics(make_run: MakeRun, tmp_path
         overrides = (*INCEPTION, AUX, f"transfer={policy}", "model.pretrained=false", "trainer.epochs=1")
         run = make_run(*overrides, folder=tmp_path / policy)
         before = state(run.model)
-        assert loop.fit(run) == loop.FINISHED
+        assert run.fit() == loop.FINISHED
         changed = moved(before, state(run.model))
         own = {key for key in before if key.startswith("AuxLogits.")}
         assert own <= changed if heads else own.isdisjoint(changed)
-        assert run.frozen_hash() == run.progress.hash_start
+        assert run.freezing.digest() == run.progress.hash_start
 
 
 # on several processes, and resumed
@@ -164,14 +161,12 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
-def train_each(settings: Any, overrides: Any) -> int:
+def train_each(runs: list[Train]) -> tuple[int, None]:
     """What the processes do: one run after another, so that they start only once."""
-    return max(train.run(each, []) for each in settings.runs)
+    return max(each.execute([]).code for each in runs), None
 
 
-def test_two_processes_train_heads_as_one_does(
-    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any
-) -> None:
+def test_two_processes_train_heads_as_one_does(configure: Callable[..., Train], tmp_path: Path, result_of: Any) -> None:
     """Inception-v3 takes its batch statistics by process, so that it only has to come through."""
     exact = (
         AUX, "model.pretrained=false", "trainer.precision=float64", "model.drop_rate=0",
@@ -183,9 +178,9 @@ def test_two_processes_train_heads_as_one_does(
         "inception": configure(*INCEPTION, AUX, "trainer.max_steps=2"),
     }
     runs = [replace(each, devices=2, output=str(tmp_path / "two" / name)) for name, each in cases.items()]
-    assert launch(train_each, SimpleNamespace(devices=2, device="cpu", runs=runs), []) == 0
+    assert launch(train_each, (runs,), 2, "cpu") == (0, None)
     for name in ("full", "frozen"):
-        assert train.run(replace(cases[name], output=str(tmp_path / "one" / name)), []) == 0
+        assert replace(cases[name], output=str(tmp_path / "one" / name)).execute([]).code == 0
         folders = (only_run(tmp_path / count / name) for count in ("one", "two"))
         one, other = (checkpoint.load(folder / checkpoint.LAST)["model"] for folder in folders)
         difference = max((one[key] - other[key]).abs().max().item() for key in one)
@@ -200,29 +195,32 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs."""
 
 
+class Kills(Report):
+    """Kills the run after the second step of the second epoch, before that is saved."""
+
+    def step_done(self, now: Moment, loss: Callable[[], float]) -> None:
+        if (now.epoch, now.step_in_epoch) == (1, 2):
+            raise KilledError
+
+
 @pytest.mark.parametrize("policy", [("transfer=full",), ("transfer=freeze_depth", "transfer.depth=5")], ids=str)
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
-    policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path
 ) -> None:
     overrides = (
         *GOOGLENET, AUX, *policy, "model.pretrained=false", "data.train_size=12", "checkpoint.every_steps=1",
         "augment=flip_crop",
     )  # fmt: skip
     straight = make_run(*overrides, folder=tmp_path / "straight")
-    assert loop.fit(straight) == loop.FINISHED
-
-    def kill(report: Any, run: Run) -> None:
-        if run.progress.step == 5:
-            raise KilledError
+    assert straight.fit() == loop.FINISHED
 
     killed = make_run(*overrides, folder=tmp_path / "killed")
-    with monkeypatch.context() as patch:
-        patch.setattr(type(killed.report), "step_done", kill)
-        with pytest.raises(KilledError):
-            loop.fit(killed)
+    killed.report = Kills(killed.report.columns, killed.report.sinks)
+    with pytest.raises(KilledError):
+        killed.fit()
     resumed = make_run(*overrides, folder=tmp_path / "killed")
     assert (resumed.progress.step, resumed.progress.step_in_epoch) == (4, 1)
-    assert loop.fit(resumed) == loop.FINISHED
+    assert resumed.fit() == loop.FINISHED
     for one, other in ((straight.model, resumed.model), (straight.optimizer, resumed.optimizer)):
         assert digest(one.state_dict()) == digest(other.state_dict())
     assert digest(straight.model.state_dict()) != digest(killed.model.state_dict())
@@ -293,9 +291,9 @@ def test_inceptions_head_is_timms_on_299_pixels() -> None:
 
 @pytest.mark.parametrize("overrides", [GOOGLENET, INCEPTION], ids=lambda each: each[0])
 def test_a_run_counts_and_tests_the_network_alone(
-    overrides: tuple[str, ...], configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any
+    overrides: tuple[str, ...], configure: Callable[..., Train], tmp_path: Path, result_of: Any
 ) -> None:
-    assert train.run(configure(*overrides, AUX, "trainer.epochs=1"), []) == 0
+    assert configure(*overrides, AUX, "trainer.epochs=1").execute([]).code == 0
     place = only_run(tmp_path)
     result, name = result_of(place), overrides[0].removeprefix("model=")
     with torch.device("meta"):
@@ -308,7 +306,7 @@ def test_a_run_counts_and_tests_the_network_alone(
     assert extra == sum(each.numel() for each in model.parameters()) - params > 0
 
     settings = {"run": str(place), "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    assert evaluation.run(check(settings, EvalConfig), []) == 0
+    assert check(settings, Eval).execute([]).code == 0
     again = json.loads((place / "eval-fake-test.json").read_text())
     assert {key: again[key] for key in result["test"]} == result["test"]
 
@@ -320,7 +318,7 @@ def test_a_summary_counts_the_network_alone(name: str) -> None:
         typed = [f"model={name}", f"+model.args.aux_logits={on}", "format=json", "batch_size=4", "data=fake"]
         tree = plain(compose_config("summary", force(parse([*typed, f"data.image_size={NETS[name][1]}"]))))
         with redirect_stdout(StringIO()) as out:
-            summary.run(check(tree, SummaryConfig), [])
+            check(tree, Summary).execute([])
         shown[on] = json.loads(out.getvalue())
     assert shown[True]["layers"] == shown[False]["layers"]
     totals, bare = shown[True]["totals"], shown[False]["totals"]
@@ -333,15 +331,12 @@ def test_a_summary_counts_the_network_alone(name: str) -> None:
     assert memory["momentum"] - less["momentum"] == 4 * extra and memory["activations"] > less["activations"]
 
 
-def test_the_table_of_models_counts_the_network_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnntrain.config.search_path import use
-
+def test_the_table_of_models_counts_the_network_alone(look_in: Callable[[Path], None], tmp_path: Path) -> None:
     folder = tmp_path / "configs" / "model"
     folder.mkdir(parents=True)
     text = "# Mine\ndefaults: [timm, _self_]\n\nname: inception_v3\nargs:\n  aux_logits: true\n"
     (folder / "mine.yaml").write_text(text)
-    monkeypatch.chdir(tmp_path)
-    use(None)
+    look_in(tmp_path / "configs")
     mine, plain_one = figures("mine"), figures("inception_v3")
     assert mine["params"] == plain_one["params"] == 23_834_568
     assert mine["macs"] == plain_one["macs"] and mine["depth"] == plain_one["depth"]

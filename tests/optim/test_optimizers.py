@@ -1,20 +1,25 @@
-"""Each optimizer against torch's own, built by hand."""
+"""Each optimizer against torch's own, or timm's, built by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
+from timm.optim.lamb import Lamb
 from torch import nn
 
+from cnntrain.config.check import section
+from cnntrain.core.errors import ConfigError
 from cnntrain.optim.adamw import AdamW
 from cnntrain.optim.base import Optim
 from cnntrain.optim.groups import parameter_groups
 from cnntrain.optim.rmsprop import RMSprop
 from cnntrain.optim.sgd import SGD
+from cnntrain.optim.timm import Timm
 
 COMMON: dict[str, Any] = {"lr": 0.05, "weight_decay": 0.1, "decay_norms_and_biases": True}
 Build = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -34,6 +39,10 @@ PAIRS: dict[str, tuple[Optim, Build]] = {
     "rmsprop": (
         RMSprop("rmsprop", **COMMON, momentum=0.9, alpha=0.95, eps=1e-3),
         lambda p: torch.optim.RMSprop(p, lr=0.05, weight_decay=0.1, momentum=0.9, alpha=0.95, eps=1e-3),
+    ),
+    "timm": (
+        Timm("timm", **COMMON, opt="lamb", args={"betas": [0.8, 0.95]}),
+        lambda p: Lamb(p, lr=0.05, weight_decay=0.1, betas=(0.8, 0.95)),
     ),
 }
 
@@ -95,21 +104,38 @@ def test_norms_and_biases_stay_without_decay_or_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("name", "changes", "message"),
     [
-        (lambda: SGD("sgd", 0, 0, True, 0.9, False), "lr must be above 0, not 0"),
-        (lambda: SGD("sgd", float("nan"), 0, True, 0.9, False), "lr must be above 0, not nan"),
-        (lambda: SGD("sgd", 1, -1, True, 0.9, False), "weight_decay must be at least 0, not -1"),
-        (lambda: SGD("sgd", 1, 0, True, 1.0, False), r"momentum must be in \[0, 1\), not 1.0"),
-        (lambda: SGD("sgd", 1, 0, True, 0, True), "nesterov=true needs a momentum above 0"),
-        (lambda: AdamW("adamw", 1, 0, True, 1, 0.9, 1e-8), r"beta1 must be in \[0, 1\)"),
-        (lambda: AdamW("adamw", 1, 0, True, 0.9, -1, 1e-8), r"beta2 must be in \[0, 1\)"),
-        (lambda: AdamW("adamw", 1, 0, True, 0.9, 0.9, 0), "eps must be above 0, not 0"),
-        (lambda: RMSprop("rmsprop", 1, 0, True, 0.9, 2, 1e-8), r"alpha must be in \[0, 1\)"),
-        (lambda: RMSprop("rmsprop", 1, 0, True, -1, 0.9, 1e-8), r"momentum must be in \[0, 1\)"),
-        (lambda: RMSprop("rmsprop", 1, 0, True, 0.9, 0.9, 0), "eps must be above 0"),
+        ("sgd", {"lr": 0}, "optim.lr=0 must be a number above 0"),
+        ("sgd", {"lr": float("nan")}, "optim.lr=nan must be a number above 0"),
+        ("sgd", {"weight_decay": -1}, "optim.weight_decay=-1 must be a number at least 0"),
+        ("sgd", {"momentum": 1.0}, "optim.momentum=1.0 must be a number at least 0 and below 1"),
+        ("sgd", {"momentum": 0, "nesterov": True}, "optim.nesterov=true needs a momentum above 0"),
+        ("adamw", {"beta1": 1}, "optim.beta1=1 must be a number at least 0 and below 1"),
+        ("adamw", {"beta2": -1}, "optim.beta2=-1 must be a number at least 0 and below 1"),
+        ("adamw", {"eps": 0}, "optim.eps=0 must be a number above 0"),
+        ("rmsprop", {"alpha": 2}, "optim.alpha=2 must be a number at least 0 and below 1"),
+        ("rmsprop", {"momentum": -1}, "optim.momentum=-1 must be a number at least 0 and below 1"),
+        ("rmsprop", {"eps": 0}, "optim.eps=0 must be a number above 0"),
     ],
 )
-def test_limits(make: Callable[[], Optim], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make()
+def test_limits(name: str, changes: dict[str, Any], message: str) -> None:
+    optim = PAIRS[name][0]
+    assert section(asdict(optim), type(optim), "optim") == optim
+    with pytest.raises(ConfigError) as caught:
+        section({**asdict(optim), **changes}, type(optim), "optim")
+    assert caught.value.problems == (message,)
+
+
+@pytest.mark.parametrize(
+    ("opt", "args", "message"),
+    [
+        ("lambb", {}, "optim.opt=lambb is no optimizer of timm's; did you mean 'lamb'"),
+        ("lamb", {"beta": 1}, "optim.opt=lamb with optim.args={'beta': 1}: "),
+    ],
+)
+def test_what_timm_does_not_know_is_said(opt: str, args: dict[str, Any], message: str) -> None:
+    model, optim = network(), Timm("timm", **COMMON, opt=opt, args=args)
+    with pytest.raises(ConfigError) as caught:
+        optim.build(parameter_groups(model, optim, equal(model)))
+    assert str(caught.value).startswith(message)

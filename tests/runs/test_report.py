@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,14 @@ import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnntrain.commands import train
 from cnntrain.config.schema import TrainConfig
-from cnntrain.runs import report, screen
+from cnntrain.runs import report
 from cnntrain.runs.report import LOG, METRICS, Report
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.sinks import JsonLines, TensorBoard
-from cnntrain.train import loop
-from cnntrain.train.opening import opening
-from cnntrain.train.run import Run
+from cnntrain.tasks.classify import COLUMNS
+from cnntrain.training.opening import opening
+from cnntrain.training.run import Run
 
 Configure = Callable[..., TrainConfig]
 
@@ -26,9 +26,9 @@ Configure = Callable[..., TrainConfig]
 @pytest.fixture
 def finished(configure: Configure, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
     """A run's folder and what it printed."""
-    assert train.run(configure("trainer.log_every=2", "optim.lr=0.05", "data.num_classes=4"), ["optim.lr=0.05"]) == 0
-    out = capsys.readouterr().out
-    return Path(out.splitlines()[-1]), out
+    ended = configure("trainer.log_every=2", "optim.lr=0.05", "data.num_classes=4").execute(["optim.lr=0.05"])
+    assert ended.code == 0
+    return Path(ended.made), capsys.readouterr().out
 
 
 def test_without_a_terminal_there_is_one_line_an_epoch(finished: tuple[Path, str]) -> None:
@@ -45,7 +45,7 @@ def test_without_a_terminal_there_is_one_line_an_epoch(finished: tuple[Path, str
 def test_the_log_holds_what_was_shown(finished: tuple[Path, str]) -> None:
     folder, out = finished
     log = (folder / LOG).read_text()
-    for line in out.splitlines()[:-1]:
+    for line in out.splitlines():
         if line.startswith("epoch "):
             assert line.strip() in log
 
@@ -147,15 +147,14 @@ def test_a_resumed_run_hides_what_tensorboard_had_after_it(tmp_path: Path) -> No
     ]
 
 
-def test_a_terminal_gets_a_bar(make_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screen, "REFRESH_SECONDS", 0)
+def test_a_terminal_gets_a_bar(make_run: Callable[..., Run], tmp_path: Path) -> None:
     run = make_run(folder=tmp_path / "run")
     run.report.close()
-    run.report = Report(screen=Screen(tmp_path / LOG))
+    run.report = Report(COLUMNS, screen=Screen(tmp_path / LOG, clock=count().__next__))
     assert run.report.screen is not None
     with open(tmp_path / "terminal", "w") as file:
         run.report.screen.console = Console(force_terminal=True, file=file, width=120)
-        loop.fit(run)
+        run.fit()
     run.report.close()
     shown = (tmp_path / "terminal").read_text()
     assert "epoch 1/3" in shown
@@ -168,12 +167,12 @@ def test_a_terminal_gets_a_bar(make_run: Callable[..., Run], tmp_path: Path, mon
 def test_a_report_without_sinks_or_screen_says_nothing(
     make_run: Callable[..., Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    empty = Report()
+    empty = Report(COLUMNS)
     empty.say("x")
     empty.log(1, {"a": 1.0})
     empty.images("inputs", torch.zeros(1, 3, 4, 4))
     empty.hparams({}, {})
-    with empty.epoch(make_run()):
+    with empty.epoch(make_run().moment()):
         pass
     empty.close()
     assert capsys.readouterr().out == ""
@@ -181,7 +180,7 @@ def test_a_report_without_sinks_or_screen_says_nothing(
 
 def test_ranks_other_than_the_first_have_no_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.dist, "rank", lambda: 1)
-    opened = Report.open(tmp_path, 0, 0)
+    opened = Report.open(tmp_path, COLUMNS, 0, 0)
     assert opened.sinks == []
     assert opened.screen is None
     assert list(tmp_path.iterdir()) == []
@@ -202,6 +201,6 @@ def test_frozen_stages_are_shown(make_run: Callable[..., Run], capsys: pytest.Ca
 
 
 def test_images_that_an_epoch_leaves_out_are_counted(make_run: Callable[..., Run]) -> None:
-    count = ("data.train_size=46", "data.train_size=49", "data.train_size=48")
-    notes = [[each for each in opening(make_run(each)) if "whole batches" in str(each)] for each in count]
+    sizes = ("data.train_size=46", "data.train_size=49", "data.train_size=48")
+    notes = [[each for each in opening(make_run(each)) if "whole batches" in str(each)] for each in sizes]
     assert notes == [["note: an epoch takes whole batches: 32 of 46 images, others each time"], [], []]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +12,8 @@ from hypothesis import strategies as st
 from torch.optim import SGD, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
+from cnntrain.config.check import section
+from cnntrain.core.errors import ConfigError
 from cnntrain.schedule.base import Position, Schedule
 from cnntrain.schedule.constant import Constant
 from cnntrain.schedule.cosine import Cosine
@@ -23,8 +28,8 @@ def optimizer(rate: float = BASE) -> SGD:
 
 
 def ours(schedule: Schedule, epochs: int, per_epoch: int) -> list[float]:
-    total = epochs * per_epoch
-    return [schedule.rate(BASE, Position(step, per_epoch, total)) for step in range(total)]
+    total, course = epochs * per_epoch, schedule.start()
+    return [course.rate(BASE, Position(step, per_epoch, total)) for step in range(total)]
 
 
 def theirs(optim: SGD, scheduler: LRScheduler, steps: int) -> list[float]:
@@ -73,8 +78,8 @@ def test_the_warm_up_is_torchs_linear_one(steps: int) -> None:
     optim = optimizer()
     scheduler = lr_scheduler.LinearLR(optim, start_factor=1 / steps, total_iters=steps - 1)
     expected = theirs(optim, scheduler, steps + 10)
-    schedule = Constant("constant", steps / 10)
-    found = [schedule.rate(BASE, Position(step, 10, steps + 10)) for step in range(steps + 10)]
+    course = Constant("constant", steps / 10).start()
+    found = [course.rate(BASE, Position(step, 10, steps + 10)) for step in range(steps + 10)]
     assert found == pytest.approx(expected)
 
 
@@ -106,28 +111,36 @@ def test_the_last_step_of_a_cosine_is_above_the_end() -> None:
 
 
 def test_schedules_without_memory_keep_no_state() -> None:
-    schedule = Constant("constant", 0)
-    assert schedule.observe(1, {"val/top1": 0.5}) is None
-    assert schedule.state_dict() == {}
-    schedule.load_state_dict({})
+    course = Constant("constant", 0).start()
+    assert course.observe(1, {"val/top1": 0.5}) is None
+    assert course.state_dict() == {}
+    course.load_state_dict({})
     with pytest.raises(ValueError, match=r"schedule constant keeps no state, but the checkpoint has \['best'\]"):
-        schedule.load_state_dict({"best": 1})
+        course.load_state_dict({"best": 1})
+
+
+CONSTANT = Constant("constant", 0)
+STEP = Step("step", 0, 1, 0.1)
+MULTISTEP = MultiStep("multistep", 0, [1, 2], 0.1)
+COSINE = Cosine("cosine", 0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("schedule", "changes", "message"),
     [
-        (lambda: Constant("constant", -1), "warmup_epochs must be at least 0, not -1"),
-        (lambda: Step("step", 0, 0, 0.1), "every_epochs must be at least 1, not 0"),
-        (lambda: Step("step", 0, 1, 1.0), "factor must be between 0 and 1, not 1.0"),
-        (lambda: MultiStep("multistep", 0, [3, 2], 0.1), "milestones must be rising epochs from 1 on"),
-        (lambda: MultiStep("multistep", 0, [0, 2], 0.1), "milestones must be rising epochs from 1 on"),
-        (lambda: MultiStep("multistep", 0, [2, 2], 0.1), "milestones must be rising epochs from 1 on"),
-        (lambda: Cosine("cosine", 0, 1.0), r"final_fraction must be in \[0, 1\)"),
-        (lambda: Cosine("cosine", float("nan"), 0.0), "warmup_epochs must be at least 0, not nan"),
+        (CONSTANT, {"warmup_epochs": -1}, "schedule.warmup_epochs=-1 must be a number at least 0"),
+        (STEP, {"every_epochs": 0}, "schedule.every_epochs=0 must be an integer at least 1"),
+        (STEP, {"factor": 1.0}, "schedule.factor=1.0 must be a number above 0 and below 1"),
+        (STEP, {"factor": 0}, "schedule.factor=0 must be a number above 0 and below 1"),
+        (MULTISTEP, {"milestones": [3, 2]}, "schedule.milestones must be rising epochs from 1 on, not [3, 2]"),
+        (MULTISTEP, {"milestones": [0, 2]}, "schedule.milestones must be rising epochs from 1 on, not [0, 2]"),
+        (MULTISTEP, {"milestones": [2, 2]}, "schedule.milestones must be rising epochs from 1 on, not [2, 2]"),
+        (COSINE, {"final_fraction": 1.0}, "schedule.final_fraction=1.0 must be a number at least 0 and below 1"),
+        (COSINE, {"warmup_epochs": float("nan")}, "schedule.warmup_epochs=nan must be a number at least 0"),
     ],
 )
-def test_limits(make: object, message: str) -> None:
-    assert callable(make)
-    with pytest.raises(ValueError, match=message):
-        make()
+def test_limits(schedule: Schedule, changes: dict[str, Any], message: str) -> None:
+    assert section(asdict(schedule), type(schedule), "schedule") == schedule
+    with pytest.raises(ConfigError) as caught:
+        section({**asdict(schedule), **changes}, type(schedule), "schedule")
+    assert caught.value.problems == (message,)

@@ -19,20 +19,17 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from cnntrain import models
-from cnntrain.commands import train
-from cnntrain.config.schema import TrainConfig
+from cnntrain.commands.train import Train
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
 from cnntrain.runs import checkpoint
-from cnntrain.train import loop
-from cnntrain.train.run import Run
 from cnntrain.transfer.auto import Auto
 from cnntrain.transfer.base import Outset
 from cnntrain.transfer.groups import HEAD, coarse_groups
 from cnntrain.transfer.probing import similarity
 
-Configure = Callable[..., TrainConfig]
-MakeRun = Callable[..., Run]
+Configure = Callable[..., Train]
+MakeRun = Callable[..., Any]
 
 STAGES = ["stem", "a", "b", "c"]
 GROUPS = [*STAGES, "hidden", HEAD]
@@ -54,8 +51,7 @@ def auto(configure: Configure) -> Callable[..., Auto]:
     def make(state: dict[str, Any], *keys: str) -> Auto:
         policy = configure("transfer=auto", *(f"transfer.{key}" for key in keys)).transfer
         assert isinstance(policy, Auto)
-        policy.load_state_dict(state)
-        return policy
+        return policy.start(state)
 
     return make
 
@@ -135,19 +131,28 @@ def test_what_cannot_be_measured_is_said(auto: Callable[..., Auto]) -> None:
     assert "  too few images of a class to measure a similarity: taken as a similar domain" in auto(state).notes()
 
 
-def test_without_a_measurement_there_is_no_decision(auto: Callable[..., Auto]) -> None:
-    with pytest.raises(ConfigError, match="transfer=auto decides by the training images when a run starts"):
-        auto({}).frozen(GROUPS, 0)
+def test_without_a_measurement_there_is_no_decision(auto: Callable[..., Auto], configure: Configure) -> None:
+    for policy in (auto({}), configure("transfer=auto").transfer):
+        assert policy.state_dict() == {}
+        with pytest.raises(ConfigError, match="transfer=auto decides by the training images when a run starts"):
+            policy.frozen(GROUPS, 0)
+
+
+def test_a_policy_that_has_measured_leaves_the_configuration_as_it_is(configure: Configure) -> None:
+    policy, state = configure("transfer=auto").transfer, measured(99, *SIMILAR)
+    assert policy.start(state).state_dict() == state
+    assert policy == configure("transfer=auto").transfer
+    assert policy.state_dict() == {}
 
 
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("little=0", "transfer.little must be at least 1, not 0"),
-        ("last_stages=0", "transfer.last_stages must be at least 1, not 0"),
-        ("margin=1", "transfer.margin must be in [0, 1), not 1.0"),
-        ("probe_images=19", "transfer.probe_images must be at least 20, not 19"),
-        ("body_lr_multiplier=0", "transfer.body_lr_multiplier must be above 0, not 0.0"),
+        ("little=0", "transfer.little=0 must be an integer at least 1"),
+        ("last_stages=0", "transfer.last_stages=0 must be an integer at least 1"),
+        ("margin=1", "transfer.margin=1 must be a number at least 0 and below 1"),
+        ("probe_images=19", "transfer.probe_images=19 must be an integer at least 20"),
+        ("body_lr_multiplier=0", "transfer.body_lr_multiplier=0 must be a number above 0"),
     ],
 )
 def test_limits(key: str, message: str, auto: Callable[..., Auto]) -> None:
@@ -247,7 +252,7 @@ SMALL = ("transfer=auto", "transfer.probe_images=40", "augment=none", "checkpoin
 def spoilt(make_run: MakeRun, tmp_path: Path) -> dict[str, Path]:
     """Weights of lenet5: those of a run, and the same whose second convolution gives noise of the last channel only."""
     run = make_run("trainer.epochs=6", folder=tmp_path / "source")
-    loop.fit(run)
+    run.fit()
     state = run.model.state_dict()
     paths = {name: tmp_path / f"{name}.pt" for name in ("whole", "spoilt")}
     torch.save(state, paths["whole"])
@@ -267,20 +272,19 @@ def spoilt(make_run: MakeRun, tmp_path: Path) -> dict[str, Path]:
 )
 def test_a_run_measures_says_and_does(
     weights: str, little: int, policy: str, frozen: list[str], spoilt: dict[str, Path], configure: Configure,
-    tmp_path: Path, result_of: Any,
+    result_of: Any,
 ) -> None:  # fmt: skip
     words = (*SMALL, f"model.weights={spoilt[weights]}", f"transfer.little={little}", "trainer.epochs=1")
-    assert train.run(configure(*words, f"name={weights}"), []) == 0
-    (path,) = tmp_path.glob(f"{weights}/*/result.json")
-    found = result_of(path.parent)["transfer"]
+    folder = Path(str(configure(*words, f"name={weights}").execute([]).made))
+    found = result_of(folder)["transfer"]
     assert (found["name"], found["policy"], found["images"]) == ("auto", policy, 48)
     assert (found["similar"], found["little"]) == (weights == "whole", little == 100)
     assert found["accuracy"]["conv1"] > 0.5
     assert (found["accuracy"]["conv2"] < 0.3) == (weights == "spoilt")
-    log = (path.parent / "train.log").read_text()
+    log = (folder / "train.log").read_text()
     assert found["rule"] in log.replace("\n", " ") or found["rule"][:100] in log
     before = torch.load(spoilt[weights], weights_only=True)
-    after = checkpoint.load(path.parent / checkpoint.LAST)["model"]
+    after = checkpoint.load(folder / checkpoint.LAST)["model"]
     for module in ("conv1", "conv2", "hidden.0", "hidden.1", "classifier"):
         same = all(torch.equal(after[key], before[key]) for key in after if key.startswith(f"{module}."))
         assert same == (module in frozen), module
@@ -290,23 +294,23 @@ def test_a_resumed_run_does_not_measure_again(
     spoilt: dict[str, Path], make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (*SMALL, f"model.weights={spoilt['spoilt']}")
-    loop.fit(make_run(*words, folder=tmp_path / "straight"))
+    make_run(*words, folder=tmp_path / "straight").fit()
     run = make_run(*words, "trainer.max_steps=3", folder=tmp_path / "stopped")
-    loop.fit(run)
-    decision = run.config.transfer.decision()
+    run.fit()
+    decision = run.policy.decision()
     monkeypatch.setattr(similarity, "measure", None)
     again = make_run(*words, folder=tmp_path / "stopped")
-    assert again.config.transfer.decision() == decision
-    loop.fit(again)
+    assert again.policy.decision() == decision
+    again.fit()
     one, other = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("straight", "stopped"))
     for key in ("model", "optimizer", "transfer"):
         assert digest(one[key]) == digest(other[key]), key
     changed = make_run(*words, "transfer.little=5", folder=tmp_path / "stopped")
-    assert changed.config.transfer.decision()["policy"] == "full"
+    assert changed.policy.decision()["policy"] == "full"
     assert not changed.freezing.names
 
 
 def test_a_run_that_another_policy_began_cannot_become_auto(make_run: MakeRun, tmp_path: Path) -> None:
-    loop.fit(make_run("trainer.epochs=1", folder=tmp_path / "run"))
+    make_run("trainer.epochs=1", folder=tmp_path / "run").fit()
     with pytest.raises(ConfigError, match="nothing was measured: name the policy, transfer=linear_probe"):
         make_run(*SMALL, "model.pretrained=false", folder=tmp_path / "run")

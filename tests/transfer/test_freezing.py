@@ -13,7 +13,6 @@ from torch import nn
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
 from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import use
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.optim.adamw import AdamW
 from cnntrain.optim.base import Optim
@@ -21,7 +20,6 @@ from cnntrain.optim.groups import parameter_groups
 from cnntrain.optim.sgd import SGD
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.freezing import Freezing, frozen_modules
-from cnntrain.transfer.full import Full
 from cnntrain.transfer.groups import HEAD, classifier_modules, classifier_parameters, coarse_groups
 
 # name -> arguments, image size; small inputs, random weights
@@ -39,7 +37,6 @@ DECAY = AdamW("adamw", 0.01, 0.1, decay_norms_and_biases=True, beta1=0.9, beta2=
 @cache
 def transfer(*overrides: str) -> Transfer:
     """A policy as the command line makes it."""
-    use(None)
     lines = compose.force(compose.parse(overrides))
     return check(plain(compose.compose_config("train", lines)), TrainConfig).transfer
 
@@ -96,9 +93,8 @@ def test_after_three_steps_the_frozen_part_is_the_same_to_the_bit_and_the_rest_h
     model, before = fresh(name), initial(name)[1]
     freezing = Freezing(model, policy(depth))
     train(freezing, optim, MODELS[name][1])
-    frozen = {
-        key for group, state in zip(freezing.groups, freezing.frozen, strict=True) if state for key in group.parameters
-    }
+    states = policy(depth).frozen([group.name for group in freezing.groups], 0)
+    frozen = {key for group, state in zip(freezing.groups, states, strict=True) if state for key in group.parameters}
     assert frozen == set(freezing.frozen_parameters())
     assert frozen
     after = model.state_dict()
@@ -140,7 +136,7 @@ def test_a_full_policy_freezes_nothing() -> None:
     model = fresh("resnet18")
     freezing = Freezing(model, transfer("transfer=full"))
     freezing.train_mode()
-    assert not any(freezing.frozen)
+    assert not freezing.names
     assert not freezing.frozen_parameters()
     assert not freezing.frozen_buffers()
     assert all(module.training for module in model.modules())
@@ -262,8 +258,8 @@ def test_modules_without_parameters_go_with_their_neighbours() -> None:
 
 
 def test_the_head_multiplier_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="head_lr_multiplier must be above 0, not 0"):
-        Full("full", 0)
+    with pytest.raises(ConfigError, match=r"^transfer\.head_lr_multiplier=0 must be a number above 0$"):
+        transfer("transfer=full", "transfer.head_lr_multiplier=0")
 
 
 @pytest.mark.parametrize("name", ["poolformer_s12", "rdnet_tiny"])

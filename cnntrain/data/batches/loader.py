@@ -1,17 +1,19 @@
-"""Batches on the device: which samples, in which order, seen how, as functions of (seed, epoch, index)."""
+"""Batches of images on the device, read by worker processes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.batches.samples import Batch, Samples
+from cnntrain.data.batches.samples import Samples
 
 
 class Loader:
@@ -28,7 +30,9 @@ class Loader:
         self._planned = _Planned()
         self._loader = DataLoader(
             samples,
-            batch_sampler=self._planned,
+            batch_size=None,  # the samples make the batches
+            sampler=self._planned,
+            collate_fn=_as_it_is,
             num_workers=workers,
             persistent_workers=workers > 0,
             # a rank was itself spawned, and would spawn: each worker would import everything again
@@ -38,16 +42,16 @@ class Loader:
         )
 
     def batches(self, plan: Plan) -> Iterator[Batch]:
-        """Images (normalised, on the device) and labels for each list of (epoch, index) in `plan`.
+        """Images (normalised, on the device) and targets for each batch of `plan`.
 
         Raises:
             InputError: an image cannot be read.
         """
-        self._planned.batches = plan
+        self._planned.plan = plan
         start = time.perf_counter()
         try:
-            for images, labels in self._loader:
-                batch = self.preprocess(images, self.device, self.dtype), labels.to(self.device, non_blocking=True)
+            for loaded in self._loader:
+                batch = self._on_device(loaded)
                 self.waited += time.perf_counter() - start
                 yield batch
                 start = time.perf_counter()
@@ -55,18 +59,31 @@ class Loader:
             # a worker process wraps the message in its traceback
             raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
 
+    def _on_device(self, loaded: tuple[Any, Any] | None) -> Batch:
+        if loaded is None:
+            return Batch(None, None, 0)
+        images, targets = loaded
+        seen = self.preprocess(images, self.device, self.dtype)
+        return Batch(seen, targets.to(self.device, non_blocking=True), len(images))
+
+
+def _as_it_is(loaded: Any) -> Any:
+    return loaded
+
 
 class _Planned:
-    """The batch sampler of `Loader`, which changes its plan before each iteration.
+    """The sampler of `Loader`, which changes its plan before each iteration.
 
     It must not know its loader: workers of a loader in a reference cycle take five seconds each to go.
     """
 
     def __init__(self) -> None:
-        self.batches: Plan = []
+        self.plan: Plan | None = None
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.batches)
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        assert self.plan is not None
+        for positions in self.plan:
+            yield self.plan.epoch, positions.tolist()
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.plan) if self.plan is not None else 0

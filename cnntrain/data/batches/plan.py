@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
 
 import torch
+from torch import Tensor
 
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
-
-Plan = list[list[tuple[int, int]]]  # batches of (epoch, index)
 
 
 @dataclass(frozen=True)
@@ -21,26 +22,59 @@ class Share:
     pieces: int  # micro-batches an optimizer step
 
 
+WHOLE = Share(0, 1, 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Batches of samples, seen as in one epoch; ``plan[a:b]`` is a plan of some of them.
+
+    Attributes:
+        order: int64 [samples], positions in a part.
+        starts, ends: int64 [batches], where in `order` each batch begins and ends. A batch may be empty.
+    """
+
+    epoch: int
+    order: Tensor
+    starts: Tensor
+    ends: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """The positions of each batch, views of `order`."""
+        return (self.order[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True))
+
+    def __getitem__(self, batches: slice) -> Plan:
+        return replace(self, starts=self.starts[batches], ends=self.ends[batches])
+
+
 def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share) -> Plan:
     """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
 
     Every epoch is another permutation of all samples, cut into whole batches: what is left over at the end of one
     epoch has its turn in another.
     """
-    order = torch.randperm(count, generator=seeds.generator(seed, "order", epoch)).tolist()
-    plan = []
-    for step in range(count // batch_size):
-        mine = order[step * batch_size : (step + 1) * batch_size][share.rank :: share.ranks]
-        size = len(mine) // share.pieces
-        plan += [[(epoch, i) for i in mine[p * size : (p + 1) * size]] for p in range(share.pieces)]
-    return plan
+    order = torch.randperm(count, generator=seeds.generator(seed, "order", epoch))
+    steps = count // batch_size
+    mine = order[: steps * batch_size].view(steps, batch_size)[:, share.rank :: share.ranks]
+    size = mine.shape[1] // share.pieces
+    starts = size * torch.arange(steps * share.pieces)
+    return Plan(epoch, mine[:, : size * share.pieces].flatten(), starts, starts + size)
 
 
-def eval_plan(count: int, batch_size: int, share: Share) -> Plan:
-    """This rank's batches of an evaluation: over all ranks every sample once, none padded."""
-    mine = range(share.rank, count, share.ranks)
+def eval_plan(count: int, batch_size: int, share: Share, epoch: int = 0) -> Plan:
+    """This rank's batches of an evaluation: over all ranks every sample once, none padded.
+
+    All ranks have equally many, so that they can agree between batches; those of a rank whose share has run out are
+    empty.
+    """
+    mine = torch.arange(share.rank, count, share.ranks)
     size = max(1, batch_size // share.ranks)
-    return [[(0, i) for i in mine[start : start + size]] for start in range(0, len(mine), size)]
+    batches = ceil(ceil(count / share.ranks) / size)
+    bounds = (size * torch.arange(batches + 1)).clamp(max=len(mine))
+    return Plan(epoch, mine, bounds[:-1], bounds[1:])
 
 
 def step_batch(batch_size: int, count: int, share: Share) -> int:

@@ -1,25 +1,50 @@
-"""From images to what the network sees."""
+"""From images to what the network sees: one description, by which a run is trained, judged and used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
+from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional
+
+from cnntrain.data.base import Crop
+from cnntrain.data.batches.samples import Transform
 
 
-@dataclass
+@dataclass(frozen=True)
 class Preprocess:
-    """From uint8 images to what the network sees, on the device; kept in checkpoints.
+    """What becomes of an image of any size; kept in checkpoints.
 
     Attributes:
+        image_size: pixels a side of what the network sees.
+        crop: center: the shorter side is resized, and what sticks out is cut off; pad: the longer side, and a border
+            is added; squash: both, whatever the shape was.
+        crop_fraction: what the network sees of the resized side.
+        interpolation: by torchvision's name: nearest, bilinear, bicubic, ...
         mean, std: a number a channel, of values in [0, 1].
     """
 
     channels: int
     image_size: int
+    crop: Crop
+    crop_fraction: float
+    interpolation: str
     mean: list[float]
     std: list[float]
+
+    @property
+    def fit(self) -> Transform:
+        """A sample of any size to one of `image_size`, as an evaluation sees it.
+
+        The image is resized by PIL: it gives the pixels that timm's transforms give, from which torchvision's on
+        tensors differ by a grey level here and there. An image of the size already is returned as it is, at no cost.
+        """
+        return Fit(self)
 
     def __call__(self, images: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         """uint8 [batch, channels, height, width] to normalised `dtype` of the same shape."""
@@ -31,3 +56,62 @@ class Preprocess:
         """Normalised images back to [0, 1], for people to look at."""
         mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
         return images.float().mul(std).add(mean).clamp(0, 1)
+
+
+class Fit:
+    """The geometry of a `Preprocess`, on whole samples; can be pickled."""
+
+    def __init__(self, seen: Preprocess):
+        size = seen.image_size
+        scaled = floor(size / seen.crop_fraction)
+        how = InterpolationMode(seen.interpolation)
+        resize = {"center": [scaled], "squash": [scaled, scaled]}
+        self.size = (size, size)
+        self.changes_nothing_of_its_size = scaled == size
+        if seen.crop == "pad":
+            fill = [round(255 * each) for each in seen.mean]
+            steps: list[Any] = [_ResizeLonger(scaled, how), _Pad(size, fill), v2.CenterCrop(size)]
+        else:
+            steps = [v2.Resize(resize[seen.crop], interpolation=how, antialias=True), v2.CenterCrop(size)]
+        self.transform = v2.Compose(steps)
+
+    def __call__(self, image: Any, target: Any) -> tuple[Any, Any]:
+        if self.changes_nothing_of_its_size and tuple(image.shape[-2:]) == self.size:
+            return image, target
+        fitted, target = self.transform(functional.to_pil_image(image), target)
+        return functional.pil_to_tensor(fitted), target
+
+
+class _ResizeLonger(v2.Transform):
+    """The longer side to `size` pixels, the other in proportion."""
+
+    def __init__(self, size: int, interpolation: InterpolationMode):
+        super().__init__()
+        self.size = size
+        self.interpolation = interpolation
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = functional.get_size(flat_inputs[0])
+        ratio = max(height, width) / self.size
+        return {"size": [max(1, round(height / ratio)), max(1, round(width / ratio))]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return self._call_kernel(functional.resize, inpt, params["size"], self.interpolation, antialias=True)
+
+
+class _Pad(v2.Transform):
+    """A border, up to `size` pixels a side, of the colour `fill`."""
+
+    def __init__(self, size: int, fill: list[int]):
+        super().__init__()
+        self.size = size
+        self.fill = fill
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = functional.get_size(flat_inputs[0])
+        missing = [max(0, self.size - width), max(0, self.size - height)]
+        return {"padding": [each // 2 for each in missing] + [(each + 1) // 2 for each in missing]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        fill = 0 if isinstance(inpt, tv_tensors.Mask) else self.fill
+        return self._call_kernel(functional.pad, inpt, params["padding"], fill=fill)

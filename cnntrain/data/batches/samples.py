@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from cnntrain.core import seeds
 from cnntrain.data.sets.dataset import Part
 
-Batch = tuple[Any, Tensor]  # images, or what stands for them; and labels
+# a whole sample to one: an image, uint8 [channels, height, width], and its target, which may be a mask or boxes
+Transform = Callable[[Any, Any], tuple[Any, Any]]
 
 
-class Samples(Dataset[Batch]):
-    """A part seen through a transform; asked for (epoch, index), so that a worker process needs no state.
+class Samples(Dataset[Any]):
+    """A part seen through a transform; asked for a batch as (epoch, positions), so that a worker needs no state.
 
-    With `seed` the transform's randomness is that of (seed, epoch, index).
+    With `seed` the transform's randomness is that of (seed, epoch, position).
     """
 
-    def __init__(self, part: Part, transform: Callable[[Tensor], Tensor], seed: int | None):
+    def __init__(self, part: Part, transform: Transform, seed: int | None):
         self.part = part
         self.transform = transform
         self.seed = seed
@@ -29,11 +28,14 @@ class Samples(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.part)
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        epoch, index = key
-        image = self.part.images[index]
-        label = torch.tensor(int(self.part.labels[index]))
+    def __getitem__(self, key: tuple[int, Sequence[int]]) -> tuple[Any, Any] | None:
+        """Images and targets, stacked; None for a batch of nothing."""
+        epoch, positions = key
+        return default_collate([self.sample(epoch, each) for each in positions]) if positions else None
+
+    def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
+        image, target = self.part.sample(position)
         if self.seed is None:
-            return self.transform(image), label
-        with seeds.cpu_seed(self.seed, "augment", epoch, index):
-            return self.transform(image), label
+            return self.transform(image, target)
+        with seeds.cpu_seed(self.seed, "augment", epoch, position):
+            return self.transform(image, target)

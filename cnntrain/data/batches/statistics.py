@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
 
 from cnntrain.core import seeds
+from cnntrain.data.batches.samples import Transform
 from cnntrain.data.sets.dataset import Part
 
 MOST_IMAGES = 5000  # a larger part is sampled: the mean of 5,000 images is known to well under a grey level
 
 
-def mean_and_deviation(part: Part, transform: Callable[[Tensor], Tensor]) -> tuple[list[float], list[float]]:
+def mean_and_deviation(part: Part, fit: Transform) -> tuple[list[float], list[float]]:
     """Mean and standard deviation a channel, of values in [0, 1], over the images as an evaluation sees them.
 
     A part of more than `MOST_IMAGES` is represented by so many of its images, always the same.
@@ -21,7 +19,7 @@ def mean_and_deviation(part: Part, transform: Callable[[Tensor], Tensor]) -> tup
     chosen = torch.randperm(len(part), generator=seeds.generator("statistics"))[:MOST_IMAGES].sort().values.tolist()
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for index in chosen:
-        pixels = transform(part.images[index]).double().flatten(1) / 255
+        pixels = fit(*part.sample(index))[0].double().flatten(1) / 255
         count += pixels.shape[1]
         total = total + pixels.sum(dim=1)
         squares = squares + pixels.square().sum(dim=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sample(self, position: int) -> tuple[Any, Any]:
+        """An image and its target, as a transform takes them."""
+        return self.images[position], int(self.labels[position])
 
 
 @dataclass

@@ -38,10 +38,19 @@ def decode(path: str, channels: int) -> torch.Tensor:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                pixels = np.array(_plain(image, channels))
+                return pixels(image, channels)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
         raise InputError(f"{path}: cannot be read as an image ({_reason(path, error)}): repair or remove it") from error
-    return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels).permute(2, 0, 1).contiguous()
+
+
+def pixels(image: Image.Image, channels: int) -> torch.Tensor:
+    """The image as uint8 [channels, height, width], as `decode` describes it.
+
+    Raises:
+        ValueError: it has pixels of a type without a known range.
+    """
+    values = np.array(_plain(image, channels))
+    return torch.from_numpy(values).reshape(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
 
 
 def _plain(image: Image.Image, channels: int) -> Image.Image:

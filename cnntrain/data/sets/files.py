@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.words import listed
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.data.sets.decode import decode
@@ -135,9 +136,3 @@ def _modified(parts: Mapping[str, Sequence[Sample]]) -> str:
     """Hex sha256 over the times at which the parts' files last changed."""
     times = [[sample.modified for sample in parts[name]] for name in PARTS if name in parts]
     return hashlib.sha256(json.dumps(times).encode()).hexdigest()
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few names, quoted, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(repr(name) for name in names[:5]) + more

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import numpy as np
 import torch
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
+from cnntrain.core.words import suggest
 from cnntrain.data.sets.dataset import DataSet, Images, Part
 from cnntrain.data.sets.stratify import PARTS
 
@@ -71,8 +71,7 @@ def _labels(data: DataSet, classes: Sequence[str] | None) -> np.ndarray:
         return np.arange(len(data.classes))
     unknown = [name for name in classes if name not in data.classes]
     if unknown:
-        near = get_close_matches(unknown[0], data.classes, n=3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = suggest(unknown[0], data.classes)
         more = f" and {len(data.classes) - SHOWN} more" if len(data.classes) > SHOWN else ""
         raise InputError(
             f"data.classes: the set has no class {unknown[0]!r}{hint}; it has {', '.join(data.classes[:SHOWN])}{more}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DIGITS = [str(digit) for digit in range(10)]  # one spelling, so that mnist's model can be evaluated on svhn
 
 
-@dataclass
+@dataclass(frozen=True)
 class TorchvisionSet(Data):
     """A set with official train and test parts; the val part is carved from train."""
 

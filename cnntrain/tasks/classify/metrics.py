@@ -9,32 +9,36 @@ import torch
 from torch import Tensor
 
 from cnntrain.core import dist
+from cnntrain.core.errors import InputError
+from cnntrain.tasks import base
 
 TOP = (1, 5)
 WIDTH = 2 + len(TOP)  # sums of one network
 
 
-class Metrics(dict[str, float]):
+class Metrics(base.Metrics):
     """``loss``, ``top1``, ``top5`` as means over samples, and ``count``.
 
     Of classifiers trained side by side (the settings of a bank) they are those of the best, and ``setting`` is its
     number.
-
-    Attributes:
-        per_setting: the metrics of each, in order; of one network alone just its own.
     """
 
     def __init__(self, per_setting: Sequence[Mapping[str, float]]):
         several = len(per_setting) > 1
         best = best_setting(per_setting) if several else 0
         super().__init__(per_setting[best], **({"setting": best} if several else {}))
-        self.per_setting = per_setting
+        self._per_setting = per_setting
+
+    @property
+    def per_setting(self) -> Sequence[Mapping[str, float]]:
+        return self._per_setting
 
     def chosen_by(self, best: Mapping[str, float] | None) -> dict[str, float]:
         """The metrics of the setting that was best on val in `best`, the values of an epoch; of one network its own."""
         if len(self.per_setting) == 1:
             return dict(self)
-        assert best is not None, "a setting is chosen on val before it is tested"
+        if best is None:
+            raise InputError("the run had no validation yet, which chooses among its settings")
         number = int(best["val/setting"])
         return {**self.per_setting[number], "setting": number}
 
@@ -91,6 +95,10 @@ class Totals:
         """Take over sums that `reduced` gave; they count once, so rank 0 takes them."""
         values = sums if dist.rank() == 0 else [0.0] * len(sums)
         self.sums = torch.tensor(values, dtype=torch.float64, device=self.sums.device)
+
+    def mean_loss(self) -> float:
+        """Of this rank's samples; of a bank that of its best setting."""
+        return means(self.sums.tolist())["loss"]
 
     def metrics(self) -> Metrics:
         """Means over all ranks' samples."""

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan
-from cnntrain.data.batches.samples import Batch
-from cnntrain.transfer.frozen import keeping
 
-if TYPE_CHECKING:
-    pass
+Values = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class Prefix:
+    """The frozen part: images on the device to the values at the cut."""
+
+    def __init__(self, graph: Values, precision: AbstractContextManager[Any]):
+        self.graph = graph
+        self.precision = precision
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
+        with self.precision:
+            return self.graph(images)
 
 
 class Computed:
     """The values at the cut, computed for each batch as it comes."""
 
-    def __init__(self, loader: Loader, prefix: keeping.Prefix):
+    def __init__(self, loader: Loader, prefix: Prefix):
         self.loader = loader
         self.prefix = prefix
 
@@ -29,14 +43,23 @@ class Computed:
         return self.loader.waited
 
     def batches(self, plan: Plan) -> Iterator[Batch]:
-        for images, labels in self.loader.batches(plan):
-            yield self.prefix(images), labels
+        for batch in self.loader.batches(plan):
+            yield Batch(self.prefix(batch.inputs) if batch.count else None, batch.targets, batch.count)
+
+
+@dataclass
+class Held:
+    """One part's values at the cut: a row for each image, and the rows of one view after those of the other."""
+
+    tensors: list[Tensor]
+    views: int
+    place: str
 
 
 class Kept:
     """The values at the cut, read from where they are kept: those of view e modulo the views in epoch e."""
 
-    def __init__(self, held: keeping.Held, loader: Loader, dtypes: list[torch.dtype]):
+    def __init__(self, held: Held, loader: Loader, dtypes: list[torch.dtype]):
         self.held = held
         self.loader = loader
         self.dtypes = dtypes
@@ -44,12 +67,12 @@ class Kept:
         self.waited = 0.0
 
     def batches(self, plan: Plan) -> Iterator[Batch]:
-        device, count = self.loader.device, len(self.loader.samples)
-        for keys in plan:
+        device, first = self.loader.device, plan.epoch % self.held.views * len(self.loader.samples)
+        for positions in plan:
             start = time.perf_counter()
-            rows = torch.tensor([epoch % self.held.views * count + index for epoch, index in keys])
+            rows = positions + first
             pairs = zip(self.held.tensors, self.dtypes, strict=True)
             values = tuple(tensor.index_select(0, rows).to(device, dtype) for tensor, dtype in pairs)
-            labels = self.labels[(rows % count).to(device)]
+            labels = self.labels[positions.to(device)]
             self.waited += time.perf_counter() - start
-            yield values, labels
+            yield Batch(values, labels, len(positions))

@@ -1,29 +1,26 @@
-"""Keeping what the frozen part of a network computes: what, where, and under which key; `fill` computes it."""
+"""Keeping what the frozen part of a network computes: what, where, and under which key; `filling` computes it."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import timm
 import torch
 import torchvision
-from torch import Tensor
 
-from cnntrain import __version__
 from cnntrain.core import dist
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import bytes_of, in_bytes
+from cnntrain.core.version import __version__
 from cnntrain.transfer.base import PartlyFrozen
 from cnntrain.transfer.frozen import filling, store
+from cnntrain.transfer.frozen.activations import Held, Prefix
+from cnntrain.transfer.frozen.around import Around
 from cnntrain.transfer.frozen.cut import Split
 from cnntrain.transfer.frozen.store import Entry
-
-if TYPE_CHECKING:
-    from cnntrain.train.run import Run
 
 RAM, DISK, OFF = "ram", "disk", "off"
 FOUND = "found in"
@@ -31,90 +28,55 @@ SHARE = {RAM: 0.5, DISK: 0.9}  # of what is free, at most
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class Prefix:
-    """The frozen part: images on the device to the values at the cut."""
-
-    def __init__(self, parts: Split, run: Run):
-        self.graph = parts.prefix
-        self.precision = run.precision
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        with self.precision:
-            return self.graph(images)
-
-
-@dataclass
-class Held:
-    """One part's values at the cut: a row for each image, and the rows of one view after those of the other."""
-
-    tensors: list[Tensor]
-    views: int
-    place: str
-
-
-def activations(run: Run, parts: Split, prefix: Prefix) -> dict[str, Held] | None:
+def activations(
+    parts: Split, prefix: Prefix, policy: PartlyFrozen, around: Around, before: Mapping[str, str] | None
+) -> tuple[dict[str, Held], dict[str, str], float]:
     """What is kept of each part (train, val); nothing of a part whose images are seen anew in each epoch.
 
     Returns:
-        None where a signal came before all was computed.
+        That, what a resumed run must know of it, and the seconds that the val part took.
 
     Raises:
         ConfigError: it does not fit where the configuration wants it.
         RunError: the disk is full or cannot be written.
+        StopError: a signal came before all was computed.
     """
-    policy = run.config.transfer
-    assert isinstance(policy, PartlyFrozen)
-    views = {part: _views(run, part) for part in ("train", "val")}
+    views = {"train": (policy.views or 0) if around.is_random else 1, "val": 1}
     weights = digest(parts.state())
-    entries = {part: _entry(run, parts, weights, part, count) for part, count in views.items() if count}
+    entries = {part: _entry(parts, policy, around, weights, part, count) for part, count in views.items() if count}
     root = store.root(policy.cache_dir)
     place, why = dist.from_first(lambda: _place(policy, list(entries.values()), root))
     if policy.cache == "auto":
-        place, why = _as_before(run, parts, place, why)
-    run.progress.kept = {"cut": parts.key, "place": place}
-    _say(run, parts, entries, place, why)
-    held = {}
+        place, why = _as_before(before, parts, around, place, why)
+    _say(parts, policy, around, entries, place, why)
+    held, seconds = {}, 0.0
     for part, entry in entries.items() if place != OFF else ():
-        tensors = filling.tensors(run, entry, root if place == DISK else None, prefix)
-        if tensors is None:
-            return None
-        held[part] = Held(tensors, views[part], place)
-    return held
+        filler = filling.Filler(around.loaders[part], around.batch_size, prefix, around.say, around.heed)
+        held[part] = Held(filler.tensors(entry, root if place == DISK else None), views[part], place)
+        seconds = filler.seconds
+    return held, {"cut": parts.key, "place": place}, seconds
 
 
-def _views(run: Run, part: str) -> int:
-    """How many views of each image are kept; 0 where every epoch has others."""
-    if part != "train" or not run.config.augment.is_random:
-        return 1
-    assert isinstance(run.config.transfer, PartlyFrozen)
-    return run.config.transfer.views or 0
-
-
-def _entry(run: Run, parts: Split, weights: str, part: str, views: int) -> Entry:
+def _entry(parts: Split, policy: PartlyFrozen, around: Around, weights: str, part: str, views: int) -> Entry:
     """What a part's values are; the key covers everything that they depend on.
 
     Args:
         weights: digest of those of the frozen part.
     """
-    config, samples = run.config, getattr(run.loaders, part).samples
-    assert isinstance(config.transfer, PartlyFrozen)
-    dtypes = [DTYPES.get(config.transfer.cache_dtype, dtype) for dtype in parts.dtypes]
+    samples = around.loaders[part].samples
+    dtypes = [DTYPES.get(policy.cache_dtype, dtype) for dtype in parts.dtypes]
     depends_on = {
-        "model": [config.model.name, config.model.args, config.model.stem],
+        **around.depends_on,
         "cut": [parts.key, parts.shapes],
         "weights": weights,
-        "preprocess": asdict(run.loaders.preprocess),
-        "augment": asdict(config.augment),
-        "data": [run.data.fingerprint, run.data.modified, part],
+        "part": part,
         "views": [views, samples.seed] if samples.seed is not None else None,
         "types": [str(dtype) for dtype in dtypes],
-        "precision": config.trainer.precision,
-        "batch": run.loaders.batch_size,
-        "device": [run.device.type, torch.backends.cpu.get_cpu_capability()],
+        "batch": around.batch_size,
+        "device": [around.device.type, torch.backends.cpu.get_cpu_capability()],
         "versions": [__version__, torch.__version__, torchvision.__version__, timm.__version__],
     }
-    about = {"model": config.model.name, "data": config.data.name, "part": part, "cut": parts.cut, "views": views}
+    about = {"model": around.model, "data": around.data, "part": part, "cut": parts.cut, "views": views}
     shapes = [(len(samples) * views, *shape) for shape in parts.shapes]
     return Entry(digest(depends_on), shapes, dtypes, about)
 
@@ -159,28 +121,30 @@ def _free(place: str, root: Path) -> tuple[int, str | None]:
         return 0, f"{root} cannot be written ({error.strerror}): choose transfer.cache_dir"
 
 
-def _as_before(run: Run, parts: Split, place: str, why: str) -> tuple[str, str]:
+def _as_before(before: Mapping[str, str] | None, parts: Split, around: Around, place: str, why: str) -> tuple[str, str]:
     """Kept or not as before an interruption: batches of another size may differ in the last bit."""
-    before = run.progress.kept
     if before is None or before["cut"] != parts.key:
         return place, why
     if before["place"] == OFF:
         return OFF, "as before the interruption"
     if place == OFF:
-        run.report.say(f"note: activations were kept before and are not now ({why}): this resume is inexact")
+        around.say(f"note: activations were kept before and are not now ({why}): this resume is inexact")
     return place, why
 
 
-def _say(run: Run, parts: Split, entries: dict[str, Entry], place: str, why: str) -> None:
+def _say(
+    parts: Split, policy: PartlyFrozen, around: Around, entries: Mapping[str, Entry], place: str, why: str
+) -> None:
     """Tell where the network is cut, and what becomes of the values there."""
-    say = run.report.say
+    say = around.say
     say(f"frozen up to {', '.join(parts.cut)} {' + '.join(str(list(shape)) for shape in parts.shapes)}")
     if "train" not in entries:
-        name = run.config.augment.name
-        say(f"  computed for each batch: augment={name} is random (transfer.views=<n> keeps n views of each image)")
-    elif run.config.augment.is_random:
-        views = entries["train"].about["views"]
-        say(f"  transfer.views={views} is an approximation: no image is seen in more than {views} ways")
+        say(
+            f"  computed for each batch: augment={around.augment} is random (transfer.views=<n> keeps n views of each "
+            "image)"
+        )
+    elif around.is_random:
+        say(f"  transfer.views={policy.views} is an approximation: no image is seen in more than {policy.views} ways")
     if place == OFF:
         say(f"  not kept: {why}")
         return

@@ -6,30 +6,33 @@ kept where the images are seen alike in every epoch, else for each batch. The lo
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from cnntrain.core import dist, seeds
 from cnntrain.data.batches.feed import Feed
+from cnntrain.transfer.base import PartlyFrozen
+from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen import keeping
-from cnntrain.transfer.frozen.activations import Computed, Kept
+from cnntrain.transfer.frozen.activations import Computed, Kept, Prefix
+from cnntrain.transfer.frozen.around import Around
 from cnntrain.transfer.frozen.cut import EXAMPLES, Split, split
 from cnntrain.transfer.frozen.trace import UnsplittableError
 
-if TYPE_CHECKING:
-    from cnntrain.train.run import Run
-
 
 @dataclass
-class Division:
-    """A phase of a run: what is trained and evaluated, and what both are fed with.
+class Phase:
+    """What is trained and evaluated, and what both are fed with.
 
     Attributes:
         cut: names of the values that the trained part begins with; none where the network is whole.
         kept: where each part's values are kept: ram, disk, or off.
+        remembered: what a resumed run must know of it; None where the network is whole.
+        seconds: that computing the training images' values took.
     """
 
     network: nn.Module
@@ -38,45 +41,63 @@ class Division:
     val: Feed
     cut: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
+    remembered: dict[str, str] | None = None
+    seconds: float = 0.0
 
 
-def divide(run: Run) -> Division | None:
-    """Cut off what is frozen now, and compute what is kept of it; None where a signal came meanwhile.
+def begin(
+    model: nn.Module,
+    eval_model: nn.Module,
+    freezing: Freezing,
+    around: Around,
+    before: Mapping[str, str] | None,
+) -> Phase:
+    """Cut off what is frozen now, and compute what is kept of it.
+
+    Args:
+        before: what a run that is resumed remembered.
 
     Raises:
         ConfigError: what is to be kept does not fit where the configuration wants it.
+        RunError: the disk is full or cannot be written.
+        StopError: a signal came before all was computed.
     """
-    loaders = run.loaders
-    parts = _split(run)
+    start = time.perf_counter()
+    parts = _split(model, freezing, around)
     if parts is None:
-        return Division(dist.wrap(run.model, run.device), run.eval_model, loaders.train, loaders.val)
-    prefix = keeping.Prefix(parts, run)
-    held = keeping.activations(run, parts, prefix)
-    if held is None:
-        return None
+        return Phase(dist.wrap(model, around.device), eval_model, *around.feeds())
+    policy = freezing.policy
+    assert isinstance(policy, PartlyFrozen)
+    prefix = Prefix(parts.prefix, around.precision)
+    held, remembered, evaluating = keeping.activations(parts, prefix, policy, around, before)
     feeds: dict[str, Feed] = {
         part: Kept(held[part], loader, parts.dtypes) if part in held else Computed(loader, prefix)
-        for part, loader in (("train", loaders.train), ("val", loaders.val))
+        for part, loader in around.loaders.items()
     }
-    suffix = parts.suffix(run.model)
-    eval_suffix = suffix if run.eval_model is run.model else parts.suffix(run.eval_model)
-    kept = {part: held[part].place if part in held else "off" for part in feeds}
-    return Division(dist.wrap(suffix, run.device), eval_suffix, feeds["train"], feeds["val"], parts.cut, kept)
+    suffix = parts.suffix(model)
+    eval_suffix = suffix if eval_model is model else parts.suffix(eval_model)
+    return Phase(
+        network=dist.wrap(suffix, around.device),
+        eval_network=eval_suffix,
+        train=feeds["train"],
+        val=feeds["val"],
+        cut=parts.cut,
+        kept={part: held[part].place if part in held else "off" for part in feeds},
+        remembered=remembered,
+        seconds=time.perf_counter() - start - evaluating,
+    )
 
 
-def _split(run: Run) -> Split | None:
-    if not run.freezing.names:
+def _split(model: nn.Module, freezing: Freezing, around: Around) -> Split | None:
+    if not freezing.names:
         return None
-    seen = run.loaders.preprocess
-    shape = (EXAMPLES, seen.channels, seen.image_size, seen.image_size)
-    images = torch.randn(shape, generator=seeds.generator(run.config.seed, "split"))
-    images = images.to(run.device, run.loaders.train.dtype)
+    images = torch.randn((EXAMPLES, *around.image_shape), generator=seeds.generator(around.seed, "split"))
+    images = images.to(around.device, around.loaders["train"].dtype)
     try:
-        with run.precision:
-            return split(run.model, run.freezing.train_mode, images)
+        with around.precision:
+            return split(model, freezing.train_mode, images)
     except UnsplittableError as error:
-        run.report.say(
-            f"note: the frozen part cannot be cut off {run.config.model.name} ({error}); it runs in every step, "
-            "without autograd"
+        around.say(
+            f"note: the frozen part cannot be cut off {around.model} ({error}); it runs in every step, without autograd"
         )
         return None

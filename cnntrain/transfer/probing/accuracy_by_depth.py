@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from cnntrain.core.files import write_atomic
+from cnntrain.tasks.classify.metrics import best_setting
 from cnntrain.transfer.base import Finished
 from cnntrain.transfer.probing import references
 from cnntrain.transfer.probing.probes import Probes
@@ -35,7 +37,7 @@ def conclude(run: Finished, wanted: Sequence[str], neighbors: int) -> list[Row]:
         row = rows.setdefault(probed.depth, {"depth": probed.depth, "features": probed.features})
         first = number * len(model.grid)
         mine = {part: values[first : first + len(model.grid)] for part, values in judged.items()}
-        best = run.best(mine["val"])
+        best = best_setting(mine["val"])
         lr, decay = model.grid[best]
         row[RANDOM if probed.random else PROBE] = {
             "lr": run.lr * lr,
@@ -87,6 +89,6 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     axes.set_ylabel(f"{part} top-1, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.name}.tmp")  # a run's folder is swept of these
-    FigureCanvasAgg(figure).print_png(temporary)
-    os.replace(temporary, path)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_atomic(path, picture.getbuffer())

@@ -32,7 +32,11 @@ def judge(run: Finished, wanted: Sequence[str], neighbors: int) -> list[dict[str
             "knn": lambda parts=parts: _nearest(parts, neighbors),  # type: ignore[misc]
             "logistic": lambda parts=parts: _logistic(parts),  # type: ignore[misc]
         }
-        found.append({name: classifiers[name]() for name in wanted})
+        row = {}
+        for name in wanted:
+            run.heed()
+            row[name] = classifiers[name]()
+        found.append(row)
     return found
 
 
@@ -42,7 +46,10 @@ def _gather(run: Finished) -> list[dict[str, Part]]:
     backbone: Any = run.model.eval().backbone
     depths: list[dict[str, Part]] = [{} for _ in backbone.sizes]
     for part in ("train", *run.parts):
-        batches = [([each.float().cpu() for each in backbone(images)], labels) for images, labels in run.batches(part)]
+        batches = []
+        for batch in run.batches(part):
+            run.heed()
+            batches.append(([each.float().cpu() for each in backbone(batch.inputs)], batch.targets))
         labels = torch.cat([labels for _, labels in batches]).cpu().numpy()
         for depth, kept in enumerate(depths):
             kept[part] = torch.cat([features[depth] for features, _ in batches]).numpy(), labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.loader import Loader
-from cnntrain.data.batches.plan import Share, eval_plan, step_batch, train_plan
+from cnntrain.data.batches.plan import WHOLE, Plan, Share, eval_plan, step_batch, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.dataset import Part
 
 CPU = torch.device("cpu")
-PLAIN = Preprocess(3, 8, [0.0] * 3, [1.0] * 3)
+PLAIN = Preprocess(3, 8, "center", 1.0, "bilinear", [0.0] * 3, [1.0] * 3)
 shares = st.tuples(st.integers(1, 3), st.integers(1, 3))  # ranks, pieces
 
 
@@ -39,7 +40,11 @@ def loader(samples: Samples, workers: int = 0) -> Loader:
     return Loader(samples, workers, PLAIN, CPU, torch.float32)
 
 
-def plans(count: int, batch: int, epoch: int, ranks: int, pieces: int, seed: int = 0) -> list[Any]:
+def untouched(image: torch.Tensor, target: Any) -> tuple[torch.Tensor, Any]:
+    return image, target
+
+
+def plans(count: int, batch: int, epoch: int, ranks: int, pieces: int, seed: int = 0) -> list[Plan]:
     return [train_plan(count, batch, seed, epoch, Share(rank, ranks, pieces)) for rank in range(ranks)]
 
 
@@ -50,41 +55,56 @@ def test_the_steps_of_an_epoch_are_a_permutation_whoever_takes_which_part(
     ranks, pieces = share
     batch = per_share * ranks * pieces
     steps = count // batch
-    alone = train_plan(count, batch, seed, epoch, Share(0, 1, 1))
+    alone = train_plan(count, batch, seed, epoch, WHOLE)
     assert len(alone) == steps
-    seen = [index for step in alone for _, index in step]
+    seen = [index for step in alone for index in step.tolist()]
     assert len(set(seen)) == len(seen) == steps * batch
     assert set(seen) <= set(range(count))
-    assert all(key[0] == epoch for step in alone for key in step)
     several = plans(count, batch, epoch, ranks, pieces, seed)
+    assert all(plan.epoch == epoch for plan in [alone, *several])
     assert all(len(plan) == steps * pieces for plan in several)
     assert all(len(piece) == per_share for plan in several for piece in plan)
-    for step in range(steps):
-        taken = [key for plan in several for piece in plan[step * pieces : (step + 1) * pieces] for key in piece]
-        assert sorted(taken) == sorted(alone[step])
+    for step, whole in enumerate(alone):
+        taken = [index for plan in several for piece in plan[step * pieces : (step + 1) * pieces] for index in piece]
+        assert sorted(taken) == sorted(whole)
 
 
 def test_every_epoch_and_seed_has_another_order() -> None:
     orders = [
-        tuple(index for step in train_plan(50, 10, seed, epoch, Share(0, 1, 1)) for _, index in step)
+        tuple(index for step in train_plan(50, 10, seed, epoch, WHOLE) for index in step.tolist())
         for seed in range(3)
         for epoch in range(3)
     ]
     assert len(set(orders)) == 9
-    assert orders[4] == tuple(index for step in train_plan(50, 10, 1, 1, Share(0, 1, 1)) for _, index in step)
+    assert orders[4] == tuple(index for step in train_plan(50, 10, 1, 1, WHOLE) for index in step.tolist())
 
 
 def test_what_is_left_over_has_its_turn_in_another_epoch() -> None:
-    seen = {index for epoch in range(12) for step in train_plan(10, 4, 0, epoch, Share(0, 1, 1)) for _, index in step}
+    seen = {index for epoch in range(12) for step in train_plan(10, 4, 0, epoch, WHOLE) for index in step.tolist()}
     assert seen == set(range(10))
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 20), st.integers(0, 20), st.integers(1, 4))
+def test_a_part_of_a_plan_is_a_plan(count: int, batch: int, start: int, end: int, step: int) -> None:
+    plan = eval_plan(count, batch, WHOLE, epoch=3)
+    whole = [each.tolist() for each in plan]
+    for part in (slice(start, end), slice(start, None), slice(start, None, step)):
+        assert [each.tolist() for each in plan[part]] == whole[part]
+        assert len(plan[part]) == len(whole[part])
+        assert plan[part].epoch == 3
 
 
 @given(st.integers(1, 120), st.integers(1, 40), st.integers(1, 3))
 def test_an_evaluation_sees_each_sample_once_over_all_ranks(count: int, batch: int, ranks: int) -> None:
     plans = [eval_plan(count, batch, Share(rank, ranks, 1)) for rank in range(ranks)]
-    keys = [key for plan in plans for step in plan for key in step]
-    assert sorted(keys) == [(0, index) for index in range(count)]
-    assert all(0 < len(step) <= max(1, batch // ranks) for plan in plans for step in plan)
+    seen = [index for plan in plans for step in plan for index in step.tolist()]
+    assert sorted(seen) == list(range(count))
+    assert all(plan.epoch == 0 for plan in plans)
+    assert all(len(step) <= max(1, batch // ranks) for plan in plans for step in plan)
+    assert len({len(plan) for plan in plans}) == 1  # so that ranks can agree between batches
+    sizes = [[len(step) for step in plan] for plan in plans]
+    assert sizes == [sorted(each, reverse=True) for each in sizes]  # whole ones first, empty ones last
+    assert all(len(step) > 0 for step in plans[0])  # never a batch more than needed
 
 
 @given(st.integers(1, 100), st.integers(1, 100), shares)
@@ -102,30 +122,31 @@ def test_a_steps_batch_is_shared_equally_and_fits_the_part(count: int, wanted: i
         assert found == batch or found + parts > count
 
 
-@pytest.mark.parametrize("augment", [FlipCrop("", "auto", 2, 0.5), ImageNet("", "auto", 0.2, 0.5, 1.0)])
+@pytest.mark.parametrize("augment", [FlipCrop("", "auto", 2, 0.5), ImageNet("", "auto", 0.2, 0.5)])
 def test_worker_processes_change_nothing(augment: Any) -> None:
-    samples = Samples(part(), augment.train_transform(8), seed=3)
+    samples = Samples(part(), augment.train_transform(PLAIN), seed=3)
     by_workers = []
     for workers in (0, 2):
         source = loader(samples, workers)
-        epochs = [list(source.batches(train_plan(20, 5, 3, epoch, Share(0, 1, 1)))) for epoch in (0, 1)]
+        epochs = [list(source.batches(train_plan(20, 5, 3, epoch, WHOLE))) for epoch in (0, 1)]
         by_workers.append(epochs)
         assert source.waited > 0
     for one, other in zip(chain(*by_workers[0]), chain(*by_workers[1]), strict=True):
-        assert torch.equal(one[0], other[0])
-        assert torch.equal(one[1], other[1])
-    first, second = (sorted(labels.tolist()) for labels in (by_workers[0][0][0][1], by_workers[0][1][0][1]))
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.targets, other.targets)
+        assert one.count == other.count == len(one.inputs) == 5
+    first, second = (sorted(epoch[0].targets.tolist()) for epoch in by_workers[0])
     assert first != second
 
 
 def test_ranks_and_pieces_change_no_samples_augmentation() -> None:
-    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(8), seed=3)
+    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
 
     def seen(ranks: int, pieces: int) -> dict[int, torch.Tensor]:
         found = {}
         for plan in plans(20, 12, 1, ranks, pieces):
-            for images, labels in loader(samples).batches(plan):
-                found |= dict(zip(labels.tolist(), images, strict=True))
+            for batch in loader(samples).batches(plan):
+                found |= dict(zip(batch.targets.tolist(), batch.inputs, strict=True))
         return found
 
     alone = seen(1, 1)
@@ -136,27 +157,44 @@ def test_ranks_and_pieces_change_no_samples_augmentation() -> None:
 
 
 def test_a_sample_is_seen_differently_in_another_epoch_or_run_and_the_same_in_the_same() -> None:
-    transform = FlipCrop("", "auto", 4, 0.5).train_transform(8)
+    transform = FlipCrop("", "auto", 4, 0.5).train_transform(PLAIN)
     samples, other = Samples(part(), transform, seed=0), Samples(part(), transform, seed=1)
-    assert torch.equal(samples[2, 5][0], samples[2, 5][0])
-    epochs = [samples[epoch, 5][0] for epoch in range(6)]
+    assert torch.equal(samples.sample(2, 5)[0], samples.sample(2, 5)[0])
+    epochs = [samples.sample(epoch, 5)[0] for epoch in range(6)]
     assert any(not torch.equal(epochs[0], each) for each in epochs)
-    assert any(not torch.equal(samples[epoch, 5][0], other[epoch, 5][0]) for epoch in range(6))
+    assert any(not torch.equal(samples.sample(epoch, 5)[0], other.sample(epoch, 5)[0]) for epoch in range(6))
+
+
+def test_a_batch_is_its_samples() -> None:
+    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
+    images, targets = samples[2, [7, 0, 11]]
+    assert targets.tolist() == [7, 0, 11] and targets.dtype == torch.int64
+    for image, position in zip(images, (7, 0, 11), strict=True):
+        assert torch.equal(image, samples.sample(2, position)[0])
+    assert samples[2, []] is None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_of_nothing_has_nothing(workers: int) -> None:
+    plan = eval_plan(3, 2, Share(1, 2, 1))  # of the three samples this rank has one
+    first, second = loader(Samples(part(3), untouched, None), workers).batches(plan)
+    assert (first.count, first.targets.tolist()) == (1, [1])
+    assert (second.count, second.inputs, second.targets) == (0, None, None)
 
 
 def test_reading_samples_leaves_the_models_randomness_alone() -> None:
-    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(8), seed=3)
+    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    batches = loader(samples).batches(train_plan(20, 5, 3, 0, Share(0, 1, 1)))
+    batches = loader(samples).batches(train_plan(20, 5, 3, 0, WHOLE))
     next(batches)
     next(batches)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_images_are_normalised_a_channel_and_come_back() -> None:
-    preprocess = Preprocess(3, 4, [0.1, 0.2, 0.3], [0.5, 0.25, 2.0])
+    preprocess = replace(PLAIN, image_size=4, mean=[0.1, 0.2, 0.3], std=[0.5, 0.25, 2.0])
     images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     kept = images.clone()
     seen = preprocess(images, CPU, torch.float64)
@@ -182,7 +220,7 @@ class Bad:
 def complaint(source: Loader) -> str:
     """What the loader raises; clears the frames that hold the loader, whose workers would take seconds to go."""
     try:
-        list(source.batches(eval_plan(6, 2, Share(0, 1, 1))))
+        list(source.batches(eval_plan(6, 2, WHOLE)))
     except InputError as error:
         if error.__context__ is not None:
             traceback.clear_frames(error.__context__.__traceback__)
@@ -193,7 +231,7 @@ def complaint(source: Loader) -> str:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_image_is_a_plain_error_from_a_worker_process_too(workers: int) -> None:
     bad = Part(Bad(), np.zeros(6, dtype=np.int64), list("abcdef"))
-    source = loader(Samples(bad, lambda image: image, None), workers)
+    source = loader(Samples(bad, untouched, None), workers)
     assert complaint(source) == "/data/x.png: cannot be read as an image (the file is empty): repair or remove it"
 
 
@@ -205,14 +243,14 @@ def test_a_damaged_file_in_a_folder_is_named(make: Any, draw: Any, tmp_path: Pat
     broken = tmp_path / "train" / "dog" / "1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     data = make("imagefolder", root=str(tmp_path)).load()
-    said = complaint(loader(Samples(data.train, lambda image: image, None), workers=1))
+    said = complaint(loader(Samples(data.train, untouched, None), workers=1))
     assert said.startswith(f"{broken}: cannot be read as an image")
     assert "\n" not in said
 
 
 def test_worker_processes_go_with_their_loader() -> None:
-    source = loader(Samples(part(), lambda image: image, None), workers=1)
-    list(source.batches(eval_plan(20, 5, Share(0, 1, 1))))
+    source = loader(Samples(part(), untouched, None), workers=1)
+    list(source.batches(eval_plan(20, 5, WHOLE)))
     (worker,) = source._loader._iterator._workers
     start = time.monotonic()
     del source
@@ -221,8 +259,8 @@ def test_worker_processes_go_with_their_loader() -> None:
 
 
 def test_the_time_spent_waiting_is_only_the_loaders() -> None:
-    source = loader(Samples(part(), lambda image: image, None))
-    batches = source.batches(eval_plan(20, 10, Share(0, 1, 1)))
+    source = loader(Samples(part(), untouched, None))
+    batches = source.batches(eval_plan(20, 10, WHOLE))
     next(batches)
     before = source.waited
     torch.randn(400, 400).matmul(torch.randn(400, 400))

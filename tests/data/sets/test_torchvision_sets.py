@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ import pytest
 import scipy.io
 from torchvision import datasets
 
-from cnntrain.core.errors import InputError
-from cnntrain.data.sets import torchvision_sets
+from cnntrain.core import network
+from cnntrain.core.errors import ConfigError, InputError
 
 SETS = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "stl10"]
 TRAIN, TEST = 40, 20
@@ -264,7 +265,7 @@ def test_a_server_that_refuses(place: Any, server: tuple[Path, str]) -> None:
 
 
 def test_a_server_that_never_answers(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchvision_sets, "TIMEOUT", 0.2)
+    monkeypatch.setattr(network, "unreachable", partial(network.unreachable, seconds=0.2))
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(3))
     start = time.monotonic()
     with pytest.raises(InputError, match="no answer from"):
@@ -347,7 +348,7 @@ def test_channels(place: Any) -> None:
 
 
 def test_keys_are_checked(make: Any) -> None:
-    with pytest.raises(ValueError, match="root is required"):
+    with pytest.raises(ConfigError, match="root is required"):
         make("cifar10", root=None)
-    with pytest.raises(ValueError, match="split must be two fractions"):
+    with pytest.raises(ConfigError, match="split must be two fractions"):
         make("cifar10", split=[0.6, 0.2, 0.2])

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnntrain import models
+from cnntrain.commands.summary import Summary
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import Model, SummaryConfig
-from cnntrain.config.search_path import use
-from cnntrain.models.create import create
+from cnntrain.config.schema import Model
 from cnntrain.study import catalog
 from cnntrain.transfer.freeze_depth import FreezeDepth
 from cnntrain.transfer.freezing import Freezing
@@ -127,9 +126,8 @@ def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
 def test_every_named_model_can_be_split(
     entry: catalog.Entry, smallest: Callable[[Model], tuple[nn.Module, Tensor]]
 ) -> None:
-    use(None)
     settings = plain(compose.compose_config("summary", [f"model={entry.name}"]))
-    model, images = smallest(check(settings, SummaryConfig).model)
+    model, images = smallest(check(settings, Summary).model)
     moving_statistics(model, images)
     for depth in three_depths(model):
         assert check_equal(deepcopy(model), images, depth) is not None, depth
@@ -143,7 +141,7 @@ def smallest() -> Callable[[Model], tuple[nn.Module, Tensor]]:
         for size in (32, 64, 96, 128, 224, 299):
             torch.manual_seed(0)
             try:
-                model = create(settings, CLASSES, 3, size, False)
+                model = settings.create(CLASSES, 3, size, pretrained=False)
                 images = torch.randn(2, 3, size, size)
                 with torch.no_grad():
                     model.eval()(images)

@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain.core import signals
-from cnntrain.core.errors import ConfigError, RunError
+from cnntrain.core.errors import ConfigError, RunError, StopError
+from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.runs import checkpoint
-from cnntrain.train import loop
-from cnntrain.train.run import Run
-from cnntrain.transfer.frozen import filling, keeping, store
-from cnntrain.transfer.frozen import store as cache
+from cnntrain.training import loop
+from cnntrain.transfer.frozen import filling, store
+from cnntrain.transfer.frozen.activations import Prefix
 
-MakeRun = Callable[..., Run]
+MakeRun = Callable[..., Any]
 FROZEN = ("model.pretrained=false", "transfer=freeze_depth", "transfer.depth=2")
 
 
@@ -36,13 +35,13 @@ def where(tmp_path: Path) -> str:
     return f"transfer.cache_dir={tmp_path / 'kept'}"
 
 
-def fitted(make_run: MakeRun, folder: Path, *overrides: str) -> Run:
+def fitted(make_run: MakeRun, folder: Path, *overrides: str) -> Any:
     run = make_run(*FROZEN, *overrides, folder=folder)
-    assert loop.fit(run) == loop.FINISHED
+    assert run.fit() == loop.FINISHED
     return run
 
 
-def weights(run: Run) -> torch.Tensor:
+def weights(run: Any) -> torch.Tensor:
     return torch.cat([each.flatten().double() for each in run.model.state_dict().values()])
 
 
@@ -54,17 +53,15 @@ def test_kept_activations_train_the_same_weights(
     options = (f"model={model}", where, "trainer.precision=float64", "trainer.epochs=2")
     off = fitted(make_run, tmp_path / "off", *options, "transfer.cache=off")
     kept = fitted(make_run, tmp_path / "on", *options, f"transfer.cache={place}")
-    assert kept.division is not None and kept.division.kept == {"train": place, "val": place}
+    assert kept.phase is not None and kept.phase.kept == {"train": place, "val": place}
     assert (weights(off) - weights(kept)).abs().max() < 1e-12
     assert off.progress.best == pytest.approx(kept.progress.best)
 
 
 def test_the_frozen_part_is_computed_once(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    compute = keeping.Prefix.__call__
-    monkeypatch.setattr(
-        keeping.Prefix, "__call__", lambda self, images: seen.append(len(images)) or compute(self, images)
-    )
+    compute = Prefix.__call__
+    monkeypatch.setattr(Prefix, "__call__", lambda self, images: seen.append(len(images)) or compute(self, images))
     fitted(make_run, tmp_path / "run", "trainer.epochs=3")
     assert sum(seen) == 48 + 16  # train and val, over all epochs
     seen.clear()
@@ -80,13 +77,13 @@ def test_a_second_run_finds_what_the_first_one_left(
     made = sorted((tmp_path / "kept").iterdir())
     assert [each.name for each in made] == [folder.name for folder, _ in store.entries(tmp_path / "kept")]
     assert len(made) == 2
-    compute = keeping.Prefix.__call__
+    compute = Prefix.__call__
 
-    def only_checked(self: keeping.Prefix, images: torch.Tensor) -> Any:
+    def only_checked(self: Prefix, images: torch.Tensor) -> Any:
         assert len(images) == filling.CHECKED, "computed again"
         return compute(self, images)
 
-    monkeypatch.setattr(keeping.Prefix, "__call__", only_checked)
+    monkeypatch.setattr(Prefix, "__call__", only_checked)
     second = fitted(make_run, tmp_path / "second", *options)
     fitted(make_run, tmp_path / "third", *options, "optim.lr=0.5")
     fitted(make_run, tmp_path / "fourth", where, "trainer.epochs=1")  # cache=auto looks on disk first
@@ -175,8 +172,9 @@ def test_half_precision_halves_the_size_and_says_so(
     make_run: MakeRun, tmp_path: Path, where: str, lines: list[str]
 ) -> None:
     run = fitted(make_run, tmp_path / "run", where, "transfer.cache=disk", "transfer.cache_dtype=float16")
-    assert run.division is not None
-    values, _ = next(iter(run.division.train.batches([[(0, 0), (0, 1)]])))
+    assert run.phase is not None
+    batch = next(iter(run.phase.train.batches(eval_plan(2, 2, WHOLE))))
+    values = batch.inputs
     assert values[0].dtype == torch.float32  # as the trained part takes it
     metas = [meta for _, meta in store.entries(tmp_path / "kept")]
     assert sum(meta["bytes"] for meta in metas) == 2 * (48 + 16) * values[0][0].numel()
@@ -202,11 +200,11 @@ def test_auto_takes_ram_then_disk_then_neither(
     make_run: MakeRun, tmp_path: Path, where: str, lines: list[str], monkeypatch: pytest.MonkeyPatch,
     ram: int, disk: int, options: tuple[str, ...], place: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(cache, "free_memory", lambda shared: ram)
-    monkeypatch.setattr(cache, "free_disk", lambda folder: disk)
+    monkeypatch.setattr(store, "free_memory", lambda shared: ram)
+    monkeypatch.setattr(store, "free_disk", lambda folder: disk)
     run = make_run(*FROZEN, where, *options, folder=tmp_path / "run")
     assert run.begin_epoch()
-    assert run.division is not None and run.division.kept == {"train": place, "val": place}
+    assert run.phase is not None and run.phase.kept == {"train": place, "val": place}
     assert any(("not kept: " if place == "off" else f"kept in {place}: ") in line for line in lines)
 
 
@@ -232,7 +230,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_or_passed_over(
     where = f"transfer.cache_dir={tmp_path / 'file'}"
     with pytest.raises(ConfigError, match=r"transfer\.cache=disk: .*file cannot be written .*transfer\.cache_dir"):
         make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
-    monkeypatch.setattr(cache, "free_memory", lambda shared: 0)
+    monkeypatch.setattr(store, "free_memory", lambda shared: 0)
     assert make_run(*FROZEN, where).begin_epoch()
     assert any("not kept: " in line and "file cannot be written" in line for line in lines)
 
@@ -270,11 +268,11 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: Path, lines: list[str]) -> None:
     whole = make_run("model.pretrained=false", "augment=flip_crop", "model=resnet20", folder=tmp_path / "whole")
     run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
-    before = run.frozen_hash()
-    assert loop.fit(run) == loop.FINISHED
-    assert run.division is not None and run.division.kept == {"train": "off", "val": "ram"}
+    before = run.freezing.digest()
+    assert run.fit() == loop.FINISHED
+    assert run.phase is not None and run.phase.kept == {"train": "off", "val": "ram"}
     assert any("computed for each batch: augment=flip_crop is random" in line for line in lines)
-    assert run.frozen_hash() == before and whole.frozen_hash() != before
+    assert run.freezing.digest() == before and whole.freezing.digest() != before
 
 
 def test_views_are_those_of_the_first_epochs_in_turn(make_run: MakeRun, tmp_path: Path, lines: list[str]) -> None:
@@ -283,9 +281,9 @@ def test_views_are_those_of_the_first_epochs_in_turn(make_run: MakeRun, tmp_path
     kept = fitted(make_run, tmp_path / "views", *options, "transfer.views=2", "trainer.epochs=2")
     assert (weights(off) - weights(kept)).abs().max() < 1e-12
     assert any("transfer.views=2 is an approximation" in line for line in lines)
-    assert kept.division is not None
-    plan = [[(epoch, index) for index in range(5)] for epoch in range(4)]
-    first, second, third, fourth = (values[0] for values, _ in kept.division.train.batches(plan))
+    assert kept.phase is not None
+    plans = [eval_plan(5, 5, WHOLE, epoch) for epoch in range(4)]
+    first, second, third, fourth = (batch.inputs[0] for plan in plans for batch in kept.phase.train.batches(plan))
     assert torch.equal(first, third) and torch.equal(second, fourth) and not torch.equal(first, second)
 
 
@@ -297,17 +295,24 @@ def test_views_of_what_is_not_random_are_refused(configure: Callable[..., Any]) 
 # interruptions
 
 
-def test_a_signal_while_activations_are_computed_saves_and_stops(
-    make_run: MakeRun, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signals, "received", lambda: 2)
-    run = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / "run")
-    assert loop.fit(run) == loop.STOPPED
+def stop_at(run: Any, step: int) -> Any:
+    """The run, to which a signal comes in this step."""
+
+    def heed() -> None:
+        if run.progress.step == step:
+            raise StopError
+
+    run.run.heed = heed
+    return run
+
+
+def test_a_signal_while_activations_are_computed_saves_and_stops(make_run: MakeRun, tmp_path: Path, where: str) -> None:
+    run = stop_at(make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / "run"), 0)
+    assert run.fit() == loop.STOPPED
     assert run.progress.step == 0 and (tmp_path / "run" / checkpoint.LAST).exists()
     assert not list((tmp_path / "kept").iterdir())
-    monkeypatch.undo()
     resumed = make_run(*FROZEN, where, "transfer.cache=disk", folder=tmp_path / "run")
-    assert loop.fit(resumed) == loop.FINISHED
+    assert resumed.fit() == loop.FINISHED
     again = fitted(make_run, tmp_path / "again", where, "transfer.cache=disk")
     assert torch.equal(weights(resumed), weights(again))
 
@@ -319,11 +324,10 @@ GRADUAL = ("model.pretrained=false", "model=resnet20", "transfer=gradual", "tran
 def test_resume_in_every_phase_of_gradual(
     make_run: MakeRun, tmp_path: Path, reference: torch.Tensor, stop: int
 ) -> None:
-    stopped = make_run(*GRADUAL, folder=tmp_path / "run")
-    stopped.stop_requested = lambda: stopped.progress.step == stop  # type: ignore[method-assign]
-    assert loop.fit(stopped) == loop.STOPPED
+    stopped = stop_at(make_run(*GRADUAL, folder=tmp_path / "run"), stop)
+    assert stopped.fit() == loop.STOPPED
     resumed = make_run(*GRADUAL, folder=tmp_path / "run")
-    assert loop.fit(resumed) == loop.FINISHED
+    assert resumed.fit() == loop.FINISHED
     assert torch.equal(weights(resumed), reference)
 
 
@@ -331,7 +335,7 @@ def test_resume_in_every_phase_of_gradual(
 def reference(make_run: MakeRun, tmp_path: Path) -> torch.Tensor:
     """The weights of an uninterrupted gradual run."""
     run = make_run(*GRADUAL, folder=tmp_path / "reference")
-    assert loop.fit(run) == loop.FINISHED
+    assert run.fit() == loop.FINISHED
     assert len([p for p in run.model.parameters() if p.requires_grad]) > 20
     return weights(run)
 
@@ -339,15 +343,14 @@ def reference(make_run: MakeRun, tmp_path: Path) -> torch.Tensor:
 def test_kept_or_not_stays_as_it_was_on_resume(
     make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "free_memory", lambda shared: 0)
-    monkeypatch.setattr(cache, "free_disk", lambda folder: 0)
-    first = make_run(*FROZEN, folder=tmp_path / "run")
-    first.stop_requested = lambda: first.progress.step == 2  # type: ignore[method-assign]
-    assert loop.fit(first) == loop.STOPPED
+    monkeypatch.setattr(store, "free_memory", lambda shared: 0)
+    monkeypatch.setattr(store, "free_disk", lambda folder: 0)
+    first = stop_at(make_run(*FROZEN, folder=tmp_path / "run"), 2)
+    assert first.fit() == loop.STOPPED
     monkeypatch.undo()
     again = make_run(*FROZEN, folder=tmp_path / "run")
     assert again.begin_epoch()
-    assert again.division is not None and again.division.kept == {"train": "off", "val": "off"}
+    assert again.phase is not None and again.phase.kept == {"train": "off", "val": "off"}
 
 
 def test_frozen_weights_that_moved_fail_the_phase(make_run: MakeRun, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +24,26 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, cross_
 
 from cnntrain import models
 from cnntrain.build.run import build
-from cnntrain.commands import eval as evaluation
-from cnntrain.commands import train
+from cnntrain.commands.eval import Eval
+from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class
-from cnntrain.config.schema import EvalConfig, TrainConfig
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core.digest import digest
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.errors import ConfigError, InputError, StopError
 from cnntrain.data.batches.plan import train_plan
 from cnntrain.runs import checkpoint
-from cnntrain.runs.report import Report
-from cnntrain.train import loop
-from cnntrain.train.run import Run
+from cnntrain.runs.report import Moment, Report
+from cnntrain.training import loop
+from cnntrain.training.run import Run
+from cnntrain.transfer.base import Finished
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen.cut import split
 from cnntrain.transfer.probing import references
 from cnntrain.transfer.probing.probes import DepthFeatures, Probes
 
-Configure = Callable[..., TrainConfig]
-MakeRun = Callable[..., Run]
+Configure = Callable[..., Train]
+MakeRun = Callable[..., Any]
 
 PROBE = (
     "transfer=probe_depths", "model.pretrained=false", "augment=none", "schedule=constant", "transfer.features=150",
@@ -88,7 +91,7 @@ def test_the_cut_is_the_pooled_features_and_nothing_else(name: str, configure: C
     assert isinstance(model, Probes)
     freezing = Freezing(model, policy)
     assert [group.name for group in freezing.groups] == ["backbone", "random", "head"]
-    assert freezing.frozen == [True, True, False]
+    assert [freezing.names.issuperset(group.parameters) for group in freezing.groups] == [True, True, False]
     parts = split(model, freezing.train_mode, torch.randn(2, 3, size, size))
     assert parts is not None
     assert [tuple(shape) for shape in parts.shapes] == [(each.features,) for each in model.probed]
@@ -119,8 +122,8 @@ def test_a_network_whose_stages_timm_does_not_give_is_refused() -> None:
 # each setting as if alone
 
 
-def features_of(run: Run, part: str) -> tuple[list[Tensor], Tensor]:
-    images = torch.cat([images for images, _ in run.eval_batches(part)])
+def features_of(run: Any, part: str) -> tuple[list[Tensor], Tensor]:
+    images = torch.cat([batch.inputs for batch in run.eval_batches(part)])
     with torch.no_grad():
         return run.model.eval().features(images), torch.from_numpy(getattr(run.data, part).labels)
 
@@ -141,8 +144,8 @@ def test_a_setting_of_the_bank_is_trained_as_a_single_classifier_is(
     before = {key: value.clone() for key, value in run.model.backbone.state_dict().items()}
     features, labels = features_of(run, "train")
     assert [each.shape[1] for each in features] == SIZES
-    assert loop.fit(run) == loop.FINISHED
-    assert [tuple(each.shape) for each in run.division.train.held.tensors] == [(48, size) for size in SIZES]
+    assert run.fit() == loop.FINISHED
+    assert [tuple(each.shape) for each in run.phase.train.held.tensors] == [(48, size) for size in SIZES]
     assert all(torch.equal(value, before[key]) for key, value in run.model.backbone.state_dict().items())
     optim, smoothing = run.config.optim, run.config.trainer.label_smoothing
     kinds = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
@@ -160,8 +163,7 @@ def test_a_setting_of_the_bank_is_trained_as_a_single_classifier_is(
             settings = {"lr": optim.lr * rate, "weight_decay": optim.weight_decay * decay}
             optimizer = kinds[optim.name](alone.parameters(), **settings, **more)
             for epoch in range(3):
-                for batch in train_plan(48, 16, 0, epoch, run.loaders.share):
-                    rows = [index for _, index in batch]
+                for rows in train_plan(48, 16, 0, epoch, run.loaders.share):
                     cross_entropy(alone(inputs[rows]), labels[rows], label_smoothing=smoothing).backward()
                     optimizer.step()
                     optimizer.zero_grad()
@@ -173,7 +175,7 @@ def test_a_setting_of_the_bank_is_trained_as_a_single_classifier_is(
 def test_a_standardised_feature_is_judged_by_its_mean_over_all_batches(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(*PROBE, folder=tmp_path / "run")
     features, _ = features_of(run, "train")
-    loop.fit(run)
+    run.fit()
     for bank, inputs in zip(run.model.heads, features, strict=True):
         torch.testing.assert_close(bank.norm.running_mean, inputs.mean(0), rtol=1e-4, atol=1e-5)
 
@@ -183,12 +185,12 @@ def test_a_setting_that_diverges_leaves_the_others_as_they_are(make_run: MakeRun
     runs = {}
     for name, grid in grids.items():
         runs[name] = make_run(*PROBE, f"transfer.lr_grid={grid}", folder=tmp_path / name)
-        assert loop.fit(runs[name]) == loop.FINISHED
+        assert runs[name].fit() == loop.FINISHED
     for calm, wild in zip(runs["calm"].model.heads, runs["wild"].model.heads, strict=True):
         assert not wild.weights[-1].isfinite().all()
         for number in range(4):
             torch.testing.assert_close(wild.weights[number], calm.weights[number], rtol=0, atol=1e-6)
-    found = loop.evaluate(runs["wild"].model, runs["wild"].eval_batches("val"), runs["wild"].precision)
+    found = runs["wild"].judged("val")
     assert not math.isfinite(found.per_setting[5]["loss"])
     assert math.isfinite(found["loss"])
     assert found["setting"] not in (5, 11)
@@ -207,7 +209,7 @@ def test_the_rates_and_decays_of_the_grid(make_run: MakeRun) -> None:
     assert found.keys() == weights.keys() | biases.keys()
     for name, expected in (weights | biases).items():
         assert found[name] == pytest.approx(expected), name
-    assert run.rate() == 0.02  # shown: that of the configuration
+    assert run.step.rate() == 0.02  # shown: that of the configuration
 
 
 # an interrupted run, and several processes
@@ -218,28 +220,29 @@ class KilledError(Exception):
 
 
 class Interrupted(Report):
-    def __init__(self, kill_at: int):
-        super().__init__()
+    def __init__(self, run: Any, kill_at: int):
+        super().__init__(run.report.columns)
+        self.progress = run.progress
         self.kill_at = kill_at
 
-    def step_done(self, run: Run) -> None:
-        if run.progress.step == self.kill_at:
+    def step_done(self, now: Moment, loss: Callable[[], float]) -> None:
+        if self.progress.step == self.kill_at:
             raise KilledError
 
 
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(make_run: MakeRun, tmp_path: Path, metrics_of: Any) -> None:
     overrides = (*PROBE, "checkpoint.every_steps=1", "trainer.ema_decay=0.7", "trainer.grad_accum=2")
-    loop.fit(make_run(*overrides, folder=tmp_path / "straight"))
+    make_run(*overrides, folder=tmp_path / "straight").fit()
     for kill_at in (2, 4):
         run = make_run(*overrides, folder=tmp_path / "killed")
-        inner, run.report = run.report, Interrupted(kill_at)
+        inner, run.report = run.report, Interrupted(run, kill_at)
         with pytest.raises(KilledError):
-            loop.fit(run)
+            run.fit()
         inner.close()
     sums = checkpoint.load(tmp_path / "killed" / checkpoint.LAST)["progress"]["sums"]
     assert sums is None or len(sums) == 4 * 2 * len(GRID)
     run = make_run(*overrides, folder=tmp_path / "killed")
-    assert loop.fit(run) == loop.FINISHED
+    assert run.fit() == loop.FINISHED
     one, other = (checkpoint.load(tmp_path / name / checkpoint.LAST) for name in ("straight", "killed"))
     for key in ("model", "ema", "optimizer"):
         assert digest(one[key]) == digest(other[key]), key
@@ -260,7 +263,7 @@ def test_two_processes_do_what_one_does_even_where_one_has_nothing_to_validate(
         "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2", "trainer.precision=float64", *PROBE,
         "transfer.normalize=false",
     )  # fmt: skip
-    assert train.run(configure(*words), []) == 0
+    assert configure(*words).execute([]).code == 0
     done = cnntrain("data=fake", *words, "devices=2", f"output={tmp_path / 'two'}")
     assert (done.returncode, done.stderr) == (0, "")
     places = only_run(tmp_path), only_run(tmp_path / "two")
@@ -291,7 +294,7 @@ def draw(root: Path, count: int) -> None:
 def weights(make_run: MakeRun, tmp_path: Path) -> Path:
     """A checkpoint of lenet5 to take the body from."""
     run = make_run("trainer.epochs=1", folder=tmp_path / "source")
-    loop.fit(run)
+    run.fit()
     return tmp_path / "source" / checkpoint.BEST
 
 
@@ -304,31 +307,30 @@ def probed(configure: Configure, weights: Path, tmp_path: Path) -> Path:
                          "transfer.neighbors=3", "name=probed")  # fmt: skip
     tree = {
         "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
-        "num_workers": 0, "split": None, "split_seed": 0, "classes": None,
-        "train_per_class": None, "download": False,
+        "num_workers": 0, "split": None, "split_seed": 0, "classes": None, "crop": None, "crop_fraction": None,
+        "interpolation": None, "train_per_class": None, "download": False,
     }  # fmt: skip
-    settings.data = plugin_class("data", "imagefolder")(**tree)
-    assert train.run(settings, []) == 0
-    return only_run(tmp_path)
+    ended = replace(settings, data=plugin_class("data", "imagefolder")(**tree)).execute([])
+    assert ended.code == 0
+    return Path(str(ended.made))
 
 
 def loaded(place: Path, name: str) -> Run:
     """The run with the weights of a checkpoint."""
     state = checkpoint.load(place / name)
     run = build(check(state["config"], TrainConfig), state)
-    run.load_state_dict(state)
-    run.model.eval()
+    run.state.model.eval()
     return run
 
 
 @torch.no_grad()
 def accuracies(run: Run, part: str) -> list[tuple[float, float]]:
     """By scikit-learn: each setting's top-1, and its loss to choose by among equals."""
-    images = torch.cat([images for images, _ in run.eval_batches(part)])
+    images = torch.cat([batch.inputs for batch in run.eval_batches(part)])
     labels = torch.from_numpy(getattr(run.data, part).labels)
     return [
         (accuracy_score(labels, logits.argmax(1)), -cross_entropy(logits, labels).item())
-        for logits in run.model(images)
+        for logits in run.state.model(images)
     ]
 
 
@@ -367,7 +369,7 @@ def test_the_runs_own_test_and_an_evaluation_are_of_the_setting_that_val_chose(p
     assert result["test"]["loss"] == pytest.approx(-test[chosen][1], rel=1e-5)
     assert result["best"]["val/top1"] == pytest.approx(val[chosen][0])
     wanted = {"checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    assert evaluation.run(check({**wanted, "run": str(place)}, EvalConfig), []) == 0
+    assert check({**wanted, "run": str(place)}, Eval).execute([]).code == 0
     (written,) = place.glob("eval-*-test.json")
     again = json.loads(written.read_text())
     assert {name: again[name] for name in result["test"]} == result["test"]
@@ -375,13 +377,13 @@ def test_the_runs_own_test_and_an_evaluation_are_of_the_setting_that_val_chose(p
 
 def test_before_the_first_validation_there_is_nothing_to_evaluate(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(*PROBE, "checkpoint.every_steps=1", folder=tmp_path / "run")
-    run.report = Interrupted(2)
+    run.report = Interrupted(run, 2)
     with pytest.raises(KilledError):
-        loop.fit(run)
+        run.fit()
     wanted = {"run": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
     path = tmp_path / "run" / checkpoint.LAST
-    with pytest.raises(InputError, match="before the first validation, which chooses among its settings"):
-        evaluation.run(check({**wanted, "checkpoint": str(path)}, EvalConfig), [])
+    with pytest.raises(InputError, match="no validation yet, which chooses among its settings"):
+        check({**wanted, "checkpoint": str(path)}, Eval).execute([])
 
 
 def test_the_references_are_scikit_learns_on_the_same_features(probed: Path, result_of: Any) -> None:
@@ -407,10 +409,34 @@ def test_the_references_are_scikit_learns_on_the_same_features(probed: Path, res
             assert row["logistic"][f"{part}_top1"] == regressions[strength].score(*scaled[part])
 
 
+def test_a_signal_stops_the_references(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(*PROBE, folder=tmp_path / "run")
+
+    def judge(times: int) -> list[dict[str, Any]]:
+        """With a signal after so many times that none has come."""
+        calls = count()
+
+        def heed() -> None:
+            if next(calls) >= times:
+                raise StopError
+
+        finished = Finished(
+            model=run.model, parts=["val", "test"], judge=lambda part: [], batches=run.eval_batches,
+            once=lambda make: make(), heed=heed, say=print, folder=tmp_path, lr=0.02, weight_decay=0.01,
+        )  # fmt: skip
+        return references.judge(finished, ["knn"], 3)
+
+    every = 3 + 1 + 1 + len(SIZES)  # the batches of train, val and test, and the classifiers
+    for times in range(every):
+        with pytest.raises(StopError):
+            judge(times)
+    assert len(judge(every)) == len(SIZES)
+
+
 @torch.no_grad()
 def features_of_all(run: Run, part: str) -> tuple[list[np.ndarray], np.ndarray]:
     """One image at a time would round otherwise, and ties are many: batches as the run's."""
-    batches = [run.model.features(images) for images, _ in run.eval_batches(part)]
+    batches = [run.state.model.features(batch.inputs) for batch in run.eval_batches(part)]
     depths = [torch.cat(each).numpy() for each in zip(*batches, strict=True)]
     return depths[: len(depths) // 2], getattr(run.data, part).labels
 
@@ -431,13 +457,13 @@ def test_the_random_weights_are_not_the_models_and_a_random_model_has_none_besid
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("lr_grid=[]", "transfer.lr_grid must have one number or more, all of them above 0, not []"),
-        ("lr_grid=[0.0,1.0]", "transfer.lr_grid must have one number or more, all of them above 0, not [0.0, 1.0]"),
-        ("decay_grid=[-1]", "transfer.decay_grid must have one number or more, all of them at least 0, not [-1.0]"),
-        ("decay_grid=[1,1]", "transfer.decay_grid must have each number once, not [1.0, 1.0]"),
+        ("lr_grid=[]", "transfer.lr_grid must have one number or more, each once, not []"),
+        ("lr_grid=[0.0,1.0]", "transfer.lr_grid=[0.0, 1.0] must be a list whose items are each a number above 0"),
+        ("decay_grid=[-1]", "transfer.decay_grid=[-1] must be a list whose items are each a number at least 0"),
+        ("decay_grid=[1,1]", "transfer.decay_grid must have one number or more, each once, not [1.0, 1.0]"),
         ("references=[svm]", "transfer.references can be knn and logistic, not svm"),
-        ("features=0", "transfer.features must be at least 1, not 0"),
-        ("neighbors=0", "transfer.neighbors must be at least 1, not 0"),
+        ("features=0", "transfer.features=0 must be an integer at least 1"),
+        ("neighbors=0", "transfer.neighbors=0 must be an integer at least 1"),
         ("pool=sum", "transfer.pool=sum must be one of max, avg"),
     ],
 )

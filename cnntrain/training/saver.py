@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from cnntrain.core import dist, files
+from cnntrain.core import dist
+from cnntrain.core.files import link
 from cnntrain.runs import checkpoint
-
-if TYPE_CHECKING:
-    from cnntrain.train.run import Run
+from cnntrain.training.state import State
 
 
 class Saver:
@@ -26,11 +25,23 @@ class Saver:
     from, and the best up to it.
     """
 
-    def __init__(self, run: Run):
-        self.run = run
-        self.written: dict[str, Any] | None = None  # the progress that last.ckpt holds
+    def __init__(self, folder: Path, state: State, share: float, clock: Callable[[], float] = time.monotonic):
+        """Args:
+        folder: of a new run, or of the one whose last checkpoint is the `state`.
+        share: of the run's time that writing may take.
+
+        Raises:
+            InputError: best.ckpt is damaged.
+        """
+        self.folder = folder
+        self.state = state
+        self.share = share
+        self.clock = clock
         self._best: dict[str, Any] | None = None  # the best epoch's state, where it is not on disk
-        self._not_before = 0.0  # of time.monotonic()
+        self._not_before = 0.0  # by the clock
+        # the progress that last.ckpt holds
+        self._written = asdict(state.progress) if (folder / checkpoint.LAST).exists() else None
+        self._forget_lost()
 
     def epoch_done(self, improved: bool) -> None:
         """Write the state, or keep it where it is the best so far; all ranks call this.
@@ -38,65 +49,61 @@ class Saver:
         Raises:
             RunError: the disk is full or cannot be written; the files that were there are intact.
         """
-        due = dist.from_first(lambda: time.monotonic() >= self._not_before)
+        due = dist.from_first(lambda: self.clock() >= self._not_before)
         if improved and dist.rank() == 0:
-            state = self.run.state_dict()
+            state = self.state.state_dict()
             self._best = state if due else self._copied(state)
         if due:
-            self.write()
+            self.write(None)
 
-    def write(self) -> None:
+    def write(self, sums: list[float] | None) -> None:
         """Write the present state, unless it is on disk, and the best one; all ranks call this.
+
+        Args:
+            sums: of the epoch under way, over all ranks; None between epochs.
 
         Raises:
             RunError: the disk is full or cannot be written; the files that were there are intact.
         """
-        progress = self.run.progress
-        progress.sums = self.run.totals.reduced() if progress.step_in_epoch else None
+        self.state.progress.sums = sums
         dist.from_first(self._write)
 
     def settle(self) -> None:
         """Write what waits, before something that was frozen is changed; all ranks call this."""
         if dist.any_rank(self._best is not None):
-            self.write()
+            self.write(None)
 
     def fail(self) -> None:
-        """Make the best epoch the last where it waits in memory: what came after it is of no use."""
-        if self._best is not None:
+        """Make the best epoch the last where it waits in memory: what came after it is of no use. All ranks call it."""
+        if dist.rank() == 0 and self._best is not None:
             self._write_best(self._best)
 
-    def forget_lost(self, folder: Path) -> None:
-        """Where a crash between two writes left another best.ckpt than last.ckpt names, the next epoch is the best.
-
-        Raises:
-            InputError: best.ckpt is damaged.
-        """
-        last, best = folder / checkpoint.LAST, folder / checkpoint.BEST
-        progress = self.run.progress
+    def _forget_lost(self) -> None:
+        """Where a crash between two writes left another best.ckpt than last.ckpt names, the next epoch is the best."""
+        last, best = self.folder / checkpoint.LAST, self.folder / checkpoint.BEST
+        progress = self.state.progress
         if progress.best is None or (best.exists() and best.samefile(last)):
             return
         if not best.exists() or checkpoint.load(best)["progress"]["best"] != progress.best:
             progress.best = None
 
     def _write_best(self, state: dict[str, Any]) -> None:
-        folder = self.run.folder
-        checkpoint.save(folder / checkpoint.BEST, state)
-        files.link(folder / checkpoint.BEST, folder / checkpoint.LAST)
+        checkpoint.save(self.folder / checkpoint.BEST, state)
+        link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST)
 
     def _write(self) -> None:
-        start, run, progress = time.monotonic(), self.run, asdict(self.run.progress)
+        start, progress = self.clock(), asdict(self.state.progress)
         if self._best is not None:
-            self.written = self._best["progress"]
+            self._written = self._best["progress"]
             self._write_best(self._best)
-        if self.written != progress:
-            checkpoint.save(run.folder / checkpoint.LAST, run.state_dict())
-        self._best, self.written = None, progress
-        taken = time.monotonic() - start
-        self._not_before = start + taken / run.config.checkpoint.time_share
+        if self._written != progress:
+            checkpoint.save(self.folder / checkpoint.LAST, self.state.state_dict())
+        self._best, self._written = None, progress
+        self._not_before = start + (self.clock() - start) / self.share
 
     def _copied(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state that later steps do not change, in the computer's memory; what is frozen is not copied."""
-        still = self.run.freezing.values().keys()
+        still = self.state.freezing.values().keys()
         networks = {key: state[key] for key in ("model", "ema") if state[key] is not None}
         copied = {
             key: {name: value if name in still else _copy(value) for name, value in tensors.items()}

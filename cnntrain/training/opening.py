@@ -5,51 +5,70 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from rich.table import Table
 
 from cnntrain.core import dist
 from cnntrain.models import auxiliary
+from cnntrain.runs.report import Report
+from cnntrain.training.run import Run
+from cnntrain.training.state import State
 
-if TYPE_CHECKING:
-    from cnntrain.train.run import Run
+IMAGES_SHOWN = 32
+
+
+def show(run: Run, report: Report) -> None:
+    """What runs on what, stage by stage what is trained, and the first images as the network sees them."""
+    for each in opening(run):
+        report.say(each)
+    progress = run.state.progress
+    if progress.step:
+        report.say(f"resumed at epoch {progress.epoch}, step {progress.step}")
+    elif dist.rank() == 0:
+        samples, preprocess = run.loaders.train.samples, run.loaders.preprocess
+        images = torch.stack([samples.sample(0, index)[0] for index in range(min(IMAGES_SHOWN, len(samples)))])
+        seen = preprocess(images, torch.device("cpu"), torch.float32)
+        report.images("inputs", preprocess.undo(seen))
 
 
 def opening(run: Run) -> list[Any]:
-    """What a run shows before its first step: what runs on what, and stage by stage what is trained."""
-    config, data = run.config, run.data
+    """Lines, and a table at their end."""
+    config, data, model = run.config, run.data, run.state.model
     counts = {"train": data.train, "val": data.val, "test": data.test}
     parts = ", ".join(f"{name} {len(part):,}" for name, part in counts.items() if part is not None)
     size, channels = run.loaders.preprocess.image_size, run.loaders.preprocess.channels
     lines = [
-        f"{config.model.name}: {sum(p.numel() for p in auxiliary.main_parameters(run.model)):,} parameters, "
+        f"{config.model.name}: {sum(p.numel() for p in auxiliary.main_parameters(model)):,} parameters, "
         f"{run.macs / 1e6:,.1f} M multiply-adds at {channels}x{size}x{size}, "
         f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights"
-        f"{', stem for small images' if getattr(run.model, 'small_stem', False) else ''}",
+        f"{', stem for small images' if getattr(model, 'small_stem', False) else ''}",
         f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
         *(f"note: {each}" for each in data.notes),
         f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",
     ]
-    if extra := sum(p.numel() for p in auxiliary.parameters(run.model)):
+    if extra := sum(p.numel() for p in auxiliary.parameters(model)):
         weight = config.model.aux_weight
         lines.append(f"auxiliary heads, in training only: {extra:,} parameters more, loss x {weight:g}")
-    return [*lines, *run.loaders.notes(config.data.batch_size), *config.transfer.notes(), _stages(run)]
+    position = run.step.position
+    epochs = ceil(position.total_steps / position.steps_per_epoch)
+    return [*lines, *run.loaders.notes(config.data.batch_size), *run.state.policy.notes(), _stages(run.state, epochs)]
 
 
-def _stages(run: Run) -> Table:
+def _stages(state: State, epochs: int) -> Table:
     """Stage by stage: parameters, whether and when they are trained, and at what multiple of ``optim.lr``."""
-    policy, epochs = run.config.transfer, ceil(run.total_steps / run.steps_per_epoch)
-    multipliers = policy.rate_multipliers(run.model, run.freezing.head)
+    policy = state.policy
+    multipliers = policy.rate_multipliers(state.model, state.freezing.head)
     shown = any(each != 1 for each in multipliers.values())
     steps = [1.0, *(policy.rate_multiplier(epoch) for epoch in range(epochs))]
     changes = [f"every rate x {b:g} from epoch {n}" for n, (a, b) in enumerate(pairwise(steps), 1) if a != b]
     table = Table(title=f"transfer={policy.name}", title_justify="left", caption="; ".join(changes) or None)
     for name in ("stage", "parameters", "", *(["lr x"] if shown else [])):
         table.add_column(name, justify="right" if name in ("parameters", "lr x") else "left")
-    sizes = {name: parameter.numel() for name, parameter in run.model.named_parameters()}
-    for group, states in zip(run.freezing.groups, run.freezing.changes(epochs), strict=True):
+    sizes = {name: parameter.numel() for name, parameter in state.model.named_parameters()}
+    for group, states in zip(state.freezing.groups, state.freezing.changes(epochs), strict=True):
         rates = [multipliers[name] for name in group.parameters]
         ends = dict.fromkeys(f"{each:.3g}" for each in (min(rates), max(rates)))
         span = "" if states == {0: "frozen"} else "..".join(ends)

@@ -12,13 +12,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnntrain.core import signals
 from cnntrain.core.digest import digest
-from cnntrain.core.errors import InputError, RunError
+from cnntrain.core.errors import InputError, RunError, StopError
 from cnntrain.runs import checkpoint
-from cnntrain.runs.report import Report
-from cnntrain.train import loop
-from cnntrain.train.run import Run
+from cnntrain.runs.report import Moment, Report
+from cnntrain.training import loop
+from cnntrain.training.run import Run
 
 MakeRun = Callable[..., Run]
 
@@ -30,19 +29,20 @@ class KilledError(Exception):
 class Interrupted(Report):
     """Kills the run after a number of its steps, or right after it has logged an epoch's line."""
 
-    def __init__(self, inner: Report, kill_at: int, after_epoch_line: bool = False):
-        super().__init__(inner.sinks)
+    def __init__(self, run: Any, kill_at: int, after_epoch_line: bool = False):
+        super().__init__(run.report.columns, run.report.sinks)
+        self.progress = run.progress
         self.kill_at = kill_at
         self.after_epoch_line = after_epoch_line
 
-    def step_done(self, run: Run) -> None:
-        super().step_done(run)
-        if run.progress.step == self.kill_at and not self.after_epoch_line:
+    def step_done(self, now: Moment, loss: Callable[[], float]) -> None:
+        super().step_done(now, loss)
+        if self.progress.step == self.kill_at and not self.after_epoch_line:
             raise KilledError
 
-    def epoch_done(self, run: Run, values: Any, improved: bool, note: str | None) -> None:
-        super().epoch_done(run, values, improved, note)
-        if run.progress.step == self.kill_at and self.after_epoch_line:
+    def epoch_done(self, step: int, *what: Any) -> None:
+        super().epoch_done(step, *what)
+        if step == self.kill_at and self.after_epoch_line:
             raise KilledError
 
 
@@ -50,12 +50,12 @@ def train(make_run: MakeRun, folder: Path, overrides: tuple[str, ...], kills: li
     """Train to the end, killed at each of `kills` (steps) and started again from last.ckpt, if there is one."""
     for kill_at in kills:
         run = make_run(*overrides, folder=folder)
-        run.report = Interrupted(run.report, kill_at, **how)
+        run.report = Interrupted(run, kill_at, **how)
         with pytest.raises(KilledError):
-            loop.fit(run)
+            run.fit()
         run.report.close()
     run = make_run(*overrides, folder=folder)
-    assert loop.fit(run) == loop.FINISHED
+    assert run.fit() == loop.FINISHED
     run.report.close()
     return run
 
@@ -74,6 +74,16 @@ def assert_same(one: Path, other: Path, metrics_of: Callable[[Path], list[dict[s
         differing = [key for key in expected if digest(expected[key]) != digest(found[key])]
         assert not differing, name
     assert metrics_of(one) == metrics_of(other)
+
+
+def stop_when(comes: Callable[[], bool]) -> Callable[[], None]:
+    """Stands for a signal that comes at some moment."""
+
+    def heed() -> None:
+        if comes():
+            raise StopError
+
+    return heed
 
 
 BN = ("model=resnet20", "data.image_size=16")
@@ -158,18 +168,66 @@ def test_kills_anywhere(
 
 @pytest.mark.parametrize("step", [1, 3, 9])
 def test_a_stop_signal_saves_after_the_step_and_the_resumed_run_is_exact(
-    step: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any, monkeypatch: pytest.MonkeyPatch
+    step: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any
 ) -> None:
     overrides = (*PLATEAU, *DROP, *FLIP, *EMA, "trainer.log_every=2")
     train(make_run, tmp_path / "straight", overrides, [])
     run = make_run(*overrides, folder=tmp_path / "stopped")
-    with monkeypatch.context() as patch:
-        patch.setattr(signals, "received", lambda: "SIGTERM" if run.progress.step == step else None)
-        assert loop.fit(run) == loop.STOPPED
+    run.run.heed = stop_when(lambda: run.progress.step == step)
+    assert run.fit() == loop.STOPPED
     run.report.close()
     assert content(tmp_path / "stopped")["progress"]["step"] == step
     train(make_run, tmp_path / "stopped", overrides, [])
     assert_same(tmp_path / "straight", tmp_path / "stopped", metrics_of)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_stop_in_a_validation_saves_and_the_resumed_run_is_exact(
+    epoch: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    overrides = (*PLATEAU, *DROP, *FLIP, *EMA, *BN, "data.val_size=40")
+    train(make_run, tmp_path / "straight", overrides, [])
+    run = make_run(*overrides, folder=tmp_path / "stopped")
+    polls: list[int] = []
+
+    def second_batch_of_val() -> bool:
+        if run.progress.step == 3 * epoch:  # after the last step, then between the batches of val
+            polls.append(run.progress.epoch)
+        return len(polls) == 3
+
+    run.run.heed = stop_when(second_batch_of_val)
+    assert run.fit() == loop.STOPPED
+    assert polls == [epoch - 1] * 3
+    run.report.close()
+    train(make_run, tmp_path / "stopped", overrides, [])
+    assert_same(tmp_path / "straight", tmp_path / "stopped", metrics_of)
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 16), (16, 8), (8, 4)])
+def test_a_runs_length_and_its_milestones_are_counted_in_epochs(
+    before: int, after: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+) -> None:
+    """Of another batch size: 2 epochs of 8 and then of 16 were taken for 4 epochs, and a milestone came late."""
+    words = ("schedule=multistep", "schedule.milestones=[1,3]", "optim.lr=0.02")
+    train(make_run, tmp_path / "run", (*words, f"data.batch_size={before}", "trainer.epochs=2"), [])
+    run = train(make_run, tmp_path / "run", (*words, f"data.batch_size={after}", "trainer.epochs=4"), [])
+    assert run.progress.epoch == 4
+    assert run.progress.step == 2 * 48 // before + 2 * 48 // after
+    assert [line["lr"] for line in metrics_of(tmp_path / "run")] == pytest.approx([0.02, 0.002, 0.002, 0.0002])
+
+
+def test_another_batch_size_goes_on_at_the_same_sample_of_an_epoch(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("data.batch_size=8", "checkpoint.every_steps=1", folder=tmp_path / "run")
+    run.report = Interrupted(run, 3)  # after 16 of 48 samples were saved
+    with pytest.raises(KilledError):
+        run.fit()
+    run.report.close()
+    again = make_run("data.batch_size=4", folder=tmp_path / "run")
+    again.begin_epoch()
+    labels = again.data.train.labels
+    seen = [int(label) for batch in again.train_batches() for label in batch.targets]
+    order = torch.cat(list(again.loaders.train_plan(0)))
+    assert seen == [int(labels[position]) for position in order[16:]]
 
 
 def test_a_run_that_has_ended_stays_as_it_is(make_run: MakeRun, tmp_path: Path, metrics_of: Any) -> None:
@@ -192,9 +250,9 @@ def test_more_epochs_continue_as_if_they_had_been_asked_for_at_first(
 def test_fewer_steps_than_were_done_end_the_epoch_under_way(make_run: MakeRun, tmp_path: Path) -> None:
     overrides = ("checkpoint.every_steps=1", "data.batch_size=4", "trainer.epochs=1")  # 12 steps an epoch
     run = make_run(*overrides, folder=tmp_path / "run")
-    run.report = Interrupted(run.report, 7)
+    run.report = Interrupted(run, 7)
     with pytest.raises(KilledError):
-        loop.fit(run)
+        run.fit()
     run.report.close()
     shorter = train(make_run, tmp_path / "run", (*overrides, "trainer.max_steps=2"), [])
     assert shorter.progress.step == 6
@@ -212,15 +270,15 @@ def test_rates_follow_the_schedule_and_the_heads_multiplier(make_run: MakeRun) -
     seen = []
     for _ in range(2):
         run.begin_epoch()
-        for images, labels in run.train_batches():
-            run.step(run.criterion(run.network(images), labels)[0])
+        for batch in run.train_batches():
+            run.train_step(batch)
             seen.append([group["lr"] for group in run.optimizer.param_groups])
         run.progress.step_in_epoch = 0
         run.progress.epoch += 1
     body, head = zip(*seen, strict=True)
     assert body == pytest.approx([0.02, 0.04, 0.06, 0.06, 0.05598, 0.045], abs=1e-5)
     assert head == pytest.approx([10 * rate for rate in body])
-    assert run.rate() == body[-1]
+    assert run.step.rate() == body[-1]
 
 
 def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(make_run: MakeRun) -> None:
@@ -228,7 +286,7 @@ def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(make_run
     for pieces in (1, 2, 4):
         run = make_run("trainer.precision=float64", f"trainer.grad_accum={pieces}", "trainer.clip_norm=0.1")
         run.begin_epoch()
-        updates = [run.step(run.criterion(run.network(x), y)[0]) for x, y in run.train_batches()]
+        updates = [run.train_step(batch) for batch in run.train_batches()]
         assert updates == ([False] * (pieces - 1) + [True]) * 3
         weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
     assert (weights[0] - weights[1]).abs().max() < 1e-14
@@ -239,8 +297,8 @@ def test_the_gradient_is_clipped_to_the_norm(make_run: MakeRun) -> None:
     run = make_run("trainer.clip_norm=0.001", "optim.momentum=0", "optim.weight_decay=0", "optim.lr=1")
     before = torch.cat([p.detach().flatten().clone() for p in run.model.parameters()])
     run.begin_epoch()
-    images, labels = next(iter(run.train_batches()))
-    run.step(run.criterion(run.network(images), labels)[0])
+    batch = next(iter(run.train_batches()))
+    run.train_step(batch)
     after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     assert (after - before).norm().item() == pytest.approx(0.001, rel=1e-3)
 
@@ -249,8 +307,8 @@ def test_the_moving_average_is_the_recursion_of_its_definition(make_run: MakeRun
     run = make_run(*BN, "trainer.ema_decay=0.9")
     expected = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.begin_epoch()
-    for images, labels in run.train_batches():
-        run.step(run.criterion(run.network(images), labels)[0])
+    for batch in run.train_batches():
+        run.train_step(batch)
         for name, value in run.model.state_dict().items():
             moves = value.is_floating_point()
             expected[name] = 0.9 * expected[name] + 0.1 * value if moves else value.clone()
@@ -267,9 +325,9 @@ def test_early_stopping_ends_after_so_many_epochs_without_a_better_one(make_run:
     run = make_run("trainer.early_stopping=2", "trainer.epochs=50", "checkpoint.time_share=1", folder=tmp_path / "run")
     for top1 in (0.5, 0.6, 0.6):
         end_epoch(run, loss=1.0, top1=top1)
-        assert not run.done
+        assert not run.ended
     end_epoch(run, loss=0.9, top1=0.55)
-    assert run.done
+    assert run.ended
     assert run.progress.best is not None
     assert run.progress.best["epoch"] == 2
     assert checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]["epoch"] == 2
@@ -296,7 +354,7 @@ def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
 ) -> None:
     run = make_run("optim.lr=1e30", folder=tmp_path / "run")
     with pytest.raises(RunError, match=r"training loss is (nan|inf) after epoch 1: lower optim\.lr"):
-        loop.fit(run)
+        run.fit()
     assert not (tmp_path / "run" / checkpoint.LAST).exists()
 
 
@@ -330,7 +388,7 @@ def test_what_is_frozen_may_change_at_a_resume(
 ) -> None:
     train(make_run, tmp_path / "run", (*before, "trainer.epochs=1"), [])
     run = train(make_run, tmp_path / "run", (*after, "trainer.epochs=2"), [])
-    assert run.frozen_hash() == run.progress.hash_start
+    assert run.freezing.digest() == run.progress.hash_start
 
 
 def test_the_average_of_what_a_resume_freezes_is_what_is_frozen(make_run: MakeRun, tmp_path: Path) -> None:
@@ -339,8 +397,8 @@ def test_the_average_of_what_a_resume_freezes_is_what_is_frozen(make_run: MakeRu
     run = train(make_run, tmp_path / "run", (*BN, *EMA, *frozen), [])
     average = dict(run.eval_model.state_dict())
     assert all(torch.equal(average[name], value) for name, value in run.freezing.values().items())
-    images = loop.evaluate(run.eval_model, run.eval_batches("val"), run.precision)
-    kept = loop.evaluate(run.eval_network, run.val_batches(), run.precision)
+    images = run.judged("val")
+    kept = run.judged_in_phase()
     assert images["loss"] == pytest.approx(kept["loss"], rel=1e-5)
 
 
@@ -354,7 +412,7 @@ def test_a_change_that_freezes_nothing_else_does_not_renew_the_proof(
     next(iter(state["model"].values())).add_(1)
     checkpoint.save(tmp_path / "run" / checkpoint.LAST, state)
     again = make_run(*words, *change, "trainer.epochs=2", folder=tmp_path / "run")
-    loop.fit(again)
+    again.fit()
     with pytest.raises(RunError, match="frozen parameters or buffers have changed"):
         again.prove_frozen()
 
@@ -363,7 +421,7 @@ def test_the_frozen_hash_survives_a_resume(make_run: MakeRun, tmp_path: Path) ->
     probe = (*BN, "transfer=linear_probe", "model.pretrained=false", *SAVE)
     first = make_run(*probe)
     run = train(make_run, tmp_path / "run", probe, [5])
-    assert run.frozen_hash() == run.progress.hash_start == first.progress.hash_start
+    assert run.freezing.digest() == run.progress.hash_start == first.progress.hash_start
 
 
 def test_the_precision_may_change_to_a_scaled_one_at_a_resume(make_run: MakeRun) -> None:

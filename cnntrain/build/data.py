@@ -1,0 +1,71 @@
+"""From a configuration to its data set, and to loaders of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import dist
+from cnntrain.data.base import Data
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Plan, Share, step_batch
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.samples import Samples, Transform
+from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.subset import reduced
+from cnntrain.training.loaders import Loaders
+from cnntrain.training.precision import weights_dtype
+from cnntrain.transfer.base import Outset
+
+
+def load_data(data: Data) -> DataSet:
+    """Load the set, on rank 0 first since it may download, and take what is asked for of it."""
+    with dist.first_rank_first():
+        loaded = data.load()
+    return reduced(loaded, data.classes, data.train_per_class, data.split_seed)
+
+
+def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:
+    """The part's images as an evaluation sees them."""
+    return _loader(config, part, seen, device, seen.fit, None)
+
+
+def _loader(
+    config: TrainConfig, part: Part, seen: Preprocess, device: torch.device, transform: Transform, seed: int | None
+) -> Loader:
+    samples = Samples(part, transform, seed)
+    return Loader(samples, config.data.num_workers, seen, device, weights_dtype(config.trainer.precision))
+
+
+def make_loaders(config: TrainConfig, data: DataSet, seen: Preprocess, device: torch.device) -> Loaders:
+    """A loader for each part: training images augmented, the others as an evaluation sees them."""
+    augment, share = config.augment, Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
+    seed = config.seed if augment.is_random else None
+    return Loaders(
+        train=_loader(config, data.train, seen, device, augment.train_transform(seen), seed),
+        val=eval_loader(config, data.val, seen, device),
+        test=eval_loader(config, data.test, seen, device) if data.test is not None else None,
+        share=share,
+        preprocess=seen,
+        batch_size=step_batch(config.data.batch_size, len(data.train), share),
+        seed=config.seed,
+    )
+
+
+def decision(
+    config: TrainConfig, data: DataSet, model: nn.Module, seen: Preprocess, device: torch.device
+) -> dict[str, Any]:
+    """What the policy decides by, from the model with its initial weights and the training images."""
+    loader = eval_loader(config, data.train, seen, device)
+
+    def images(rows: Sequence[int]) -> Iterator[Tensor]:
+        starts = torch.arange(0, len(rows), config.data.batch_size)
+        ends = (starts + config.data.batch_size).clamp(max=len(rows))
+        return (batch.inputs for batch in loader.batches(Plan(0, torch.tensor(rows), starts, ends)))
+
+    outset = Outset(model, data.train.labels, len(data.classes), images)
+    return dist.from_first(lambda: config.transfer.decide(outset))

@@ -1,0 +1,83 @@
+"""From a configuration to a network with its initial weights, and the preprocessing that goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from cnntrain.build import weights
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import dist
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.statistics import mean_and_deviation
+from cnntrain.data.sets.dataset import DataSet
+from cnntrain.models.pretrained import published_preprocessing
+
+OWN = {
+    "crop": "center",
+    "crop_fraction": 1.0,
+    "interpolation": "bilinear",
+}  # where no weights say how they were trained
+
+
+def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None) -> tuple[nn.Module, Preprocess]:
+    """The model with its initial weights, and the preprocessing that goes with them.
+
+    Args:
+        saved: the checkpoint of a run to resume; its weights replace pretrained ones, which are then not fetched.
+    """
+    pretrained = bool(config.model.pretrained) and saved is None
+    seen = saved["preprocess"]["image_size"] if saved is not None else config.data.image_size or data.native_size
+    source = weights.read(Path(config.model.weights)) if config.model.weights and saved is None else None
+    small_stem = saved["small_stem"] if saved is not None else source.small_stem if source is not None else None
+    with dist.first_rank_first():
+        model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
+    if saved is not None:
+        return model, Preprocess(**saved["preprocess"])
+    if source is not None:
+        weights.load(model, source, data.classes)
+    return model, _preprocess(config, data, model, seen, source)
+
+
+def _preprocess(
+    config: TrainConfig, data: DataSet, model: nn.Module, size: int | None, source: weights.Source | None
+) -> Preprocess:
+    """How images are seen: as the weights were trained, or as the data are; what is configured stands above both."""
+    published = published_preprocessing(model, data.channels)
+    trained = config.model.pretrained or source is not None
+    own = {**published, **OWN}
+    if source is not None and source.preprocess is not None:
+        kept = source.preprocess
+        own = published | {key: value for key, value in kept.items() if key in published}
+        if kept["channels"] != data.channels:
+            own |= {key: published[key] for key in ("mean", "std")}
+    elif trained:
+        own = published
+    asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
+    seen = Preprocess(data.channels, **{**own, **asked, "image_size": size or published["image_size"]})
+    choice = config.augment.normalize
+    if choice == "model" or (choice == "auto" and trained):
+        return seen
+    mean, std = mean_and_deviation(data.train, replace(seen, mean=[0.5] * data.channels).fit)
+    return replace(seen, mean=mean, std=std)
+
+
+def prepared(config: TrainConfig, model: nn.Module, seen: Preprocess) -> nn.Module:
+    """What the transfer policy makes of the model, which has its initial weights.
+
+    Raises:
+        ConfigError: the policy does not fit the model.
+    """
+    classes, small_stem = int(cast(Any, model).num_classes), getattr(model, "small_stem", False)
+
+    def make_random() -> nn.Module:
+        shape = classes, seen.channels, seen.image_size
+        return config.model.create(*shape, pretrained=False, small_stem=small_stem)
+
+    image = torch.zeros(1, seen.channels, seen.image_size, seen.image_size)
+    loaded = bool(config.model.pretrained) or config.model.weights is not None
+    return config.transfer.prepare(model, image, make_random if loaded else None)

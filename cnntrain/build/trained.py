@@ -1,0 +1,115 @@
+"""A trained network, read back from a checkpoint as it was evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional
+
+from cnntrain.build.model import prepared
+from cnntrain.config import imports
+from cnntrain.config.check import check
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core.errors import InputError
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.sets.decode import decode, pixels
+from cnntrain.models import auxiliary
+from cnntrain.runs import checkpoint
+from cnntrain.training.precision import weights_dtype
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds, ready to be used.
+
+    Attributes:
+        network: in evaluation mode, without auxiliary heads.
+        seen: how images were prepared for it.
+        epoch: how many were done; `best` are the values of the best one so far.
+        notes: lines for the user.
+    """
+
+    path: Path
+    config: TrainConfig
+    network: nn.Module
+    seen: Preprocess
+    classes: list[str]
+    epoch: int
+    best: dict[str, float] | None
+    notes: list[str]
+    device: torch.device
+
+    def preprocess(self, image: str | Path | Image.Image | np.ndarray | Tensor) -> Tensor:
+        """An image as the network was trained to see it: [1, channels, size, size], normalised, on its device.
+
+        Args:
+            image: a file, a PIL image, or pixels: an array [height, width] or [height, width, channels] of uint8, or a
+                tensor [channels, height, width] of uint8.
+
+        Raises:
+            InputError: it is no image.
+        """
+        fitted, _ = self.seen.fit(_pixels(image, self.seen.channels), 0)
+        return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
+
+    @torch.inference_mode()
+    def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
+        """For each image (see `preprocess`) the probability of each class, the most probable first."""
+        return [self._probabilities(self.network(self.preprocess(each))) for each in images]
+
+    def _probabilities(self, logits: Tensor) -> dict[str, float]:
+        if logits.ndim == 3:  # of several settings side by side the one that was chosen by val
+            logits = logits[int((self.best or {})["val/setting"])]
+        values = logits[0].double().softmax(dim=0).tolist()
+        return dict(sorted(zip(self.classes, values, strict=True), key=lambda each: -each[1]))
+
+
+def best_of(run: Path) -> Path:
+    """The best checkpoint in a run's folder."""
+    return run / checkpoint.BEST
+
+
+def read(
+    path: Path,
+    device: torch.device,
+    adjust: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda tree: tree,
+) -> Trained:
+    """Read a checkpoint; the weights are those that its run evaluated.
+
+    Args:
+        adjust: what is wanted of the configuration, made of the one that it was trained with.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: it needs code of the user's own that is not imported.
+    """
+    state = checkpoint.load(path)
+    notes = imports.check(state["imports"], str(path))
+    config = check(adjust(state["config"]), TrainConfig)
+    seen, classes = Preprocess(**state["preprocess"]), list(state["classes"])
+    shape = len(classes), seen.channels, seen.image_size
+    network = config.model.create(*shape, pretrained=False, small_stem=state["small_stem"])
+    network = prepared(config, network, seen)
+    network.load_state_dict(checkpoint.eval_weights(state))
+    auxiliary.remove(network)
+    network.to(device, weights_dtype(config.trainer.precision)).eval()
+    progress = state["progress"]
+    return Trained(path, config, network, seen, classes, progress["epoch"], progress["best"], notes, device)
+
+
+def _pixels(image: Any, channels: int) -> Tensor:
+    if isinstance(image, str | Path):
+        return decode(str(image), channels)
+    if isinstance(image, Tensor):
+        image = functional.to_pil_image(image)
+    try:
+        return pixels(image if isinstance(image, Image.Image) else Image.fromarray(image), channels)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"a {type(image).__name__} is not an image: {error}") from error

@@ -1,0 +1,172 @@
+"""A user's own code: what ``--import`` named, and what installed packages offer.
+
+It is a flag, never a key of a configuration: nothing that is loaded can name code. A run remembers that it needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cnntrain.core.errors import ConfigError
+
+ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
+
+_imported: tuple[Imported, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A module of the user's.
+
+    Attributes:
+        word: what was given to ``--import``; a file's path is absolute.
+        module: the name that it has in Python.
+        sha256: of its source; of a package that of all its sources.
+    """
+
+    word: str
+    module: str
+    sha256: str
+
+
+@contextmanager
+def imported(words: Sequence[str]) -> Iterator[None]:
+    """Within the block the classes of these modules, and of what installed packages offer, can be chosen.
+
+    Args:
+        words: files, or names of modules.
+
+    Raises:
+        ConfigError: there is no such file or module, or it fails while it is imported.
+    """
+    global _imported
+    before = _imported
+    offered = [each.value for each in entry_points(group=ENTRY_POINTS)]
+    _imported = tuple(_load(word) for word in dict.fromkeys([*words, *offered]))
+    try:
+        yield
+    finally:
+        _imported = before
+
+
+def present() -> tuple[Imported, ...]:
+    """What is imported now."""
+    return _imported
+
+
+def modules() -> list[ModuleType]:
+    """The modules of the user's, and the ones that are in his packages and have been imported."""
+    names = [each.module for each in _imported]
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if any(name == each or name.startswith(f"{each}.") for each in names)
+    ]
+
+
+def config_dirs() -> list[Path]:
+    """The folders ``configs`` beside the user's modules."""
+    found = []
+    for each in _imported:
+        file = sys.modules[each.module].__file__
+        if file is not None and (folder := Path(file).parent / "configs").is_dir():
+            found.append(folder)
+    return found
+
+
+def remembered() -> list[dict[str, str]]:
+    """What a run keeps of it: plain values."""
+    return [asdict(each) for each in _imported]
+
+
+def check(needed: Sequence[Mapping[str, Any]], what: str) -> list[str]:
+    """Hold what a run needs against what is imported.
+
+    Args:
+        needed: what `remembered` gave when the run was made.
+        what: the run, for people.
+
+    Returns:
+        Lines on modules that have changed since.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+    now = {each.module: each for each in _imported}
+    missing = [str(each["word"]) for each in needed if each["module"] not in now]
+    if missing:
+        flags = " ".join(f"--import {each}" for each in missing)
+        raise ConfigError(f"{what} was made with code of your own: give {flags} again")
+    changed = [each["module"] for each in needed if now[str(each["module"])].sha256 != each["sha256"]]
+    return [f"note: {each} is not the same code as when {what} was made" for each in changed]
+
+
+def _load(word: str) -> Imported:
+    is_file = word.endswith(".py") or "/" in word
+    path = Path(word).expanduser().absolute()
+    if is_file and not path.is_file():
+        raise ConfigError(f"--import {word}: there is no such file")
+    try:
+        module = _from_file(path) if is_file else importlib.import_module(word)
+    except ConfigError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name == word.split(".")[0]:
+            raise ConfigError(f"--import {word}: there is no such module; a file ends in .py") from error
+        raise ConfigError(f"--import {word} fails: {error}") from error
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(f"--import {word} fails: {type(error).__name__}: {error}") from error
+    return Imported(str(path) if is_file else word, module.__name__, _digest(module))
+
+
+def _from_file(path: Path) -> ModuleType:
+    """The module in a file, under the file's name; other files beside it can be imported by it."""
+    known = sys.modules.get(path.stem)
+    if known is not None:
+        if known.__file__ is not None and Path(known.__file__).absolute() == path:
+            return known
+        raise ConfigError(f"--import {path}: there is a module {path.stem} already; give the file another name")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _digest(module: ModuleType) -> str:
+    if module.__file__ is None:
+        return ""
+    file = Path(module.__file__)
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    sha = hashlib.sha256()
+    for each in files:
+        sha.update(each.relative_to(file.parent).as_posix().encode() + b"\0" + each.read_bytes())
+    return sha.hexdigest()
+
+
+def model_names() -> frozenset[str]:
+    """The networks that the user's modules have put into timm's registry."""
+    if not _imported or "timm" not in sys.modules:
+        return frozenset()
+    from timm.models import list_models, model_entrypoint
+
+    mine = [each.__name__ for each in modules()]
+    return frozenset(name for name in list_models() if model_entrypoint(name).__module__ in mine)

@@ -1,0 +1,132 @@
+"""What a task is: what is minimised, what is summed, and what stands in every table. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PARTS = ("train", "val", "test")
+LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric: its name in files, where fractions are fractions, and how people read it.
+
+    Attributes:
+        title: in a table.
+        words: in a sentence or at an axis.
+        percent: whether people read it in percent.
+        complement: the name of one minus it, if that has one.
+    """
+
+    name: str
+    title: str
+    words: str
+    percent: bool = False
+    greater_is_better: bool = True
+    complement: str | None = None
+
+    def text(self, value: float) -> str:
+        return f"{value:.2%}" if self.percent else f"{value:.4f}"
+
+    @property
+    def complementary(self) -> Column | None:
+        """That of one minus the metric: an accuracy's error."""
+        if self.complement is None:
+            return None
+        name = self.complement
+        return Column(name, name, name, self.percent, not self.greater_is_better, complement=self.name)
+
+
+class Metrics(dict[str, float]):
+    """A value for each column, over the samples that were added, and their ``count``."""
+
+    @property
+    def per_setting(self) -> Sequence[Mapping[str, float]]:
+        """Those of each of several networks that are judged at once; of one its own."""
+        return [self]
+
+    def chosen_by(self, best: Mapping[str, float] | None) -> dict[str, float]:
+        """What is reported where ``best`` are the values of the best epoch, which may have chosen among several."""
+        return dict(self)
+
+
+class Totals(Protocol):
+    """Running sums over samples, kept on the device so that no step waits for them."""
+
+    def add(self, loss: Tensor, judged: Any, targets: Any) -> None:
+        """Add a batch, with its mean loss."""
+        ...
+
+    def reduced(self) -> list[float]:
+        """The sums over all ranks, as numbers: what a checkpoint keeps. All ranks call this."""
+        ...
+
+    def load(self, sums: list[float]) -> None:
+        """Take over sums that `reduced` gave."""
+        ...
+
+    def mean_loss(self) -> float:
+        """Of this rank's samples."""
+        ...
+
+    def metrics(self) -> Metrics:
+        """Over all ranks' samples. All ranks call this."""
+        ...
+
+
+class Objective(Protocol):
+    """A task at work."""
+
+    def loss(self, outputs: Any, targets: Any) -> tuple[Tensor, Any]:
+        """What training minimises, and what of the outputs is judged."""
+        ...
+
+    def plain_loss(self, outputs: Any, targets: Any) -> tuple[Tensor, Any]:
+        """What an evaluation reports as its loss, and what of the outputs is judged."""
+        ...
+
+    def totals(self, device: torch.device) -> Totals: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """The keys that every task has. A task is a subclass in a file of its own.
+
+    `columns` are its metrics, the one that people look at first being the first, and its loss the last.
+    """
+
+    name: str
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        raise NotImplementedError
+
+    def start(self, label_smoothing: float, aux_weight: float) -> Objective:
+        """The task at work.
+
+        Args:
+            label_smoothing: of the training loss alone.
+            aux_weight: of auxiliary outputs' losses, in training alone.
+        """
+        raise NotImplementedError
+
+    def column(self, metric: str) -> Column | None:
+        """That of a metric such as ``val/top1``; None where the task has no such one."""
+        part, _, name = metric.partition("/")
+        found = {each.name: each for each in self.columns}
+        return found.get(name) if part in PARTS else None
+
+
+def is_better(column: Column, value: float, other: float) -> bool:
+    """Whether `value` is better than `other`; what is no number is never better, and always worse."""
+    if not isfinite(value) or not isfinite(other):
+        return isfinite(value) and not isfinite(other)
+    return value > other if column.greater_is_better else value < other

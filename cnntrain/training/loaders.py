@@ -1,0 +1,54 @@
+"""A loader for each part of a data set, and the plans by which it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Plan, Share, eval_plan, train_plan
+from cnntrain.data.batches.preprocess import Preprocess
+
+
+@dataclass
+class Loaders:
+    """A loader for each part, and what all of them share.
+
+    Attributes:
+        batch_size: samples an optimizer step.
+        seed: of the order of the training samples.
+    """
+
+    train: Loader
+    val: Loader
+    test: Loader | None
+    share: Share
+    preprocess: Preprocess
+    batch_size: int
+    seed: int
+
+    def part(self, name: str) -> Loader:
+        loader: Loader | None = getattr(self, name)
+        assert loader is not None, f"this data set has no {name} part"
+        return loader
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.train.samples) // self.batch_size
+
+    def train_plan(self, epoch: int) -> Plan:
+        """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step."""
+        return train_plan(len(self.train.samples), self.batch_size, self.seed, epoch, self.share)
+
+    def eval_plan(self, name: str) -> Plan:
+        """This rank's batches of a part: over all ranks each sample once."""
+        return eval_plan(len(self.part(name).samples), self.batch_size, self.share)
+
+    def notes(self, asked: int) -> list[str]:
+        """Lines for the user on the batch size, of which `asked` is the configured one."""
+        count = len(self.train.samples)
+        left = count % self.batch_size
+        if self.batch_size != asked:
+            return [f"note: the training part is smaller than data.batch_size={asked}"]
+        if left > count / 10:
+            return [f"note: an epoch takes whole batches: {count - left:,} of {count:,} images, others each time"]
+        return []

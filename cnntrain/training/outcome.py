@@ -1,0 +1,157 @@
+"""What a run ends with: the proof that frozen stood still, what the policy concludes, one test, and a result."""
+
+from __future__ import annotations
+
+import resource
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import dist, stopping
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import StopError
+from cnntrain.data.batches.feed import Batch
+from cnntrain.data.batches.plan import WHOLE, eval_plan
+from cnntrain.models import auxiliary
+from cnntrain.runs import checkpoint
+from cnntrain.runs.report import Report
+from cnntrain.runs.versions import versions
+from cnntrain.training.loop import evaluate
+from cnntrain.training.run import Run
+from cnntrain.transfer.base import Finished
+
+T = TypeVar("T")
+
+
+def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
+    """What is found after the last step.
+
+    Raises:
+        StopError: a signal came.
+    """
+    state = run.state
+    outcome: dict[str, Any] = {
+        "hash_end": state.prove_frozen(),
+        "weights_sha256": digest(state.model.state_dict()),
+        "conclusion": state.policy.conclude(_finished(run, folder, report)),
+    }
+    if run.loaders.test is not None:
+        best = checkpoint.load(folder / checkpoint.BEST)
+        state.eval_model.load_state_dict(checkpoint.eval_weights(best))
+        found = evaluate(state.eval_model, run.eval_batches("test"), run.objective, run.precision, run.heed)
+        outcome["test"] = found.chosen_by(state.progress.best)
+        values = {f"test/{each.name}": outcome["test"][each.name] for each in run.config.task.columns}
+        report.log(state.progress.step, values)
+        report.hparams(_hparams(run.config), values)
+    return outcome
+
+
+def _finished(run: Run, folder: Path, report: Report) -> Finished:
+    """The run as its transfer policy sees it in the end."""
+    loaders, optim, model = run.loaders, run.config.optim, run.state.eval_model
+
+    def batches(part: str) -> Iterator[Batch]:
+        loader = loaders.part(part)
+        return loader.batches(eval_plan(len(loader.samples), loaders.batch_size, WHOLE))
+
+    def judge(part: str) -> Sequence[Mapping[str, float]]:
+        return evaluate(model, run.eval_batches(part), run.objective, run.precision, run.heed).per_setting
+
+    return Finished(
+        model=model,
+        parts=("val", "test") if loaders.test is not None else ("val",),
+        judge=judge,
+        batches=batches,
+        once=_once,
+        heed=stopping.heed_alone,
+        say=report.say,
+        folder=folder,
+        lr=optim.lr,
+        weight_decay=optim.weight_decay,
+    )
+
+
+def _once(make: Callable[[], T]) -> T:
+    """What `make` returns on rank 0, on all ranks; a stop there is a stop everywhere."""
+
+    def attempt() -> tuple[bool, Any]:
+        try:
+            return False, make()
+        except StopError:
+            return True, None
+
+    stopped, value = dist.from_first(attempt)
+    if stopped:
+        raise StopError
+    return value
+
+
+def _hparams(config: TrainConfig) -> dict[str, Any]:
+    """The choices that runs are usually compared by."""
+    names = {
+        group: getattr(config, group).name for group in ("model", "data", "augment", "optim", "schedule", "transfer")
+    }
+    numbers = {"lr": config.optim.lr, "weight_decay": config.optim.weight_decay, "batch_size": config.data.batch_size}
+    return {**names, **numbers, "seed": config.seed}
+
+
+def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
+    """What ``result.json`` holds; its keys are a contract with scripts.
+
+    Args:
+        outcome: ``status``, what `finish` found, and an ``error`` if there was one.
+    """
+    state, progress, best = run.state, run.state.progress, run.state.progress.best
+    columns, model = run.config.task.columns, run.state.model
+    phase, frozen = run.phase, run.state.freezing.frozen_parameters()
+    metrics = [f"val/{each.name}" for each in columns]
+    return {
+        "status": outcome["status"],
+        **({"error": outcome["error"]} if "error" in outcome else {}),
+        "run_dir": str(folder),
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        "best": {"epoch": best["epoch"], **{name: best[name] for name in metrics}} if best else None,
+        "val": {"count": len(run.data.val)},
+        "test": outcome["test"],
+        **outcome.get("conclusion", {}),
+        "train": {
+            "seconds": progress.seconds,
+            "images_per_second": progress.images / progress.seconds if progress.seconds else 0.0,
+            "data_wait": progress.data_wait / progress.seconds if progress.seconds else 0.0,
+        },
+        "model": {
+            "name": run.config.model.name,
+            "params": sum(p.numel() for p in auxiliary.main_parameters(model)),
+            "trainable_params": sum(p.numel() for p in auxiliary.main_parameters(model) if p.requires_grad),
+            "auxiliary_params": sum(p.numel() for p in auxiliary.parameters(model)),
+            "macs": run.macs,
+        },
+        "data": {"name": run.config.data.name, "fingerprint": run.data.fingerprint},
+        "transfer": {"name": run.config.transfer.name, **state.policy.decision()},
+        "frozen": {
+            "params": sum(each.numel() for each in frozen.values()),
+            "buffers": sum(each.numel() for each in state.freezing.frozen_buffers().values()),
+            "cut": phase.cut if phase else [],
+            "kept": phase.kept if phase else {},
+            "hash_start": progress.hash_start,
+            "hash_end": outcome.get("hash_end"),
+        },
+        "task": {"name": run.config.task.name, "columns": [asdict(each) for each in columns]},
+        "weights_sha256": outcome.get("weights_sha256"),
+        "peak_memory_bytes": _peak_memory(run.device),
+        "versions": versions(),
+        "command": shlex.join(["cnntrain", *typed]),
+    }
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU's memory on a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

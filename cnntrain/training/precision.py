@@ -1,0 +1,43 @@
+"""The arithmetic of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """The context of a forward pass: autocast for the half precisions, else nothing."""
+    if precision in ("float32", "float64"):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))
+
+
+def weights_dtype(precision: str) -> torch.dtype:
+    """Of weights and images: autocast chooses the precision of each operation itself, from float32."""
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+@contextmanager
+def arithmetic(deterministic: bool) -> Iterator[None]:
+    """Within the block torch computes as configured; afterwards as before."""
+    backend = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), backend.deterministic, backend.benchmark
+    workspace = os.environ.get(WORKSPACE)
+    if deterministic:
+        os.environ.setdefault(WORKSPACE, ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
+    torch.use_deterministic_algorithms(deterministic)
+    backend.deterministic, backend.benchmark = deterministic, not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        backend.deterministic, backend.benchmark = before[1:]
+        if workspace is None:
+            os.environ.pop(WORKSPACE, None)

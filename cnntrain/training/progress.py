@@ -1,0 +1,61 @@
+"""How far a run has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from cnntrain.data.batches.feed import Batch, Feed
+from cnntrain.data.batches.plan import Plan
+
+
+@dataclass
+class Progress:
+    """How far a run has come; plain values, kept in its checkpoints.
+
+    `sums` are those of the epoch under way, so that its metrics survive an interruption.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    sums: list[float] | None = None
+    best: dict[str, float] | None = None
+    epochs_since_best: int = 0
+    seconds: float = 0.0
+    data_wait: float = 0.0
+    images: int = 0
+    phase: int = 0  # the epoch in which what is frozen now was frozen
+    hash_start: str = ""  # of it
+    kept: dict[str, str] | None = None  # where activations are kept, and of which cut
+
+    def end_epoch(self, values: Mapping[str, float], improved: bool) -> None:
+        """Count an epoch, and how long ago the best was."""
+        self.epoch += 1
+        self.step_in_epoch, self.sums = 0, None
+        if improved:
+            self.best = {"epoch": self.epoch, "step": self.step, **values}
+        self.epochs_since_best = 0 if improved else self.epochs_since_best + 1
+
+    def timed(self, feed: Feed, plan: Plan, ranks: int) -> Iterator[Batch]:
+        """The batches of `plan`; counts their images over all ranks, and the time until the next one is asked for."""
+        start, waited = time.perf_counter(), feed.waited
+        for batch in feed.batches(plan):
+            yield batch
+            self.seconds += time.perf_counter() - start
+            self.data_wait += feed.waited - waited
+            self.images += batch.count * ranks
+            start, waited = time.perf_counter(), feed.waited
+
+
+class Rate:
+    """Images a second since it was made: over an epoch, not over the run."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._images, self._seconds = progress.images, progress.seconds
+
+    def __call__(self) -> float:
+        seconds = self._progress.seconds - self._seconds
+        return (self._progress.images - self._images) / seconds if seconds else 0.0

@@ -1,0 +1,227 @@
+"""A user's own code: found, chosen by its name, remembered, and never named by what is loaded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from cnntrain import cli
+from cnntrain.config import imports
+from cnntrain.config.groups import command_names, plugin_class, plugin_names
+from cnntrain.core.errors import ConfigError
+
+NETS = """
+from timm.models import generate_default_cfgs, register_model
+from torch import nn
+
+from cnntrain.models.base import Net, Stage, build
+
+default_cfgs = generate_default_cfgs({{"{name}_net": dict(input_size=(3, 16, 16), num_classes=10)}})
+
+class TwoLayers(Net):
+    def __init__(self, num_classes=10, in_chans=3, drop_rate=0.0):
+        stem = nn.Sequential(nn.Conv2d(in_chans, 6, 3, 2, 1), nn.ReLU())
+        body = nn.Sequential(nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU())
+        stages = [Stage("stem", stem, 6, 2), Stage("body", body, 8, 2)]
+        super().__init__(stages, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
+
+
+@register_model
+def {name}_net(pretrained=False, **kwargs):
+    return build(TwoLayers, "{name}_net", pretrained, **kwargs)
+"""
+PARTS = """
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnntrain.config.schema import Command, Ended
+from cnntrain.core.limits import Count
+from cnntrain.data.base import Data
+from cnntrain.optim.base import Optim
+from cnntrain.schedule.base import Schedule
+from cnntrain.tasks.classify import Classify
+from cnntrain.transfer.base import PartlyFrozen
+
+
+@dataclass(frozen=True)
+class StripeSet(Data):
+    stripes: Count
+
+    def load(self):
+        import numpy as np
+
+        from cnntrain.data.sets.arrays import Arrays, array_set
+
+        parts = {}
+        for part, count in (("train", 24), ("val", 8), ("test", 8)):
+            labels = np.arange(count, dtype=np.int64) % 2
+            images = np.zeros((count, 3, 16, 16), np.uint8)
+            images[labels == 1, :, :: self.stripes] = 255
+            parts[part] = Arrays(images, labels, [f"{part}/{i}" for i in range(count)])
+        return array_set(parts, ["plain", "striped"], self.channels)
+
+
+@dataclass(frozen=True)
+class OnlyLast(PartlyFrozen):
+    def frozen(self, groups: Sequence[str], epoch: int) -> list[bool]:
+        return [index < len(groups) - 2 for index in range(len(groups))]
+
+
+@dataclass(frozen=True)
+class Halving(Schedule):
+    def decay(self, position):
+        return 0.5 ** int(position.epoch)
+
+
+@dataclass(frozen=True)
+class Greet(Command):
+    words = ("name",)
+    name: str
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        print(f"hello {self.name}")
+        return Ended(made="greeting")
+"""
+YAML = {
+    "data/stripe_set": "defaults: [base, _self_]\nname: stripe_set\nbatch_size: 8\nnum_workers: 0\nstripes: 2",
+    "transfer/only_last": "defaults: [linear_probe, _self_]\nname: only_last",
+    "schedule/halving": "defaults: [base, _self_]\nname: halving",
+    "greet": "# Say hello.\ndefaults:\n  - _self_\n  - hydra_settings\n\nname: ???  # whom",
+}
+OWN = ("data=stripe_set", "transfer=only_last", "schedule=halving", "model.pretrained=false", "trainer.epochs=2")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two files of a user's, with their configs/, under names that no other test has."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    name = f"own_{abs(hash(str(tmp_path))) % 10**8}"
+    nets, parts = tmp_path / "code" / f"{name}_nets.py", tmp_path / "code" / f"{name}_parts.py"
+    nets.parent.mkdir()
+    nets.write_text(NETS.format(name=name))
+    parts.write_text(PARTS)
+    for path, text in YAML.items():
+        file = tmp_path / "code" / "configs" / f"{path}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+    yield SimpleNamespace(nets=nets, parts=parts, model=f"{name}_net")
+    for each in (nets, parts):
+        sys.modules.pop(each.stem, None)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, in this process."""
+
+    def start(*argv: str) -> tuple[int, str, str]:
+        code = cli.run(argv)
+        return code, *capsys.readouterr()
+
+    return start
+
+
+def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: Any, run: Run) -> None:
+    flags = ("--import", str(own.nets), "--import", str(own.parts))
+    code, out, err = run(*flags, f"model={own.model}", *OWN)
+    assert (code, err) == (0, "")
+    place = Path(out.splitlines()[-1])
+    result = json.loads((place / "result.json").read_text())
+    assert result["data"]["name"] == "stripe_set" and result["transfer"]["name"] == "only_last"
+    assert result["frozen"]["params"] > 0
+    config = yaml.safe_load((place / "config.yaml").read_text())
+    assert config["data"]["stripes"] == 2 and "import" not in str(config)
+    assert result["test"]["top1"] == 1.0
+
+    # without the flag a line says what is missing; nothing that was loaded names code to run
+    for argv in (("eval", f"run={place}"), (f"resume={place}", "trainer.epochs=3")):
+        code, out, err = run(*argv)
+        assert code == 2
+        assert err.startswith(f"cnntrain: {place}") and "was made with code of your own: give --import" in err
+        assert str(own.nets) in err and str(own.parts) in err
+    code, out, err = run(*flags, "eval", f"run={place}")
+    assert (code, err) == (0, "")
+    code, out, err = run(*flags, f"resume={place}", "trainer.epochs=3")
+    assert (code, err) == (0, "")
+    assert json.loads((place / "result.json").read_text())["epochs"] == 3
+
+    own.parts.write_text(PARTS + "\n# changed\n")
+    sys.modules.pop(own.parts.stem)
+    code, out, err = run(*flags, f"resume={place}", "trainer.epochs=4")
+    assert code == 0
+    assert f"note: {own.parts.stem} is not the same code as when {place} was made" in out
+
+
+def test_a_command_of_the_users_own(own: Any, run: Run) -> None:
+    code, out, err = run("--import", str(own.parts), "greet", "you, there")
+    assert (code, out, err) == (0, "hello you, there\ngreeting\n", "")
+    code, out, err = run(f"--import={own.parts}", "--help")
+    assert "  greet " in out and "Say hello." in out
+    code, out, err = run("--import", str(own.parts), "greet", "--help")
+    assert "name=???" in out
+    code, out, err = run("greet", "you")
+    assert code == 2 and "'greet' is neither a command" in err
+
+
+def test_strictness_holds_for_the_users_own_keys(own: Any, run: Run) -> None:
+    code, _, err = run("--import", str(own.parts), "data=stripe_set", "data.stripes=0", "data.stripe=1")
+    assert code == 2
+    assert "data.stripes=0 must be an integer at least 1" in err
+    assert "unknown key 'data.stripe'; did you mean 'data.stripes'" in err
+
+
+def test_several_processes_have_the_users_code(own: Any, cnntrain: Any, result_of: Any, tmp_path: Path) -> None:
+    done = cnntrain("--import", str(own.nets), "--import", str(own.parts), f"model={own.model}", *OWN, "devices=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert result_of(tmp_path / done.stdout.splitlines()[-1])["test"]["top1"] == 1.0
+
+
+def test_nothing_is_left_of_an_import(own: Any) -> None:
+    before = command_names(), plugin_names("data")
+    with imports.imported([str(own.parts)]):
+        assert plugin_class("data", "stripe_set").__name__ == "StripeSet"
+        assert [each.module for each in imports.present()] == [own.parts.stem]
+        assert imports.config_dirs() == [own.parts.parent / "configs"]
+    assert (command_names(), plugin_names("data")) == before
+    assert imports.present() == ()
+
+
+def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(own.parts.parent))
+    offered = [SimpleNamespace(value=own.parts.stem)]
+    monkeypatch.setattr(imports, "entry_points", lambda group: offered if group == "cnntrain" else [])
+    with imports.imported([]):
+        assert plugin_class("schedule", "halving").__name__ == "Halving"
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "said"),
+    [
+        ("nowhere.py", None, "--import nowhere.py: there is no such file"),
+        ("no_such_module", None, "--import no_such_module: there is no such module; a file ends in .py"),
+        ("broken_code.py", "x = (", "--import broken_code.py fails: SyntaxError: "),
+        ("raising_code.py", "1 / 0", "--import raising_code.py fails: ZeroDivisionError: division by zero"),
+        ("wanting_code.py", "import no_such_module_either", "--import wanting_code.py fails: No module named"),
+        ("json.py", "", "there is a module json already; give the file another name"),
+    ],
+)
+def test_what_cannot_be_imported_is_said(
+    word: str, text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / word).write_text(text)
+    with pytest.raises(ConfigError) as caught, imports.imported([word]):
+        pass
+    assert said in str(caught.value)
+    assert Path(word).stem not in sys.modules or word == "json.py"
