@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -41,15 +41,10 @@ if "__mp_main__" in sys.modules:  # a rank, which reads the console script first
     signals.restore()  # until its run heeds signals, Ctrl-C ends it without a traceback
 
 
-def main() -> None:
-    """The console script ``cnntrain``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
     try:
-        line = Line.read(argv)
+        line = Line.read(sys.argv[1:] if argv is None else argv)
         with imports.imported(line.imports), looking_in(line.config_dir):
             return _run(line)
     except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -65,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run(line: Line) -> int:
+    """Check everything, then hand over to Hydra, which calls the job once or, with -m, once for each value."""
     if "--version" in line.flags:
         print(f"cnntrain {__version__}")
         return DONE
@@ -73,11 +69,29 @@ def _run(line: Line) -> int:
     if args.help:
         print(help.text(command))
         return DONE
-    if args.hydra_help or args.shell_completion:
-        return _hydra(command, line, overrides)
-    parsed = compose.parse(overrides)
-    compose.check_overrides(command, parsed, multirun=args.multirun)
-    return _hydra(command, line, compose.force(parsed))
+    if not (args.hydra_help or args.shell_completion):
+        parsed = compose.parse(overrides)
+        compose.check_overrides(command, parsed, multirun=args.multirun)
+        overrides = compose.force(parsed)
+    codes: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        """A single run's exit code ends the process; a sweep goes on and reports at its end."""
+        settings = HydraConfig.get()
+        typed = [each.lstrip("+") for each in settings.overrides.task]
+        try:
+            ended = start(str(settings.job.config_name), plain(composed), typed, line)
+        except Exception as error:
+            ended = Ended(_report(error))
+        if ended.made is not None:
+            _say(ended.made)
+        codes.append(ended.code)
+        if settings.mode == RunMode.RUN and ended.code:
+            sys.exit(ended.code)
+
+    with _process_settings([sys.argv[0], *overrides, *line.flags]):  # --info would take an override for its value
+        hydra.main(config_path=str(builtin_dir().absolute()), config_name=command, version_base="1.3")(job)()
+    return max(codes, default=DONE)
 
 
 def _parsed(flags: list[str]) -> Namespace:
@@ -90,30 +104,6 @@ def _parsed(flags: list[str]) -> Namespace:
     if args.multirun and (args.cfg or args.info):
         raise ConfigError("-m runs and --cfg or --info prints: give one of them")
     return args
-
-
-def _hydra(command: str, line: Line, overrides: Sequence[str]) -> int:
-    """Hand over to Hydra, which calls the job once or, with -m, once for each value."""
-    argv = [sys.argv[0], *overrides, *line.flags]  # flags last: --info would take an override for its value
-    codes: list[int] = []
-
-    def job(composed: DictConfig) -> None:
-        """A single run's exit code ends the process; a sweep goes on and reports at its end."""
-        settings = HydraConfig.get()
-        typed = [each.lstrip("+") for each in settings.overrides.task]
-        try:
-            ended = start(str(settings.job.config_name), plain(composed), typed, line)
-        except Exception as error:
-            ended = Ended(_report(error))
-        if ended.made is not None and _speaks():
-            print(ended.made, flush=True)
-        codes.append(ended.code)
-        if settings.mode == RunMode.RUN and ended.code:
-            sys.exit(ended.code)
-
-    with _process_settings(argv):
-        hydra.main(config_path=str(builtin_dir().absolute()), config_name=command, version_base="1.3")(job)()
-    return max(codes, default=DONE)
 
 
 @contextmanager
@@ -160,7 +150,7 @@ def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) 
             _say("this run has finished; trainer.epochs=<more> trains it further")
             return Ended(made=str(found.folder))
     checked = check(tree, command_class(command))
-    if "devices" not in tree:  # a command that runs in one process, and may not need torch
+    if tree.get("devices", 1) == 1:  # in this process, which may not need torch
         return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 
@@ -177,13 +167,10 @@ def execute(
     return ended.code, ended.made
 
 
-def _speaks() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _say(line: str) -> None:
-    if _speaks():
-        print(line, flush=True)
+def _say(line: str, file: TextIO | None = None) -> None:
+    """Print a line, once over all ranks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(line, file=file, flush=True)
 
 
 def _command(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -284,10 +271,8 @@ def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
 def _report(error: Exception) -> int:
     """Print an error, once over all ranks, and return its exit code."""
     if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException, YAMLError)):
-        if _speaks():
-            problems = error.problems if isinstance(error, ConfigError) else [compose.explain(error)]
-            for problem in problems:
-                print(f"cnntrain: {problem}", file=sys.stderr)
+        for problem in error.problems if isinstance(error, ConfigError) else [compose.explain(error)]:
+            _say(f"cnntrain: {problem}", sys.stderr)
         return WRONG
     from cnntrain.core.launch import report
 
@@ -295,4 +280,4 @@ def _report(error: Exception) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -70,19 +70,23 @@ class Trial:
         """A loss and the step that it makes, as in the loop."""
         return self.run.step(self.run.objective.loss(self.run.phase.network(batch.inputs), batch.targets)[0])
 
+    def eval_batches(self, part: str) -> Iterator[Batch]:
+        return self.run.loaders.eval_batches(part)
+
     def end_epoch(self, train: dict[str, float], val: dict[str, float]) -> None:
-        self.run.end_epoch(train, val, self.report, self.saver)
+        self.run.end_epoch(Metrics(train), Metrics(val), self.report, self.saver)
 
     def judged_in_phase(self) -> Metrics:
         """Of val, by the network and on the batches of the phase under way."""
         run, phase = self.run, self.run.phase
-        return loop.evaluate(phase.eval_network, run.val_batches(phase), run.objective, run.precision, run.heed)
+        batches = phase.val.batches(run.loaders.eval_plan("val"))
+        return loop.evaluate(phase.eval_network, batches, run.objective, run.precision, run.heed)
 
     def judged(self, part: str, network: torch.nn.Module | None = None) -> Metrics:
         """Of the whole network that is evaluated, or of another, on a part's images."""
         run = self.run
         network = network or run.state.eval_model
-        return loop.evaluate(network, run.eval_batches(part), run.objective, run.precision, run.heed)
+        return loop.evaluate(network, run.loaders.eval_batches(part), run.objective, run.precision, run.heed)
 
 
 @pytest.fixture(autouse=True)

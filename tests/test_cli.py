@@ -70,7 +70,7 @@ def cnn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Screen]:
 
     def run(*words: str) -> Screen:
         capsys.readouterr()
-        code = cli.run(words)
+        code = cli.main(words)
         return Screen(code, *capsys.readouterr())
 
     return run
@@ -213,7 +213,7 @@ def test_nothing_heavy_is_imported_before_the_config_is_valid(tmp_path: Path) ->
         "import contextlib, io, sys\nfrom cnntrain import cli\n"
         f"for line in {lines!r}:\n"
         "    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
-        "        code = cli.run(line.split())\n"
+        "        code = cli.main(line.split())\n"
         f"    print(line, code, *(each for each in {HEAVY!r} if each in sys.modules), sep='|')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)

@@ -53,6 +53,10 @@ class Metrics(dict[str, float]):
         """Those of each of several networks that are judged at once; of one its own."""
         return [self]
 
+    def of(self, part: str) -> dict[str, float]:
+        """Under their names in files, such as ``val/top1``; without the count."""
+        return {f"{part}/{name}": value for name, value in self.items() if name != "count"}
+
     def chosen_by(self, best: Mapping[str, float] | None) -> dict[str, float]:
         """What is reported where ``best`` are the values of the best epoch, which may have chosen among several."""
         return dict(self)

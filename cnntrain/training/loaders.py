@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -35,13 +37,24 @@ class Loaders:
     def steps_per_epoch(self) -> int:
         return len(self.train.samples) // self.batch_size
 
-    def train_plan(self, epoch: int) -> Plan:
-        """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step."""
-        return train_plan(len(self.train.samples), self.batch_size, self.seed, epoch, self.share)
+    def train_plan(self, epoch: int, done: int = 0, most: int | None = None) -> Plan:
+        """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
+
+        Args:
+            done: steps of the epoch that are left out, being done.
+            most: steps, at most.
+        """
+        plan = train_plan(len(self.train.samples), self.batch_size, self.seed, epoch, self.share)
+        pieces = self.share.pieces
+        return plan[done * pieces : None if most is None else (done + most) * pieces]
 
     def eval_plan(self, name: str) -> Plan:
         """This rank's batches of a part: over all ranks each sample once."""
         return eval_plan(len(self.part(name).samples), self.batch_size, self.share)
+
+    def eval_batches(self, name: str) -> Iterator[Batch]:
+        """This rank's batches of a part's images."""
+        return self.part(name).batches(self.eval_plan(name))
 
     def notes(self, asked: int) -> list[str]:
         """Lines for the user on the batch size, of which `asked` is the configured one."""

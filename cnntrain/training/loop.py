@@ -26,7 +26,8 @@ def fit(run: Run, report: Report, saver: Saver) -> str:
         while not run.ended:
             phase = run.begin_epoch(report, saver)
             train = train_epoch(run, phase, report, saver)
-            val = evaluate(phase.eval_network, run.val_batches(phase), run.objective, run.precision, run.heed)
+            batches = phase.val.batches(run.loaders.eval_plan("val"))
+            val = evaluate(phase.eval_network, batches, run.objective, run.precision, run.heed)
             run.end_epoch(train, val, report, saver)
     except StopError:
         saver.write(run.sums())

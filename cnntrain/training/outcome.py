@@ -43,7 +43,7 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
     if run.loaders.test is not None:
         best = checkpoint.load(folder / checkpoint.BEST)
         state.eval_model.load_state_dict(checkpoint.eval_weights(best))
-        found = evaluate(state.eval_model, run.eval_batches("test"), run.objective, run.precision, run.heed)
+        found = evaluate(state.eval_model, run.loaders.eval_batches("test"), run.objective, run.precision, run.heed)
         outcome["test"] = found.chosen_by(state.progress.best)
         values = {f"test/{each.name}": outcome["test"][each.name] for each in run.config.task.columns}
         report.log(state.progress.step, values)
@@ -60,7 +60,7 @@ def _finished(run: Run, folder: Path, report: Report) -> Finished:
         return loader.batches(eval_plan(len(loader.samples), loaders.batch_size, WHOLE))
 
     def judge(part: str) -> Sequence[Mapping[str, float]]:
-        return evaluate(model, run.eval_batches(part), run.objective, run.precision, run.heed).per_setting
+        return evaluate(model, run.loaders.eval_batches(part), run.objective, run.precision, run.heed).per_setting
 
     return Finished(
         model=model,
@@ -108,7 +108,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[s
     """
     state, progress, best = run.state, run.state.progress, run.state.progress.best
     columns, model = run.config.task.columns, run.state.model
-    phase, frozen = run.phase, run.state.freezing.frozen_parameters()
+    kept, frozen = progress.kept or {"cut": [], "kept": {}}, run.state.freezing.frozen_parameters()
     metrics = [f"val/{each.name}" for each in columns]
     return {
         "status": outcome["status"],
@@ -137,8 +137,8 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[s
         "frozen": {
             "params": sum(each.numel() for each in frozen.values()),
             "buffers": sum(each.numel() for each in state.freezing.frozen_buffers().values()),
-            "cut": phase.cut if phase else [],
-            "kept": phase.kept if phase else {},
+            "cut": kept["cut"],
+            "kept": kept["kept"],
             "hash_start": progress.hash_start,
             "hash_end": outcome.get("hash_end"),
         },

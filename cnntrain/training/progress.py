@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cnntrain.data.batches.feed import Batch, Feed
 from cnntrain.data.batches.plan import Plan
@@ -28,7 +29,11 @@ class Progress:
     images: int = 0
     phase: int = 0  # the epoch in which what is frozen now was frozen
     hash_start: str = ""  # of it
-    kept: dict[str, str] | None = None  # where activations are kept, and of which cut
+    kept: dict[str, Any] | None = None  # what `Phase.remembered` says of the present phase
+
+    def is_stale(self, patience: int | None) -> bool:
+        """Whether so many epochs have passed without a better one."""
+        return patience is not None and self.epochs_since_best >= patience
 
     def end_epoch(self, values: Mapping[str, float], improved: bool) -> None:
         """Count an epoch, and how long ago the best was."""

@@ -36,8 +36,6 @@ class Run:
         macs: multiply-adds of one image.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
-        phase: the present one.
-        totals, rate: of the epoch under way.
     """
 
     config: TrainConfig
@@ -56,26 +54,19 @@ class Run:
     rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
-        self._begin_totals()
-
-    def _begin_totals(self) -> None:
         self.totals, self.rate = self.objective.totals(self.device), Rate(self.state.progress)
-        if self.state.progress.sums is not None:
-            self.totals.load(self.state.progress.sums)
 
     @property
     def ended(self) -> bool:
         """Whether the last epoch or step is done, or patience is out; never within an epoch: its validation is due."""
-        progress, patience = self.state.progress, self.config.trainer.early_stopping
-        if progress.step_in_epoch:
-            return False
-        return self.step.left == 0 or (patience is not None and progress.epochs_since_best >= patience)
+        is_last = self.step.left == 0 or self.state.progress.is_stale(self.config.trainer.early_stopping)
+        return is_last and not self.state.progress.step_in_epoch
 
     def moment(self) -> Moment:
         """Where the run stands, for people."""
-        progress, epochs = self.state.progress, self.config.trainer.epochs
-        steps = self.step.steps_per_epoch
-        return Moment(progress.epoch, epochs, progress.step_in_epoch, steps, self.step.rate(), self.rate())
+        progress, step = self.state.progress, self.step
+        done = progress.epoch, step.epochs, progress.step_in_epoch, step.steps_per_epoch
+        return Moment(*done, step.rate(), self.rate())
 
     def begin_epoch(self, report: Report, saver: Saver) -> Phase:
         """Freeze what the policy freezes in this epoch; everything else goes to training mode.
@@ -84,7 +75,9 @@ class Run:
             StopError: a signal came while the frozen part was computed.
         """
         state, progress = self.state, self.state.progress
-        self._begin_totals()
+        self.totals = self.objective.totals(self.device)
+        if progress.sums is not None:
+            self.totals.load(progress.sums)
         if state.freezing.planned(progress.epoch) != state.freezing.names:
             saver.settle()
             state.begin_phase()
@@ -92,40 +85,28 @@ class Run:
         if self.phase is None:
             around = self.around(report.say, self.heed)
             self.phase = phases.begin(state.model, state.eval_model, state.freezing, around, progress.kept)
-            progress.kept = self.phase.remembered or progress.kept
+            progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
         state.freezing.train_mode()
+        self.rate = Rate(progress)
         return self.phase
 
     def train_batches(self, phase: Phase) -> Iterator[Batch]:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
         progress, share = self.state.progress, self.loaders.share
-        first = progress.step_in_epoch * share.pieces
-        plan = self.loaders.train_plan(progress.epoch)[first : first + self.step.left * share.pieces]
+        plan = self.loaders.train_plan(progress.epoch, progress.step_in_epoch, self.step.left)
         for number, batch in enumerate(progress.timed(phase.train, plan, share.ranks)):
             piece = number % share.pieces
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)
             seeds.seed_step(self.config.seed, "step", progress.step, piece, share.rank)
             yield batch
 
-    def val_batches(self, phase: Phase) -> Iterator[Batch]:
-        """This rank's batches for the phase's ``eval_network``: over all ranks each sample of val once."""
-        return phase.val.batches(self.loaders.eval_plan("val"))
-
-    def eval_batches(self, part: str) -> Iterator[Batch]:
-        """This rank's batches of images of a part, for the whole ``eval_model``: over all ranks each sample once."""
-        return self.loaders.part(part).batches(self.loaders.eval_plan(part))
-
     def sums(self) -> list[float] | None:
         """Those of the epoch under way, over all ranks; None between epochs."""
         return self.totals.reduced() if self.state.progress.step_in_epoch else None
 
     def step_done(self, report: Report, saver: Saver) -> None:
-        """After each optimizer step: log, save, stop.
-
-        Raises:
-            StopError: a signal came.
-        """
+        """After each optimizer step: log and save; raises StopError where a signal came."""
         step, log_every = self.state.progress.step, self.config.trainer.log_every
         if log_every and step % log_every == 0:
             report.log(step, {"train/loss": self.totals.metrics()["loss"], "lr": self.step.rate()})
@@ -138,8 +119,7 @@ class Run:
     def end_epoch(self, train: Metrics, val: Metrics, report: Report, saver: Saver) -> None:
         """Note an epoch's metrics: schedule, early stopping, report, checkpoints."""
         progress, config = self.state.progress, self.config
-        values = {f"{part}/{k}": v for part, all_of in (("train", train), ("val", val)) for k, v in all_of.items()}
-        values = {k: v for k, v in values.items() if not k.endswith("/count")} | {"lr": self.step.rate()}
+        values = {**train.of("train"), **val.of("val"), "lr": self.step.rate()}
         improved = progress.best is None or config.is_better(values, progress.best)
         progress.end_epoch(values, improved)
         note = self.state.schedule.observe(progress.epoch, values)

@@ -271,7 +271,7 @@ def test_wrong_settings(override: str, words: str) -> None:
 def test_a_warm_call_imports_nothing_heavy(listing: List, tmp_path: Path) -> None:
     listing("filter=lenet5")
     code = (
-        "import sys; from cnntrain import cli; assert cli.run(['models', 'filter=lenet5']) == 0;"
+        "import sys; from cnntrain import cli; assert cli.main(['models', 'filter=lenet5']) == 0;"
         "print(sorted({'torch', 'timm', 'torchvision', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(

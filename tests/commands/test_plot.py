@@ -384,7 +384,7 @@ def test_runs_of_cnntrain_are_read(
 
 def test_torch_is_not_imported(write: Write, tmp_path: Path) -> None:
     write("a", [0.5])
-    code = "import sys\nfrom cnntrain import cli\ncode = cli.run(sys.argv[1:])\nprint(code, 'torch' in sys.modules)"
+    code = "import sys\nfrom cnntrain import cli\ncode = cli.main(sys.argv[1:])\nprint(code, 'torch' in sys.modules)"
     words = ["plot", f"runs={tmp_path}/runs", "y=val/top1"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr

@@ -125,7 +125,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line, in this process."""
 
     def start(*argv: str) -> tuple[int, str, str]:
-        code = cli.run(argv)
+        code = cli.main(argv)
         return code, *capsys.readouterr()
 
     return start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -29,12 +30,12 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def activations(
-    parts: Split, prefix: Prefix, policy: PartlyFrozen, around: Around, before: Mapping[str, str] | None
-) -> tuple[dict[str, Held], dict[str, str], float]:
+    parts: Split, prefix: Prefix, policy: PartlyFrozen, around: Around, before: Mapping[str, Any] | None
+) -> tuple[dict[str, Held], str, float]:
     """What is kept of each part (train, val); nothing of a part whose images are seen anew in each epoch.
 
     Returns:
-        That, what a resumed run must know of it, and the seconds that the val part took.
+        That, the place where it is, and the seconds that the val part took.
 
     Raises:
         ConfigError: it does not fit where the configuration wants it.
@@ -54,7 +55,7 @@ def activations(
         filler = filling.Filler(around.loaders[part], around.batch_size, prefix, around.say, around.heed)
         held[part] = Held(filler.tensors(entry, root if place == DISK else None), views[part], place)
         seconds = filler.seconds
-    return held, {"cut": parts.key, "place": place}, seconds
+    return held, place, seconds
 
 
 def _entry(parts: Split, policy: PartlyFrozen, around: Around, weights: str, part: str, views: int) -> Entry:
@@ -121,9 +122,9 @@ def _free(place: str, root: Path) -> tuple[int, str | None]:
         return 0, f"{root} cannot be written ({error.strerror}): choose transfer.cache_dir"
 
 
-def _as_before(before: Mapping[str, str] | None, parts: Split, around: Around, place: str, why: str) -> tuple[str, str]:
+def _as_before(before: Mapping[str, Any] | None, parts: Split, around: Around, place: str, why: str) -> tuple[str, str]:
     """Kept or not as before an interruption: batches of another size may differ in the last bit."""
-    if before is None or before["cut"] != parts.key:
+    if before is None or before["key"] != parts.key:
         return place, why
     if before["place"] == OFF:
         return OFF, "as before the interruption"

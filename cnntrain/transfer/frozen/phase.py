@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,9 +30,8 @@ class Phase:
     """What is trained and evaluated, and what both are fed with.
 
     Attributes:
-        cut: names of the values that the trained part begins with; none where the network is whole.
-        kept: where each part's values are kept: ram, disk, or off.
-        remembered: what a resumed run must know of it; None where the network is whole.
+        remembered: what a resumed run must know of it, as plain values: the `cut` and what is `kept` for people, and
+            by its `key` and `place` for the next start; None where the network is whole.
         seconds: that computing the training images' values took.
     """
 
@@ -39,10 +39,18 @@ class Phase:
     eval_network: nn.Module
     train: Feed
     val: Feed
-    cut: list[str] = field(default_factory=list)
-    kept: dict[str, str] = field(default_factory=dict)
-    remembered: dict[str, str] | None = None
+    remembered: dict[str, Any] | None = None
     seconds: float = 0.0
+
+    @property
+    def cut(self) -> list[str]:
+        """Names of the values that the trained part begins with; none where the network is whole."""
+        return self.remembered["cut"] if self.remembered else []
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Where each part's values are kept: ram, disk, or off."""
+        return self.remembered["kept"] if self.remembered else {}
 
 
 def begin(
@@ -50,7 +58,7 @@ def begin(
     eval_model: nn.Module,
     freezing: Freezing,
     around: Around,
-    before: Mapping[str, str] | None,
+    before: Mapping[str, Any] | None,
 ) -> Phase:
     """Cut off what is frozen now, and compute what is kept of it.
 
@@ -69,7 +77,7 @@ def begin(
     policy = freezing.policy
     assert isinstance(policy, PartlyFrozen)
     prefix = Prefix(parts.prefix, around.precision)
-    held, remembered, evaluating = keeping.activations(parts, prefix, policy, around, before)
+    held, place, evaluating = keeping.activations(parts, prefix, policy, around, before)
     feeds: dict[str, Feed] = {
         part: Kept(held[part], loader, parts.dtypes) if part in held else Computed(loader, prefix)
         for part, loader in around.loaders.items()
@@ -81,9 +89,12 @@ def begin(
         eval_network=eval_suffix,
         train=feeds["train"],
         val=feeds["val"],
-        cut=parts.cut,
-        kept={part: held[part].place if part in held else "off" for part in feeds},
-        remembered=remembered,
+        remembered={
+            "key": parts.key,
+            "place": place,
+            "cut": parts.cut,
+            "kept": {part: held[part].place if part in held else "off" for part in feeds},
+        },
         seconds=time.perf_counter() - start - evaluating,
     )
 
