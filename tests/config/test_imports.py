@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from timm.models import _registry
 
 from cnntrain import cli
 from cnntrain.config import imports
@@ -115,6 +116,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield SimpleNamespace(nets=nets, parts=parts, model=f"{name}_net")
     for each in (nets, parts):
         sys.modules.pop(each.stem, None)
+    _registry._model_entrypoints.pop(f"{name}_net", None)
 
 
 Run = Callable[..., tuple[int, str, str]]

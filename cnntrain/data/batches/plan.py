@@ -70,7 +70,7 @@ def eval_plan(count: int, batch_size: int, share: Share, epoch: int = 0) -> Plan
     All ranks have equally many, so that they can agree between batches; those of a rank whose share has run out are
     empty.
     """
-    mine = torch.arange(share.rank, count, share.ranks)
+    mine = torch.arange(count)[share.rank :: share.ranks]
     size = max(1, batch_size // share.ranks)
     batches = ceil(ceil(count / share.ranks) / size)
     bounds = (size * torch.arange(batches + 1)).clamp(max=len(mine))

@@ -1,0 +1,120 @@
+"""The commands and the code of the README and the docs, as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from cnntrain.config import compose
+
+ROOT = Path(__file__).parent.parent
+README, DOCS = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^    cnntrain (?P<words>.*?)(?:\s{3,}.*)?$", re.MULTILINE)
+PLACEHOLDER = re.compile(r"<[^<>]+>")
+OWN_IMAGES, OWN_CODE = "photos", "--import"
+MINUTES = ("models", "experiment=")  # figures of all networks; a table's runs, which are shortened here
+SHORT = ("trainer.epochs=1", "data.train_per_class=2", "++seed=0", "schedule=constant")
+
+Shell = Callable[..., list[str]]
+
+
+def blocks(file: Path, language: str) -> list[str]:
+    return [text for kind, text in BLOCK.findall(file.read_text(encoding="utf-8")) if kind == language]
+
+
+def first_hour() -> list[str]:
+    """The lines of the README's block of commands, without the remarks."""
+    (block,) = [text for text in blocks(README, "bash") if "cnntrain --help" in text]
+    return [line.partition(" #")[0].strip() for line in block.splitlines()]
+
+
+def shown() -> list[tuple[str, str]]:
+    """Every indented command of the README and the docs, with its file."""
+    files = [(file.name, file.read_text(encoding="utf-8")) for file in (README, *DOCS)]
+    return [(name, found["words"]) for name, text in files for found in INDENTED.finditer(text)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Run a command line in an empty folder; returns the lines that it prints."""
+    bin_folder = Path(sys.executable).parent
+
+    def run(line: str, seconds: int = 300) -> list[str]:
+        env = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=seconds
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr}"
+        return done.stdout.splitlines()
+
+    return run
+
+
+def test_the_first_hour(shell: Shell) -> None:
+    lines = first_hour()
+    assert len(lines) == 9
+    run = ""
+    for line in lines:
+        if line.startswith("cnntrain models"):
+            continue  # minutes: below
+        printed = shell(PLACEHOLDER.sub(Path(run).name, line))
+        if printed[-1].startswith("outputs/digits-resnet20-full/"):
+            run = printed[-1]
+    assert run
+
+
+@pytest.mark.slow
+def test_the_command_of_the_first_hour_that_takes_minutes(shell: Shell) -> None:
+    (line,) = [each for each in first_hour() if each.startswith("cnntrain models")]
+    assert any("resnext50_32x4d" in each for each in shell(line, seconds=900))
+
+
+def test_the_readmes_python(tmp_path: Path, shell: Shell) -> None:
+    (code,) = blocks(README, "python")
+    digits = load_digits()
+    image = (digits.images[list(digits.target).index(7)] * (255 / 16)).round().astype("uint8")
+    Image.fromarray(image).save(tmp_path / "seven.png")
+    (tmp_path / "hour.py").write_text(f"{code}\nprint(digits.predict(['seven.png'])[0], digits.classes)\n")
+    assert shell("python hour.py")[-1].startswith("{'7': ")
+
+
+def test_extending_is_what_works(tmp_path: Path, shell: Shell) -> None:
+    file = ROOT / "docs" / "extending.md"
+    (tmp_path / "my_code.py").write_text("\n\n".join(blocks(file, "python")))
+    for text in blocks(file, "yaml"):
+        target = tmp_path / text.splitlines()[0].removeprefix("# ")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    (words,) = [words for name, words in shown() if name == file.name]
+    out = "\n".join(shell(f"cnntrain {words}"))
+    assert "two_layers: " in out and "stripes: train 800" in out and "transfer=only_last" in out
+
+
+@pytest.mark.parametrize(("file", "words"), [each for each in shown() if OWN_CODE not in each[1]])
+def test_every_command_is_a_right_one(file: str, words: str) -> None:
+    """What needs a network, images of the reader's or hours is held against the schema, as the command line does."""
+    parts = shlex.split(PLACEHOLDER.sub("x", words).replace("...", ""))
+    multirun = "-m" in parts
+    command, *rest = [each for each in parts if each not in ("-m",)]
+    overrides = rest if "=" not in command else [command, *rest]
+    compose.check_overrides("train" if "=" in command else command, compose.parse(overrides), multirun)
+
+
+@pytest.mark.slow
+def test_the_docs_experiments_shortened(shell: Shell) -> None:
+    made = ""
+    for _, words in shown():
+        if "experiment=" in words:
+            made = shell(f"cnntrain {PLACEHOLDER.sub(made, words)} {' '.join(SHORT)}", seconds=1200)[-1]
+        elif words.startswith("plot"):
+            assert shell(f"cnntrain {words}")[-1].endswith("plot.png")
