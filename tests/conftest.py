@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,13 @@ class Trial:
     run: Run
     report: Report
     saver: Saver
+
+    def with_room(self, ram: int = 2**40, disk: int = 2**40) -> Trial:
+        """As if the machine had so many bytes free."""
+        around = self.run.around
+        room: dict[str, Any] = {"free_memory": lambda shared: ram, "free_disk": lambda folder: disk}
+        self.run.around = lambda say, heed: replace(around(say, heed), **room)
+        return self
 
     def __getattr__(self, name: str) -> Any:
         run = self.__dict__["run"]
@@ -130,9 +137,26 @@ def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     return plain(compose.compose_config("train", lines))
 
 
+class Listening(Report):
+    """Keeps what it is told to show."""
+
+    def __init__(self, said: list[str], *what: Any):
+        super().__init__(*what)
+        self.said = said
+
+    def say(self, what: Any) -> None:
+        self.said.append(str(what))
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """What the runs of `make_run` say."""
+    return []
+
+
 @pytest.fixture
 def make_run(
-    configure: Callable[..., Train], tmp_path_factory: pytest.TempPathFactory
+    lines: list[str], configure: Callable[..., Train], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Trial]]:
     """A run as `commands.train` makes it, in `folder`, continued from its last checkpoint where there is one."""
 
@@ -149,7 +173,7 @@ def make_run(
             saved = checkpoint.load(folder / checkpoint.LAST)
         run = build(settings, saved)
         sinks = [JsonLines(folder / METRICS, run.state.progress.step, run.state.progress.epoch)]
-        report = Report(settings.task.columns, sinks)
+        report = Listening(lines, settings.task.columns, sinks)
         reports.append(report)
         return Trial(run, report, Saver(folder, run.state, settings.checkpoint.time_share, clock))
 

@@ -17,11 +17,6 @@ class Position:
     steps_per_epoch: int
     total_steps: int
 
-    @property
-    def epoch(self) -> float:
-        """Epochs done before this step, with the fraction."""
-        return self.step / self.steps_per_epoch
-
 
 @dataclass(frozen=True)
 class Schedule:

@@ -78,7 +78,7 @@ class OnlyLast(PartlyFrozen):
 @dataclass(frozen=True)
 class Halving(Schedule):
     def decay(self, position):
-        return 0.5 ** int(position.epoch)
+        return 0.5 ** (position.step // position.steps_per_epoch)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ def multiply_adds(model: nn.Module, channels: int, size: int) -> int:
 
 
 def measure(model: nn.Module, channels: int, size: int) -> tuple[list[Layer], int]:
-    """`table` and `multiply_adds` from one forward pass.
+    """The layers of one image's forward pass, in the order in which they run, and its multiply-adds.
+
+    See `recorder.Layer` for the columns.
 
     Raises:
         ConfigError: as `multiply_adds`.
@@ -46,15 +48,6 @@ def measure(model: nn.Module, channels: int, size: int) -> tuple[list[Layer], in
         multiply_adds(model, channels, size)  # says what is wrong, and which size works
         raise
     return recorder.layers, recorder.macs
-
-
-def table(model: nn.Module, channels: int, size: int) -> list[Layer]:
-    """The layers of one image's forward pass, in the order in which they run; see `recorder.Layer` for the columns.
-
-    Raises:
-        ConfigError: as `multiply_adds`.
-    """
-    return measure(model, channels, size)[0]
 
 
 def depth(rows: Sequence[Layer]) -> int:

@@ -195,11 +195,6 @@ def observe(model: nn.Module, image: Tensor) -> Recorder:
     return recorder
 
 
-def record(model: nn.Module, image: Tensor) -> list[Layer]:
-    """The rows of `observe`, in the order in which they ran."""
-    return observe(model, image).layers
-
-
 def _tensors(values: Any) -> Iterator[Tensor]:
     if isinstance(values, Tensor):
         yield values

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from cnntrain.data.batches.loader import Loader
+from cnntrain.transfer.frozen import store
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Around:
         is_random: whether the augmentation is.
         say: shows a line.
         heed: raises StopError where a signal came; all ranks call it equally often.
+        free_memory, free_disk: bytes: of RAM (True: of what processes share), and where a folder is.
     """
 
     loaders: Mapping[str, Loader]
@@ -40,6 +43,8 @@ class Around:
     is_random: bool
     say: Callable[[str], None]
     heed: Callable[[], None]
+    free_memory: Callable[[bool], int] = store.free_memory
+    free_disk: Callable[[Path], int] = store.free_disk
 
     def feeds(self) -> tuple[Loader, Loader]:
         return self.loaders["train"], self.loaders["val"]

@@ -46,7 +46,7 @@ def activations(
     weights = digest(parts.state())
     entries = {part: _entry(parts, policy, around, weights, part, count) for part, count in views.items() if count}
     root = store.root(policy.cache_dir)
-    place, why = dist.from_first(lambda: _place(policy, list(entries.values()), root))
+    place, why = dist.from_first(lambda: _place(policy, around, list(entries.values()), root))
     if policy.cache == "auto":
         place, why = _as_before(before, parts, around, place, why)
     _say(parts, policy, around, entries, place, why)
@@ -82,7 +82,7 @@ def _entry(parts: Split, policy: PartlyFrozen, around: Around, weights: str, par
     return Entry(digest(depends_on), shapes, dtypes, about)
 
 
-def _place(policy: PartlyFrozen, entries: list[Entry], root: Path) -> tuple[str, str]:
+def _place(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Path) -> tuple[str, str]:
     """Where the entries are kept, and why there.
 
     Raises:
@@ -100,7 +100,7 @@ def _place(policy: PartlyFrozen, entries: list[Entry], root: Path) -> tuple[str,
     else:
         problems = []
         for place in (RAM, DISK) if policy.cache == "auto" else (policy.cache,):
-            free, problem = _free(place, root)
+            free, problem = _free(place, around, root)
             if problem is None and needed <= free * SHARE[place]:
                 return place, f"of {in_bytes(free)} free"
             problems.append(problem or f"too much for {in_bytes(free)} of free {place}")
@@ -110,14 +110,14 @@ def _place(policy: PartlyFrozen, entries: list[Entry], root: Path) -> tuple[str,
     raise ConfigError(f"transfer.{'cache=' + policy.cache if policy.views is None else f'views={policy.views}'}: {why}")
 
 
-def _free(place: str, root: Path) -> tuple[int, str | None]:
+def _free(place: str, around: Around, root: Path) -> tuple[int, str | None]:
     """Bytes that are free, and what else is in the way."""
     if place == RAM:
-        return store.free_memory(shared=dist.local_world_size() > 1), None
+        return around.free_memory(dist.local_world_size() > 1), None
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
-            return store.free_disk(root), None
+            return around.free_disk(root), None
     except OSError as error:
         return 0, f"{root} cannot be written ({error.strerror}): choose transfer.cache_dir"
 

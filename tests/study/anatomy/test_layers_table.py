@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cnntrain import models
 from cnntrain.core.errors import ConfigError
 from cnntrain.study.anatomy import layers
-from cnntrain.study.anatomy.recorder import record
+from cnntrain.study.anatomy.recorder import observe
 
 models.register()
 
@@ -41,7 +41,7 @@ def meta(name: str, **kwargs: object) -> nn.Module:
 def test_rows_sum_to_the_network(name: str, params: int, macs: float, depth: int | None) -> None:
     net = meta(name)
     channels, size = net.pretrained_cfg["input_size"][:2]
-    rows = layers.table(net, channels, size)
+    rows = layers.measure(net, channels, size)[0]
     assert sum(row.params for row in rows) == sum(p.numel() for p in net.parameters()) == params
     total = sum(row.macs for row in rows)
     assert total == layers.multiply_adds(net, channels, size) == pytest.approx(macs, rel=0.003)
@@ -59,7 +59,7 @@ def test_rows_sum_to_the_network(name: str, params: int, macs: float, depth: int
 
 
 def test_a_residual_block_row_by_row() -> None:
-    rows = layers.table(meta("resnet18"), 3, 224)
+    rows = layers.measure(meta("resnet18"), 3, 224)[0]
     by_name = {row.name: row for row in rows}
     add, conv = by_name["layer2.0.add"], by_name["layer2.0.downsample.0"]
     assert [rows[each].name for each in add.inputs] == ["layer2.0.bn2", "layer2.0.downsample.1"]
@@ -83,7 +83,7 @@ def test_parts_that_torch_has_no_module_for() -> None:
             left, right = x.split(2, 1)
             return self.relu(torch.nn.functional.max_pool2d(left, 2) + 1 + right[:, :, ::2, ::2]).mean((2, 3))
 
-    rows = record(nn.Sequential(Net()).eval(), torch.zeros(1, 1, 6, 6))
+    rows = observe(nn.Sequential(Net()).eval(), torch.zeros(1, 1, 6, 6)).layers
     names = ["0.conv", "0", "0.conv#2", "0.cat", "0.relu", "0.max_pool2d", "0.add", "0.add#2", "0.relu#2", "0.mean"]
     assert [row.name for row in rows] == names
     assert [row.params for row in rows] == [20, 2, *[0] * 8]
@@ -94,7 +94,7 @@ def test_parts_that_torch_has_no_module_for() -> None:
 
 def test_dropout_is_a_layer_and_identity_is_none() -> None:
     net = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Identity(), nn.Dropout(0.0), nn.Dropout(0.5), nn.Flatten())
-    rows = record(net.eval(), torch.zeros(1, 1, 2, 2))
+    rows = observe(net.eval(), torch.zeros(1, 1, 2, 2)).layers
     assert [row.kind for row in rows] == ["Conv2d", "Dropout", "Flatten"]
     assert [row.values for row in rows] == [4, 0, 0]
     assert [row.inputs for row in rows] == [(-1,), (0,), (1,)]
@@ -105,7 +105,7 @@ def test_the_model_is_left_as_it_was(grad: bool) -> None:
     model = timm.create_model("resnet18").requires_grad_(grad)
     model.layer1.eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    layers.table(model, 3, 32)
+    layers.measure(model, 3, 32)[0]
     assert [model.training, model.layer1.training, model.layer2.training] == [True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -114,13 +114,13 @@ def test_the_model_is_left_as_it_was(grad: bool) -> None:
 def test_hooks_go_when_the_model_fails() -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(5, 1))
     with pytest.raises(RuntimeError):
-        record(model, torch.zeros(1, 1, 8, 8))
+        observe(model, torch.zeros(1, 1, 8, 8))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_size_that_the_model_does_not_take() -> None:
     with pytest.raises(ConfigError, match=r"does not take 32x32 images .*data\.image_size=75 works"):
-        layers.table(meta("inception_v3"), 3, 32)
+        layers.measure(meta("inception_v3"), 3, 32)[0]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_size_that_the_model_does_not_take() -> None:
     ],
 )
 def test_strides_that_do_not_fit(net: nn.Module, size: int, words: list[str] | None) -> None:
-    (row,) = record(nn.Sequential(net), torch.zeros(1, 1, size, size))
+    (row,) = observe(nn.Sequential(net), torch.zeros(1, 1, size, size)).layers
     sentence = layers.uneven(row)
     assert (sentence is None) == (words is None)
     assert all(word in str(sentence) for word in words or [])
@@ -159,6 +159,6 @@ def test_what_backward_needs_by_hand() -> None:
 
 def test_meta_and_cpu_agree() -> None:
     meta_net, net = meta("resnet20"), timm.create_model("resnet20")
-    assert layers.table(meta_net, 3, 32) == layers.table(net, 3, 32)
+    assert layers.measure(meta_net, 3, 32)[0] == layers.measure(net, 3, 32)[0]
     kept = [layers.kept_for_backward(each, each.train, 2, 3, 32) for each in (meta_net, net)]
     assert kept[0] == kept[1]

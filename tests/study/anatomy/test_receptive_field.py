@@ -11,7 +11,7 @@ from torch.nn import functional
 from cnntrain import models
 from cnntrain.study.anatomy import layers
 from cnntrain.study.anatomy.receptive_field import Axis, Window
-from cnntrain.study.anatomy.recorder import Layer, record
+from cnntrain.study.anatomy.recorder import Layer, observe
 
 models.register()
 
@@ -20,7 +20,7 @@ def rows_of(name: str, **kwargs: object) -> dict[str, Layer]:
     with torch.device("meta"):
         net = timm.create_model(name, **kwargs)
     channels, size = net.pretrained_cfg["input_size"][:2]
-    return {row.name: row for row in layers.table(net, channels, size)}
+    return {row.name: row for row in layers.measure(net, channels, size)[0]}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_gradient_reaches_exactly_the_field(net: nn.Module) -> None:
     for parameter in net.parameters():
         nn.init.constant_(parameter, 0.1)
     image = torch.ones(1, 1, 64, 64, requires_grad=True)
-    field = record(net.eval(), image.detach())[-1].field
+    field = observe(net.eval(), image.detach()).layers[-1].field
     assert field is not None
     out = net(image)
     row, column = out.shape[2] // 2, out.shape[3] // 2
@@ -162,14 +162,14 @@ class Upsampling(nn.Module):
 
 
 def test_what_has_no_rule_is_unknown_from_there_on() -> None:
-    rows = record(nn.Sequential(nn.Conv2d(1, 1, 3), Upsampling()), torch.zeros(1, 1, 8, 8))
+    rows = observe(nn.Sequential(nn.Conv2d(1, 1, 3), Upsampling()), torch.zeros(1, 1, 8, 8)).layers
     assert rows[0].field is not None
     assert [row.field for row in rows[1:]] == [None, None]
     assert rows[-1].shape == (2, 10, 10)
 
 
 def test_uneven_adaptive_windows_are_unknown() -> None:
-    (row,) = record(nn.Sequential(nn.AdaptiveAvgPool2d(3)), torch.zeros(1, 1, 14, 14))
+    (row,) = observe(nn.Sequential(nn.AdaptiveAvgPool2d(3)), torch.zeros(1, 1, 14, 14)).layers
     assert row.field is None
-    (row,) = record(nn.Sequential(nn.AdaptiveAvgPool2d(3)), torch.zeros(1, 1, 7, 7))  # 0-3, 2-5, 4-7
+    (row,) = observe(nn.Sequential(nn.AdaptiveAvgPool2d(3)), torch.zeros(1, 1, 7, 7)).layers  # 0-3, 2-5, 4-7
     assert row.field is not None and (row.field.rows.size, row.field.rows.jump) == (3, 2)

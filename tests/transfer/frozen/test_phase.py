@@ -23,14 +23,6 @@ FROZEN = ("model.pretrained=false", "transfer=freeze_depth", "transfer.depth=2")
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a run says."""
-    said: list[str] = []
-    monkeypatch.setattr("cnntrain.runs.report.Report.say", lambda self, what: said.append(str(what)))
-    return said
-
-
-@pytest.fixture
 def where(tmp_path: Path) -> str:
     return f"transfer.cache_dir={tmp_path / 'kept'}"
 
@@ -197,12 +189,10 @@ def test_half_precision_halves_the_size_and_says_so(
     ],
 )
 def test_auto_takes_ram_then_disk_then_neither(
-    make_run: MakeRun, tmp_path: Path, where: str, lines: list[str], monkeypatch: pytest.MonkeyPatch,
-    ram: int, disk: int, options: tuple[str, ...], place: str,
+    make_run: MakeRun, tmp_path: Path, where: str, lines: list[str], ram: int, disk: int, options: tuple[str, ...],
+    place: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(store, "free_memory", lambda shared: ram)
-    monkeypatch.setattr(store, "free_disk", lambda folder: disk)
-    run = make_run(*FROZEN, where, *options, folder=tmp_path / "run")
+    run = make_run(*FROZEN, where, *options, folder=tmp_path / "run").with_room(ram, disk)
     assert run.begin_epoch()
     assert run.phase is not None and run.phase.kept == {"train": place, "val": place}
     assert any(("not kept: " if place == "off" else f"kept in {place}: ") in line for line in lines)
@@ -224,14 +214,13 @@ def test_a_place_that_is_asked_for_must_fit(make_run: MakeRun, options: tuple[st
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_or_passed_over(
-    make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    make_run: MakeRun, tmp_path: Path, lines: list[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     where = f"transfer.cache_dir={tmp_path / 'file'}"
     with pytest.raises(ConfigError, match=r"transfer\.cache=disk: .*file cannot be written .*transfer\.cache_dir"):
         make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
-    monkeypatch.setattr(store, "free_memory", lambda shared: 0)
-    assert make_run(*FROZEN, where).begin_epoch()
+    assert make_run(*FROZEN, where).with_room(ram=0).begin_epoch()
     assert any("not kept: " in line and "file cannot be written" in line for line in lines)
 
 
@@ -340,14 +329,9 @@ def reference(make_run: MakeRun, tmp_path: Path) -> torch.Tensor:
     return weights(run)
 
 
-def test_kept_or_not_stays_as_it_was_on_resume(
-    make_run: MakeRun, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "free_memory", lambda shared: 0)
-    monkeypatch.setattr(store, "free_disk", lambda folder: 0)
-    first = stop_at(make_run(*FROZEN, folder=tmp_path / "run"), 2)
+def test_kept_or_not_stays_as_it_was_on_resume(make_run: MakeRun, tmp_path: Path) -> None:
+    first = stop_at(make_run(*FROZEN, folder=tmp_path / "run").with_room(0, 0), 2)
     assert first.fit() == loop.STOPPED
-    monkeypatch.undo()
     again = make_run(*FROZEN, folder=tmp_path / "run")
     assert again.begin_epoch()
     assert again.phase is not None and again.phase.kept == {"train": "off", "val": "off"}
