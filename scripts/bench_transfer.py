@@ -23,7 +23,7 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.runs import checkpoint
 
 BATCH = 128  # as configs/data/cifar10.yaml has it
@@ -111,7 +111,7 @@ def probe(bench: Bench, model: str) -> None:
 
 def limit(model: str, images: int, epochs: int) -> float:
     """Seconds for one forward pass over the data and the epochs of a bare linear layer on its features."""
-    models.register()
+    registry.register()
     net = timm.create_model(model, num_classes=10).eval()
     inputs, labels = torch.randn(images, 3, 32, 32), torch.arange(images) % 10
     start = time.perf_counter()
@@ -202,7 +202,7 @@ def warm(bench: Bench) -> None:
 def depths(bench: Bench) -> None:
     """Every depth with twelve settings each, against one linear probe of the last."""
     weights = bench.folder / "alexnet.pth"  # from a file, since random weights have no others beside them
-    models.register()
+    registry.register()
     torch.save(timm.create_model("alexnet", num_classes=10).state_dict(), weights)
     words = ["model=alexnet", f"model.weights={weights}", "data.image_size=227", "data.train_size=2000",
              f"trainer.epochs={bench.args.epochs}"]  # fmt: skip

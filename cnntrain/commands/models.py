@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from cnntrain import models
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import tables
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_counts
+from cnntrain.models import registry
 from cnntrain.study import catalog
 
 COLUMNS = (
@@ -48,7 +48,7 @@ class Models(Command):
         names = [each for each in named if fnmatchcase(each, self.filter)]
         figures = _figures(names)
         if self.all:
-            names += [each for each in sorted(models.names() - set(named)) if fnmatchcase(each, self.filter)]
+            names += [each for each in sorted(registry.names() - set(named)) if fnmatchcase(each, self.filter)]
         rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, self)], self)
         if self.format == "json":
             print(json.dumps(rows, indent=2))

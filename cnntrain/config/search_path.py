@@ -14,10 +14,10 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from cnntrain import models
 from cnntrain.config import imports
 from cnntrain.config.groups import ABSTRACT, builtin_dir
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 
 # hydra.main and hydra.compose read these; set by `looking_in` around either
 _user_dirs: tuple[Path, ...] = ()
@@ -104,7 +104,7 @@ def is_model(name: str) -> bool:
 
 def model_names() -> frozenset[str]:
     """Every name of a network, the user's own included."""
-    return models.names() | imports.model_names()
+    return registry.names() | imports.model_names()
 
 
 def folders() -> list[Path]:

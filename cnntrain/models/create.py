@@ -8,9 +8,8 @@ from typing import Any, Literal
 import timm
 from torch import nn
 
-from cnntrain import models
 from cnntrain.core.errors import ConfigError
-from cnntrain.models import inception_v3
+from cnntrain.models import inception_v3, registry
 from cnntrain.models.pretrained import require_reachable
 from cnntrain.models.stem import use_cifar_stem
 
@@ -34,7 +33,7 @@ def create(
         ConfigError: the constructor does not know an argument, or the name's tag does not exist.
         InputError: the pretrained weights cannot be had.
     """
-    models.register()
+    registry.register()
     kwargs: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
     published = timm.get_pretrained_cfg(name.split(".", 1)[0])
     if size is not None and published is not None and published.fixed_input_size:

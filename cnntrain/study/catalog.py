@@ -17,15 +17,15 @@ from typing import Any
 
 import yaml
 
-from cnntrain import models
 from cnntrain.config.search_path import folders
 from cnntrain.core.paths import cache_home
 from cnntrain.core.version import __version__
+from cnntrain.models import registry
 
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
 COMPUTED = ("family", "params", "macs", "input", "depth", "source", "weights")
-DECK_ERRORS = Path(models.__file__).parent / "deck_errors.yaml"
+DECK_ERRORS = Path(registry.__file__).parent / "deck_errors.yaml"
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,14 @@ def rows(names: Sequence[str], figures: Mapping[str, Mapping[str, Any]]) -> list
 
 def source(registered: str) -> str:
     """Where the network of a registered name is defined."""
-    if registered not in models.local_names():
+    if registered not in registry.local_names():
         return "timm"
     return "torchvision" if registered.startswith("tv_") else "local"
 
 
 def _digest() -> str:
     """Over the YAML, our sources that the figures come from, and the versions of the libraries."""
-    study, nets = Path(__file__).parent, Path(models.__file__).parent
+    study, nets = Path(__file__).parent, Path(registry.__file__).parent
     sources = [*nets.glob("*.py"), *(study / "anatomy").glob("*.py"), study / "catalog.py", study / "figures.py"]
     files = sorted(sources)
     for folder in folders():

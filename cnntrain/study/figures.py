@@ -8,11 +8,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
 from cnntrain.config import compose
 from cnntrain.config.check import plain, section
 from cnntrain.config.schema import Model
-from cnntrain.models import auxiliary
+from cnntrain.models import auxiliary, registry
 from cnntrain.study import catalog
 from cnntrain.study.anatomy import layers
 
@@ -24,7 +23,7 @@ def figures(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: the YAML is wrong, or the network does not take its own input.
     """
-    models.register()
+    registry.register()
     tree = plain(compose.compose_config("summary", compose.force(compose.parse([f"model={name}"]))))
     model = section(tree["model"], Model, "model")
     registered = model.name.split(".", 1)[0]

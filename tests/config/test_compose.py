@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from cnntrain import models
 from cnntrain.config import compose, help
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir
 from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import folders, groups, looking_in
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 
 Write = Callable[..., Path]
 
@@ -113,9 +113,9 @@ def test_any_model_is_a_choice(name: str) -> None:
 
 
 def test_every_name_of_the_registry_is_a_choice() -> None:
-    assert len(models.names()) > 1000
-    assert problems_of_choice(*(f"model={name}" for name in sorted(models.names()))) == []
-    for name in sorted(models.names() - set(groups()["model"]))[::400]:
+    assert len(registry.names()) > 1000
+    assert problems_of_choice(*(f"model={name}" for name in sorted(registry.names()))) == []
+    for name in sorted(registry.names() - set(groups()["model"]))[::400]:
         assert composed(f"model={name}").model.name == name
 
 

@@ -42,11 +42,13 @@ PARTS = """
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntrain.augment.base import Augment
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.limits import Count
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
+from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify import Classify
 from cnntrain.transfer.base import PartlyFrozen
 
@@ -82,6 +84,29 @@ class Halving(Schedule):
 
 
 @dataclass(frozen=True)
+class UpsideDown(Augment):
+    def train_transform(self, seen):
+        from torchvision.transforms import v2
+
+        return v2.Compose([seen.fit, v2.RandomVerticalFlip(1.0)])
+
+
+@dataclass(frozen=True)
+class SignDescent(Optim):
+    def build(self, groups):
+        from timm.optim import Lion
+
+        return Lion(groups, lr=self.lr)
+
+
+@dataclass(frozen=True)
+class ClassifyTwo(Classify):
+    @property
+    def columns(self):
+        return [Column("top1", "right", "accuracy", percent=True, complement="error"), super().columns[-1]]
+
+
+@dataclass(frozen=True)
 class Greet(Command):
     words = ("name",)
     name: str
@@ -94,6 +119,9 @@ YAML = {
     "data/stripe_set": "defaults: [base, _self_]\nname: stripe_set\nbatch_size: 8\nnum_workers: 0\nstripes: 2",
     "transfer/only_last": "defaults: [linear_probe, _self_]\nname: only_last",
     "schedule/halving": "defaults: [base, _self_]\nname: halving",
+    "augment/upside_down": "defaults: [base, _self_]\nname: upside_down",
+    "optim/sign_descent": "name: sign_descent\nlr: 0.001\nweight_decay: 0.0\ndecay_norms_and_biases: false",
+    "task/classify_two": "name: classify_two",
     "greet": "# Say hello.\ndefaults:\n  - _self_\n  - hydra_settings\n\nname: ???  # whom",
 }
 OWN = ("data=stripe_set", "transfer=only_last", "schedule=halving", "model.pretrained=false", "trainer.epochs=2")
@@ -162,6 +190,18 @@ def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: A
     code, out, err = run(*flags, f"resume={place}", "trainer.epochs=4")
     assert code == 0
     assert f"note: {own.parts.stem} is not the same code as when {place} was made" in out
+
+
+def test_an_augmentation_an_optimizer_and_a_task_of_the_users_own(own: Any, run: Run) -> None:
+    words = ("data=stripe_set", "augment=upside_down", "optim=sign_descent", "task=classify_two", "trainer.epochs=1")
+    code, out, err = run("--import", str(own.parts), *words, "data.image_size=32", "checkpoint.metric=val/loss")
+    assert (code, err) == (0, "")
+    assert " right " in out and "top-5" not in out
+    place = Path(out.splitlines()[-1])
+    result = json.loads((place / "result.json").read_text())
+    assert [each["name"] for each in result["task"]["columns"]] == ["top1", "loss"]
+    code, _, err = run("--import", str(own.parts), *words, "checkpoint.metric=val/top5")
+    assert code == 2 and "checkpoint.metric=val/top5 must be one of val/top1, val/loss" in err
 
 
 def test_a_command_of_the_users_own(own: Any, run: Run) -> None:

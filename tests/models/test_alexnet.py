@@ -8,9 +8,9 @@ from timm.models import get_model_input_config
 from torch import nn
 from torchvision.models import vgg
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 
 
 def small(name: str, **kwargs) -> nn.Module:

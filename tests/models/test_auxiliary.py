@@ -16,7 +16,6 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from cnntrain import models
 from cnntrain.build import weights
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.summary import Summary
@@ -26,7 +25,7 @@ from cnntrain.config.compose import compose_config, force, parse
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.launch import launch
-from cnntrain.models import auxiliary, inception_v3
+from cnntrain.models import auxiliary, inception_v3, registry
 from cnntrain.models.create import create
 from cnntrain.models.inception_v3 import SIDE
 from cnntrain.runs import checkpoint
@@ -272,7 +271,7 @@ def test_timms_other_networks_are_left_alone() -> None:
 
 def test_inceptions_head_is_timms_on_299_pixels() -> None:
     """And on larger images; smaller maps are stretched."""
-    models.register()
+    registry.register()
     torch.manual_seed(0)
     published = timm.create_model("inception_v3", num_classes=3, aux_logits=True).eval()
     model = built("inception_v3").eval()

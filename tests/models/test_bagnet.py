@@ -4,10 +4,10 @@ import pytest
 import timm
 import torch
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.bagnet import LocalBottleneck
 
-models.register()
+registry.register()
 
 
 @pytest.mark.parametrize("pixels", [9, 17, 33])

@@ -5,10 +5,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.cifar_densenet import CifarDenseNet, DenseLayer
 
-models.register()
+registry.register()
 
 
 @pytest.mark.parametrize("bottleneck", [False, True])

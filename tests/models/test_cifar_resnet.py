@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock as TorchvisionBlock
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.cifar_resnet import BasicBlock, CifarResNet, ZeroPad, make_shortcut
 
-models.register()
+registry.register()
 
 
 def randomise_norms(net: nn.Module) -> None:

@@ -17,9 +17,9 @@ from timm.models import create_feature_extractor, group_modules, group_parameter
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def count(net: nn.Module) -> int:
 
 
 def test_every_local_model_has_a_row():
-    assert {case.name for case in CASES} == models.local_names()
+    assert {case.name for case in CASES} == registry.local_names()
 
 
 @every

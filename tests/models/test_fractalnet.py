@@ -7,10 +7,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.fractalnet import ColumnDraw, FractalBlock, Join
 
-models.register()
+registry.register()
 SMALL = {"filters": (8, 16, 16, 16, 16)}
 SURE = {"block_drop_rates": (0.0,) * 5, **SMALL}  # drop-path is the only randomness
 

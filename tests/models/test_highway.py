@@ -7,10 +7,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.highway import Highway
 
-models.register()
+registry.register()
 
 
 def test_layer_by_hand():

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torchvision.models import resnet34
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 

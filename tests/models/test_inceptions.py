@@ -8,13 +8,12 @@ from timm.models import get_graph_node_names
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnntrain import models
-from cnntrain.models import bn_inception, googlenet
+from cnntrain.models import bn_inception, googlenet, registry
 from cnntrain.models.googlenet import AuxiliaryPool
 from cnntrain.models.inception_naive import naive_inception
 from cnntrain.transfer.groups import coarse_groups
 
-models.register()
+registry.register()
 
 
 def auxiliary(**kwargs) -> nn.Module:

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from timm.models import get_model_input_config
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 
 
 def test_output_equals_the_paper_written_out():

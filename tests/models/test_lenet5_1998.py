@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.lenet5_1998 import (
     CONNECTIONS,
     CodeClassifier,
@@ -18,7 +18,7 @@ from cnntrain.models.lenet5_1998 import (
 )
 from cnntrain.transfer.groups import coarse_groups
 
-models.register()
+registry.register()
 
 
 def test_layers_have_the_papers_sizes():

@@ -8,26 +8,26 @@ import pytest
 import timm
 from timm.models import _registry
 
-from cnntrain import models
+from cnntrain.models import registry
 
 
 def test_names_equal_the_registry():
-    models.register()
-    assert models.names() == set(_registry._model_entrypoints)
+    registry.register()
+    assert registry.names() == set(_registry._model_entrypoints)
 
 
 def test_no_local_name_hides_one_of_timm():
-    models.register()
-    for name in models.local_names():
+    registry.register()
+    for name in registry.local_names():
         assert timm.models.model_entrypoint(name).__module__.startswith("cnntrain.models.")
-    zoo = models._registered_in(Path(timm.__file__).parent / "models")
-    assert not zoo & models.local_names()
+    zoo = registry._registered_in(Path(timm.__file__).parent / "models")
+    assert not zoo & registry.local_names()
 
 
 def test_names_are_found_without_importing_torch_or_timm():
     code = (
-        "import sys; from cnntrain import models;"
-        "assert {'lenet5', 'vgg16', 'tv_densenet121'} <= models.names();"
+        "import sys; from cnntrain.models import registry;"
+        "assert {'lenet5', 'vgg16', 'tv_densenet121'} <= registry.names();"
         "sys.exit(bool({'torch', 'timm', 'torchvision', 'numpy'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -35,13 +35,13 @@ def test_names_are_found_without_importing_torch_or_timm():
 
 def test_importing_the_package_registers_nothing():
     code = (
-        "import timm; from cnntrain import models; assert not timm.is_model('lenet5'); models.register();"
-        "models.register(); assert timm.is_model('lenet5')"
+        "import timm; from cnntrain.models import registry; assert not timm.is_model('lenet5'); registry.register();"
+        "registry.register(); assert timm.is_model('lenet5')"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
 
 
 def test_without_timm_the_message_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="pip install timm"):
-        models.names.__wrapped__()
+        registry.names.__wrapped__()

@@ -6,10 +6,10 @@ import torch
 from timm.models.nasnet import NASNetALarge
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.nasnet_mobile import NASNetA
 
-models.register()
+registry.register()
 
 
 def test_wiring_equals_timm():

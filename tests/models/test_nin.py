@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 
 
 def test_nin_cifar_equals_the_paper_written_out():

@@ -5,10 +5,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.preact_cifar import PreActUnit, preact_resnet, wide_resnet
 
-models.register()
+registry.register()
 
 
 def relu_norm(bn: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:

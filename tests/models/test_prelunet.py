@@ -5,10 +5,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.prelunet import SpatialPyramid
 
-models.register()
+registry.register()
 
 
 def test_slopes_are_for_each_channel_and_start_at_a_quarter():

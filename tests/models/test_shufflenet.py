@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.models.shufflenet import ShuffleNet, ShuffleUnit
 
-models.register()
+registry.register()
 
 
 def shuffled(x: torch.Tensor, groups: int) -> torch.Tensor:

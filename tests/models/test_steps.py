@@ -8,9 +8,9 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 ROWS = runpy.run_path(str(Path(__file__).parent / "tables" / "modern.py"))["ROWS"]
 CASES = [(row["name"], row["side"], row.get("small", {})) for row in ROWS if row.get("deep") and "kwargs" not in row]
 CASES.append(("resnet1202", 8, {}))

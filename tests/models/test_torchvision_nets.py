@@ -9,9 +9,9 @@ import torchvision.models as tv
 from timm.models import create_feature_extractor, group_parameters
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 
-models.register()
+registry.register()
 
 TWINS = {
     "tv_googlenet": lambda **kwargs: tv.GoogLeNet(init_weights=True, **{"aux_logits": False} | kwargs),

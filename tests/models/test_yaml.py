@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from cnntrain import models
+from cnntrain.models import registry
 
 FOLDER = Path(__file__).parents[2] / "configs" / "model"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "timm")
@@ -16,11 +16,11 @@ FILES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "timm")
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_yaml_builds(path):
-    models.register()
+    registry.register()
     config = OmegaConf.to_container(OmegaConf.load(path))
     assert config.pop("defaults") == ["timm", "_self_"]
     assert set(config) <= set(OmegaConf.load(FOLDER / "timm.yaml"))
-    assert config["name"] in models.names()
+    assert config["name"] in registry.names()
     with torch.device("meta"):
         net = timm.create_model(config["name"], drop_rate=config.get("drop_rate"), **config.get("args", {}))
     if "drop_rate" in config:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnntrain import models
+from cnntrain.models import registry
 
 FOLDER = Path(__file__).parents[2] / "configs" / "model"
 WIDTHS = {1: (64, 128, 256, 512), 4: (256, 512, 1024, 2048)}
@@ -109,9 +109,9 @@ def test_parameters_and_macs(stem):
 
 
 def test_every_net_of_timm_with_a_file_is_here():
-    models.register()
+    registry.register()
     files = {path.stem for path in FOLDER.glob("*.yaml")} - {"timm"}
-    assert {stem for stem in files if config(stem)["name"] not in models.local_names()} == set(FIGURES)
+    assert {stem for stem in files if config(stem)["name"] not in registry.local_names()} == set(FIGURES)
 
 
 @pytest.mark.parametrize("stem", ["resnet18", "preactresnet18", "seresnet18", "resnext50_2x40d"])

@@ -18,10 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from cnntrain import models
 from cnntrain.commands.train import Train
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.auto import Auto
 from cnntrain.transfer.base import Outset
@@ -195,7 +195,7 @@ class Task(Outset):
 
 
 def build_model(name: str) -> nn.Module:
-    models.register()
+    registry.register()
     torch.manual_seed(0)
     return timm.create_model(name, num_classes=3)
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from cnntrain import models
 from cnntrain.commands.summary import Summary
 from cnntrain.config import compose, resume
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import PLUGINS, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.models import registry
 from cnntrain.optim.groups import parameter_groups
 from cnntrain.runs import folder
 from cnntrain.runs.report import Moment, Report
@@ -60,7 +60,7 @@ def transfer(name: str, *overrides: str) -> Transfer:
 
 @cache
 def model_of(name: str) -> nn.Module:
-    models.register()
+    registry.register()
     with torch.device("meta"):
         return timm.create_model(name, num_classes=4)
 
@@ -312,7 +312,7 @@ def test_limits(name: str, key: str, message: str) -> None:
 
 
 def test_a_change_of_what_is_frozen_is_told() -> None:
-    models.register()
+    registry.register()
     model = timm.create_model("lenet5", num_classes=3)
     freezing = Freezing(model, transfer("gradual", "every=2", "groups=2"))
     assert freezing.names == below("lenet5", *LENET5[:-1])

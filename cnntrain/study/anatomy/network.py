@@ -9,11 +9,10 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
 from cnntrain.config.schema import Model
 from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
-from cnntrain.models import auxiliary
+from cnntrain.models import auxiliary, registry
 from cnntrain.study.anatomy import layers
 from cnntrain.study.anatomy.recorder import Layer
 from cnntrain.transfer.base import Transfer
@@ -53,7 +52,7 @@ class Network:
             model's own.
         """
         self.name, self.transfer = model.name, transfer
-        models.register()
+        registry.register()
         published = timm.get_pretrained_cfg(model.name)
         own = tuple(published.input_size) if published else DEFAULT_INPUT
         size = data.image_size if data else None

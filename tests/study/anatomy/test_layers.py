@@ -5,8 +5,8 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain import models
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 from cnntrain.study.anatomy import layers
 
 
@@ -41,7 +41,7 @@ def test_images_that_are_too_small_get_the_smallest_size_that_works() -> None:
 
 
 def test_a_model_of_one_size_names_it() -> None:
-    models.register()
+    registry.register()
     with pytest.raises(ConfigError, match=r"LeNet5 does not take 28x28 images .*data\.image_size=32 works"):
         layers.multiply_adds(timm.create_model("lenet5", in_chans=1), 1, 28)
     with pytest.raises(ConfigError, match=r"data\.image_size=32 works"):

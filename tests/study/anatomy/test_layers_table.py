@@ -7,12 +7,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from cnntrain import models
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 from cnntrain.study.anatomy import layers
 from cnntrain.study.anatomy.recorder import observe
 
-models.register()
+registry.register()
 
 
 def meta(name: str, **kwargs: object) -> nn.Module:

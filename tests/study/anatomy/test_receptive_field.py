@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain import models
+from cnntrain.models import registry
 from cnntrain.study.anatomy import layers
 from cnntrain.study.anatomy.receptive_field import Axis, Window
 from cnntrain.study.anatomy.recorder import Layer, observe
 
-models.register()
+registry.register()
 
 
 def rows_of(name: str, **kwargs: object) -> dict[str, Layer]:

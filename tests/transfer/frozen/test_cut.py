@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnntrain import models
 from cnntrain.commands.summary import Summary
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
 from cnntrain.config.schema import Model
+from cnntrain.models import registry
 from cnntrain.study import catalog
 from cnntrain.transfer.freeze_depth import FreezeDepth
 from cnntrain.transfer.freezing import Freezing
@@ -111,7 +111,7 @@ def check_equal(model: nn.Module, images: Tensor, depth: int) -> Split | None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
-    models.register()
+    registry.register()
     torch.manual_seed(0)
     kwargs, size = FAMILIES[name]
     model = timm.create_model(name, num_classes=CLASSES, **kwargs)
@@ -154,7 +154,7 @@ def smallest() -> Callable[[Model], tuple[nn.Module, Tensor]]:
 
 
 def cut_of(name: str, depth: int, size: int = 32, **kwargs: Any) -> Split:
-    models.register()
+    registry.register()
     model = timm.create_model(name, num_classes=CLASSES, **kwargs)
     parts = split(model, Freezing(model, policy(depth)).train_mode, torch.randn(EXAMPLES, 3, size, size))
     assert parts is not None

@@ -22,7 +22,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, cross_entropy
 
-from cnntrain import models
 from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.train import Train
@@ -32,6 +31,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError, InputError, StopError
 from cnntrain.data.batches.plan import train_plan
+from cnntrain.models import registry
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
 from cnntrain.training import loop
@@ -55,7 +55,7 @@ SIZES = [6 * 5 * 5, 16 * 3 * 3]  # of lenet5's two stages at about 150 features
 
 
 def build_model(name: str, **kwargs: Any) -> nn.Module:
-    models.register()
+    registry.register()
     torch.manual_seed(0)
     return timm.create_model(name, num_classes=3, **kwargs)
 

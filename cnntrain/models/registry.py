@@ -1,0 +1,51 @@
+"""Every model by name: timm's zoo and, one architecture family per file, the nets that timm lacks.
+
+Importing this module registers nothing and imports neither torch nor timm: `names` reads source files, so
+that a wrong `model=` is answered at once, and `register` is called when a model is really built.
+"""
+
+import functools
+import importlib
+import importlib.util
+import pkgutil
+import re
+from pathlib import Path
+
+_ENTRYPOINT = re.compile(r"^@(?:timm\.models\.)?register_model\s*\ndef (\w+)", re.MULTILINE)
+_DEPRECATIONS = re.compile(r"^register_model_deprecations\(__name__, \{(.*?)\}\)", re.MULTILINE | re.DOTALL)
+_DEPRECATED_NAME = re.compile(r"""^\s*['"](\w+)['"]\s*:""", re.MULTILINE)
+
+
+@functools.cache
+def names() -> frozenset[str]:
+    """Every value that `model.name` can take (without a pretrained tag such as `.a1_in1k`), timm's deprecated
+    names included. A test holds it equal to timm's registry.
+
+    Raises ModuleNotFoundError without timm.
+    """
+    spec = importlib.util.find_spec("timm")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("cnntrain needs timm: python -m pip install timm", name="timm")
+    return _registered_in(Path(spec.submodule_search_locations[0]) / "models") | local_names()
+
+
+@functools.cache
+def local_names() -> frozenset[str]:
+    """The names defined in this package."""
+    return _registered_in(Path(__file__).parent)
+
+
+def register() -> None:
+    """Import every family in this package, which puts its models into timm's registry; once is enough."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")
+
+
+def _registered_in(folder: Path) -> frozenset[str]:
+    found: set[str] = set()
+    for path in folder.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        found.update(_ENTRYPOINT.findall(source))
+        for table in _DEPRECATIONS.findall(source):
+            found.update(_DEPRECATED_NAME.findall(table))
+    return frozenset(found)
