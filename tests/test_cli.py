@@ -22,7 +22,7 @@ from cnntrain.commands.eval import Eval
 from cnntrain.config import compose, help
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir, command_class, command_names
-from cnntrain.config.schema import TrainConfig
+from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import groups
 
 SMOKE = ("experiment=smoke", "trainer.device=cpu")
@@ -89,7 +89,14 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         assert (runner, devices, device) == (cli.execute, seen[-1].devices, seen[-1].device_name)
         return 0, None
 
+    def execute(config: Any, typed: Any) -> Ended:
+        assert config.devices == 1
+        seen.append(config)
+        return Ended()
+
     monkeypatch.setattr(launching, "launch", launch)
+    for command in ("train", "eval"):
+        monkeypatch.setattr(command_class(command), "execute", execute)
     return seen
 
 

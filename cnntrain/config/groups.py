@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -35,10 +36,14 @@ ABSTRACT = "base"  # the YAML that the others of a group inherit
 def plugin_names(group: str) -> tuple[str, ...]:
     """What ``<group>.name`` can be: the modules of ``cnntrain/<group>/`` that have a YAML of their name, and what the
     user's own modules define."""
+    return tuple(sorted(_our_plugins(group) | _users(PLUGINS[group]).keys()))
+
+
+@cache
+def _our_plugins(group: str) -> frozenset[str]:
     folder = PACKAGE / PACKAGES.get(group, group)
     modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
-    ours = modules & {file.stem for file in (builtin_dir() / group).glob("*.yaml")} - {ABSTRACT}
-    return tuple(sorted(ours | _users(PLUGINS[group]).keys()))
+    return frozenset(modules & {file.stem for file in (builtin_dir() / group).glob("*.yaml")} - {ABSTRACT})
 
 
 def plugin_class(group: str, name: str) -> type:
@@ -50,8 +55,12 @@ def plugin_class(group: str, name: str) -> type:
 
 
 def command_names() -> tuple[str, ...]:
-    ours = {file.stem for file in (PACKAGE / "commands").glob("*.py")} - {"__init__"}
-    return tuple(sorted(ours | _users(Command).keys()))
+    return tuple(sorted(_our_commands() | _users(Command).keys()))
+
+
+@cache
+def _our_commands() -> frozenset[str]:
+    return frozenset(file.stem for file in (PACKAGE / "commands").glob("*.py")) - {"__init__"}
 
 
 def command_class(name: str) -> type[Command]:

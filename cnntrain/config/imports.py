@@ -67,6 +67,8 @@ def present() -> tuple[Imported, ...]:
 def modules() -> list[ModuleType]:
     """The modules of the user's, and the ones that are in his packages and have been imported."""
     names = [each.module for each in _imported]
+    if not names:
+        return []
     return [
         module
         for name, module in list(sys.modules.items())

@@ -123,7 +123,7 @@ def test_a_network_whose_stages_timm_does_not_give_is_refused() -> None:
 
 
 def features_of(run: Any, part: str) -> tuple[list[Tensor], Tensor]:
-    images = torch.cat([batch.inputs for batch in run.eval_batches(part)])
+    images = torch.cat([batch.inputs for batch in run.loaders.eval_batches(part)])
     with torch.no_grad():
         return run.model.eval().features(images), torch.from_numpy(getattr(run.data, part).labels)
 
@@ -326,7 +326,7 @@ def loaded(place: Path, name: str) -> Run:
 @torch.no_grad()
 def accuracies(run: Run, part: str) -> list[tuple[float, float]]:
     """By scikit-learn: each setting's top-1, and its loss to choose by among equals."""
-    images = torch.cat([batch.inputs for batch in run.eval_batches(part)])
+    images = torch.cat([batch.inputs for batch in run.loaders.eval_batches(part)])
     labels = torch.from_numpy(getattr(run.data, part).labels)
     return [
         (accuracy_score(labels, logits.argmax(1)), -cross_entropy(logits, labels).item())
@@ -436,7 +436,7 @@ def test_a_signal_stops_the_references(make_run: MakeRun, tmp_path: Path) -> Non
 @torch.no_grad()
 def features_of_all(run: Run, part: str) -> tuple[list[np.ndarray], np.ndarray]:
     """One image at a time would round otherwise, and ties are many: batches as the run's."""
-    batches = [run.state.model.features(batch.inputs) for batch in run.eval_batches(part)]
+    batches = [run.state.model.features(batch.inputs) for batch in run.loaders.eval_batches(part)]
     depths = [torch.cat(each).numpy() for each in zip(*batches, strict=True)]
     return depths[: len(depths) // 2], getattr(run.data, part).labels
 
