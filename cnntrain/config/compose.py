@@ -86,7 +86,7 @@ def choice_problems(overrides: Sequence[Override]) -> list[str]:
                 hint = suggest(str(value), candidates)
                 listed = f"; choose one of {', '.join(options)}"
                 if group == "model":
-                    listed = "; cnntrain --help lists models, and any model of timm is one"
+                    listed = "; cnntrain models lists them, and any model of timm is one"
                 problems.append(f"{group}={value} does not exist{hint or listed}")
     return problems
 

@@ -127,7 +127,7 @@ def test_a_wrong_model_gets_the_nearest_ones() -> None:
     (said,) = problems("model=vgg61")
     assert said.startswith("model=vgg61 does not exist; did you mean ") and "'vgg16'" in said
     (said,) = problems("model=qqqqqq")
-    assert said == "model=qqqqqq does not exist; cnntrain --help lists models, and any model of timm is one"
+    assert said == "model=qqqqqq does not exist; cnntrain models lists them, and any model of timm is one"
     (said,) = problems("model.name=resnet59")
     assert said.startswith("model.name=resnet59 is no model; did you mean ")
 
