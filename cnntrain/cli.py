@@ -89,6 +89,8 @@ def _run(line: Line) -> int:
         if settings.mode == RunMode.RUN and ended.code:
             sys.exit(ended.code)
 
+    if not any(each.startswith("hydra/job_logging") for each in overrides):
+        overrides = [*overrides, "hydra/job_logging=disabled"]  # a run's log is ours, and no file lies where one works
     with _process_settings([sys.argv[0], *overrides, *line.flags]):  # --info would take an override for its value
         hydra.main(config_path=str(builtin_dir().absolute()), config_name=command, version_base="1.3")(job)()
     return max(codes, default=DONE)

@@ -68,7 +68,7 @@ def test_the_first_hour(shell: Shell) -> None:
         if line.startswith("cnntrain models"):
             continue  # minutes: below
         printed = shell(PLACEHOLDER.sub(Path(run).name, line))
-        if printed[-1].startswith("outputs/digits-resnet20-full/"):
+        if printed[-1].startswith("outputs/digits-lenet5-full/"):
             run = printed[-1]
     assert run
 

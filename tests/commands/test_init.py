@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain import cli
+from cnntrain.commands.config import Config
 from cnntrain.config.groups import builtin_dir
 
 
@@ -61,7 +62,7 @@ def test_every_yaml_works_as_a_copy(here: Path, capsys: pytest.CaptureFixture[st
     groups = ("data", "augment", "optim", "schedule", "transfer", "trainer", "task")
     for group in groups:
         for file in sorted((builtin_dir() / group).glob("*.yaml")):
-            assert cli.main(["config", "cp", f"{group}/{file.stem}"]) == 0
+            Config("cp", f"{group}/{file.stem}", "configs").execute([])
     capsys.readouterr()
     assert cli.main(["data=cifar10", "transfer=gradual", "schedule=cosine", "augment=flip_crop", "--cfg", "job"]) == 0
 

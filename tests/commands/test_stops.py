@@ -47,7 +47,7 @@ def test_a_signal_at_any_time_stops_and_the_resumed_run_is_exact(
     straight = result_of(Path(ended(never, "straight").made))
     assert straight["status"] == "finished"
     assert never.asked == ASKED[name]
-    for at in range(1, never.asked + 1, 1 if name == "plain" else 2):
+    for at in range(1, never.asked + 1, {"plain": 1, "kept": 2, "references": 3}[name]):
         stopped = ended(Signal(at), f"at-{at}")
         assert stopped.code == signals.STOPPED, at
         place = Path(stopped.made)

@@ -122,7 +122,7 @@ YAML = {
     "augment/upside_down": "defaults: [base, _self_]\nname: upside_down",
     "optim/sign_descent": "name: sign_descent\nlr: 0.001\nweight_decay: 0.0\ndecay_norms_and_biases: false",
     "task/classify_two": "name: classify_two",
-    "greet": "# Say hello.\ndefaults:\n  - _self_\n  - hydra_settings\n\nname: ???  # whom",
+    "greet": "# Say hello.\ndefaults: [_self_, hydra_settings]\n\nname: ???  # whom",
 }
 OWN = ("data=stripe_set", "transfer=only_last", "schedule=halving", "model.pretrained=false", "trainer.epochs=2")
 
