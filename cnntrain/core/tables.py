@@ -7,7 +7,7 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 from rich import box
 from rich.console import Console
@@ -17,9 +17,22 @@ BAR = r"\|"
 PIPED_WIDTH = 240  # characters, where the output is no terminal
 
 
-def console(**settings: Any) -> Console:
-    """Where text is shown as it is: square brackets in a folder's or a class's name are no markup."""
-    return Console(markup=False, highlight=False, emoji=False, **settings)
+def console(file: IO[str] | None = None, **settings: Any) -> Console:
+    """Where text is shown as it is: square brackets in a folder's or a class's name are no markup.
+
+    In a notebook too it is text: rich would show each line as a page of its own, even of what goes to a file, and move
+    a cursor that is not there.
+    """
+    is_terminal = (file or sys.stdout).isatty()
+    return Console(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_jupyter=False,
+        force_terminal=is_terminal,
+        **settings,
+    )
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
