@@ -11,29 +11,27 @@ import os
 import sys
 from argparse import ArgumentError, Namespace
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import builtin_dir, command_class, command_names, known_keys
+from cnntrain.config.groups import command_class, command_names, known_keys
+from cnntrain.config.loader import Loader
 from cnntrain.config.schema import Ended
-from cnntrain.config.search_path import groups, looking_in
+from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.version import __version__
-from cnntrain.core.words import nearest, suggest
+from cnntrain.core.words import is_text, nearest, suggest
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -45,9 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
     try:
         line = Line.read(sys.argv[1:] if argv is None else argv)
+        if "--version" in line.flags:  # whatever the user's code does
+            print(f"cnntrain {__version__}")
+            return DONE
         with imports.imported(line.imports), looking_in(line.config_dir):
             return _run(line)
-    except (UserError, HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (UserError, HydraException, OmegaConfBaseException) as error:
         return _report(error)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else FAILED
@@ -61,9 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(line: Line) -> int:
     """Check everything, then hand over to Hydra, which calls the job once or, with -m, once for each value."""
-    if "--version" in line.flags:
-        print(f"cnntrain {__version__}")
-        return DONE
     command, overrides = _command(line.words)
     args = _parsed(line.flags)
     if args.help:
@@ -73,27 +71,48 @@ def _run(line: Line) -> int:
         parsed = compose.parse(overrides)
         compose.check_overrides(command, parsed, multirun=args.multirun)
         overrides = compose.force(parsed)
-    codes: list[int] = []
+    hydra = Hydra("cnntrain", Loader(overrides))
+    if _shown(hydra, command, overrides, args):
+        return DONE
+    here, codes = os.getpid(), list[int]()
 
-    def job(composed: DictConfig) -> None:
-        """A single run's exit code ends the process; a sweep goes on and reports at its end."""
-        settings = HydraConfig.get()
-        typed = [each.lstrip("+") for each in settings.overrides.task]
+    def job(composed: DictConfig) -> int:
+        """One run, in this process or in one that a launcher of Hydra's has started."""
+        typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
-            ended = start(str(settings.job.config_name), plain(composed), typed, line)
+            with imports.imported(line.imports), looking_in(line.config_dir):
+                ended = start(command, plain(composed), typed, line)
         except Exception as error:
             ended = Ended(_report(error))
         if ended.made is not None:
             _say(ended.made)
+        if ended.code == signals.STOPPED and args.multirun and os.getpid() == here:
+            _say("the sweep has ended; resume=auto behind the same command goes on with it")
+            raise SystemExit(ended.code)  # else Hydra starts the next job
         codes.append(ended.code)
-        if settings.mode == RunMode.RUN and ended.code:
-            sys.exit(ended.code)
+        return ended.code
 
-    if not any(each.startswith("hydra/job_logging") for each in overrides):
-        overrides = [*overrides, "hydra/job_logging=disabled"]  # a run's log is ours, and no file lies where one works
-    with _process_settings([sys.argv[0], *overrides, *line.flags]):  # --info would take an override for its value
-        hydra.main(config_path=str(builtin_dir().absolute()), config_name=command, version_base="1.3")(job)()
+    if args.multirun:
+        returned = hydra.multirun(command, job, [*overrides, "hydra.mode=MULTIRUN"])
+        codes += [each.return_value for batch in returned or () for each in batch]  # those of other processes
+    else:
+        hydra.run(command, job, [*overrides, "hydra.mode=RUN"], with_log_configuration=False)
     return max(codes, default=DONE)
+
+
+def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) -> bool:
+    """Whether a flag asks only to see something, which is then printed."""
+    if args.hydra_help:
+        hydra.hydra_help(command, get_args_parser(), Namespace(overrides=overrides))
+    elif args.cfg:
+        hydra.show_cfg(command, overrides, args.cfg, args.package, args.resolve)
+    elif args.shell_completion:
+        hydra.shell_completion(command, overrides)
+    elif args.info:
+        hydra.show_info(args.info, command, overrides)
+    else:
+        return False
+    return True
 
 
 def _parsed(flags: list[str]) -> Namespace:
@@ -103,22 +122,13 @@ def _parsed(flags: list[str]) -> Namespace:
         args = parser.parse_args(flags)
     except ArgumentError as error:
         raise ConfigError(str(error)) from error
-    if args.multirun and (args.cfg or args.info):
-        raise ConfigError("-m runs and --cfg or --info prints: give one of them")
+    given = {"-m": args.multirun, "--cfg": args.cfg, "--info": args.info, "--shell-completion": args.shell_completion}
+    chosen = [flag for flag, value in given.items() if value]
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} do not go together: give one of them")
+    if args.resolve and not args.cfg:
+        raise ConfigError("--resolve goes with --cfg")
     return args
-
-
-@contextmanager
-def _process_settings(argv: list[str]) -> Iterator[None]:
-    """Within the block Hydra finds its command line, and raises here rather than print there."""
-    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
-    try:
-        yield
-    finally:
-        sys.argv = before
-        if full is None:
-            del os.environ["HYDRA_FULL_ERROR"]
 
 
 def compose_and_start(
@@ -152,6 +162,9 @@ def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) 
             _say("this run has finished; trainer.epochs=<more> trains it further")
             return Ended(made=str(found.folder))
     checked = check(tree, command_class(command))
+    if command != "train":  # which keeps them in its log
+        for each in notes():
+            _say(each, sys.stderr)
     if tree.get("devices", 1) == 1:  # in this process, which may not need torch
         return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
@@ -232,6 +245,8 @@ class Line:
         words = deque(argv)
         while words:
             word = words.popleft()
+            if not is_text(word):
+                raise ConfigError(f"{word.encode(errors='surrogateescape')!r} is not UTF-8 text")
             name, _, value = word.partition("=")
             if not word.startswith("-"):
                 line.words.append(word)
@@ -272,7 +287,7 @@ def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
 
 def _report(error: Exception) -> int:
     """Print an error, once over all ranks, and return its exit code."""
-    if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException, YAMLError)):
+    if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException)):
         for problem in error.problems if isinstance(error, ConfigError) else [compose.explain(error)]:
             _say(f"cnntrain: {problem}", sys.stderr)
         return WRONG

@@ -187,7 +187,9 @@ def test_plugins_with_a_yaml_import_nothing_heavy(group: str) -> None:
 def test_a_config_cannot_name_code() -> None:
     for file in [*FILES, *(ROOT / "configs").rglob("*.yaml")]:
         text = file.read_text(encoding="utf-8")
-        assert "_target_" not in text and "instantiate" not in text and "!!python" not in text, file
+        if file != PACKAGE / "config" / "loader.py":  # which refuses it
+            assert "_target_" not in text, file
+        assert "instantiate(" not in text and "!!python" not in text, file
 
 
 def test_nothing_read_can_run_code() -> None:

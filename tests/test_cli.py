@@ -149,7 +149,7 @@ def assert_plain_error(screen: Screen, *said: str) -> None:
         ("optim.lr=0.1,0.2", "is a list of values to try: add -m"),
         ("-m optim.lr=0.1,fast", "optim.lr=fast must be a number"),
         ("-m optim.lr=interval(0,1)", "does not support"),
-        ("-m --cfg job seed=1,2", "-m runs and --cfg or --info prints"),
+        ("-m --cfg job seed=1,2", "-m and --cfg do not go together: give one of them"),
         ("--import nowhere.py", "--import nowhere.py: there is no such file"),
         ("--import", "--import needs a file or a module"),
         ("--config-dir", "--config-dir needs a folder"),

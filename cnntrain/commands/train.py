@@ -14,6 +14,7 @@ import yaml
 
 from cnntrain.config import imports
 from cnntrain.config.schema import Ended, TrainConfig
+from cnntrain.config.search_path import notes
 from cnntrain.core import files, signals
 from cnntrain.core.errors import StopError
 from cnntrain.core.lock import held
@@ -53,6 +54,8 @@ class Train(TrainConfig):
             report = Report.open(place, self.task.columns, progress.step, progress.epoch)
             stack.callback(report.close)
             stack.enter_context(signals.handled())
+            for line in notes():
+                report.say(line)
             if saved is not None and saved["fingerprint"] != run.data.fingerprint:
                 report.say("note: the data's files or their split have changed: this resume is inexact")
             return _train(run, report, saver, typed)

@@ -22,7 +22,7 @@ from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.words import similar, suggest
+from cnntrain.core.words import is_text, similar, suggest
 
 LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     Ge: ("at least", "ge", operator.ge),
@@ -36,28 +36,50 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Command)
 
 
-def check(tree: Mapping[str, Any], schema: type[C]) -> C:
+class Problems:
+    """What is wrong, each with where it comes from.
+
+    Args:
+        origin: what a message on a key ends with, such as the file that sets it.
+    """
+
+    def __init__(self, origin: Callable[[str], str]):
+        self.found: list[str] = []
+        self.origin = origin
+
+    def add(self, key: str, message: str) -> None:
+        self.found.append(f"{message}{self.origin(key)}")
+
+
+def _nowhere(key: str) -> str:
+    return ""
+
+
+def check(tree: Mapping[str, Any], schema: type[C], origin: Callable[[str], str] = _nowhere) -> C:
     """Turn a composed, resolved tree of plain values into the schema's dataclasses.
+
+    Args:
+        origin: what a message on a key ends with, such as the file that sets it.
 
     Raises:
         ConfigError: lists every unknown or missing key, every value of a wrong type or outside its limits.
     """
     try:
-        return section(tree, schema, "").settled()
+        return section(tree, schema, "", origin).settled()
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
-def section(tree: Mapping[str, Any], schema: type[T], path: str) -> T:
+def section(tree: Mapping[str, Any], schema: type[T], path: str, origin: Callable[[str], str] = _nowhere) -> T:
     """Turn the part of a tree at `path` into its dataclass.
 
     Raises:
         ConfigError: lists everything that is wrong.
     """
-    problems: list[str] = []
+    problems = Problems(origin)
     result = _section(schema, tree, f"{path}." if path else "", problems)
-    if problems or result is None:
-        raise ConfigError(*problems)
+    if problems.found or result is None:
+        raise ConfigError(*problems.found)
     return result
 
 
@@ -75,30 +97,31 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
-def _section(schema: type[T], node: Any, path: str, problems: list[str]) -> T | None:
+def _section(schema: type[T], node: Any, path: str, problems: Problems) -> T | None:
     """One dataclass from its part of the tree, or None when `problems` grew."""
     if not isinstance(node, Mapping):
-        problems.append(f"{path[:-1] or 'the config'} must be a group of keys, not {node!r}")
+        problems.add(path[:-1], f"{path[:-1] or 'the config'} must be a group of keys, not {node!r}")
         return None
-    before = len(problems)
+    before = len(problems.found)
     names = _names(schema)
     for key in node:
         if key not in names:
-            problems.append(f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
+            problems.add(f"{path}{key}", f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
     values = {}
     hints = get_type_hints(schema, include_extras=True)
     for each in fields(schema):  # type: ignore[arg-type]
         if each.name not in node or node[each.name] == "???":
-            problems.append(f"missing key '{path}{each.name}': give it a value, or inherit one with a defaults list")
+            key = f"{path}{each.name}"
+            problems.add(key, f"missing key '{key}': give it a value, or inherit one with a defaults list")
         else:
             kind, value = hints[each.name], node[each.name]
             values[each.name] = _value(kind, value, f"{path}{each.name}", problems)
-    if len(problems) > before:
+    if len(problems.found) > before:
         return None
     try:
         return schema(**values)
     except ValueError as error:
-        problems.append(f"{path}{error}")
+        problems.add(path[:-1], f"{path}{error}")
         return None
 
 
@@ -118,7 +141,7 @@ def _names(schema: Any) -> list[str]:
     return [each.name for each in fields(schema)]
 
 
-def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
+def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
     if optional and value is None:
         return None
@@ -133,15 +156,15 @@ def _value(kind: Any, value: Any, path: str, problems: list[str]) -> Any:
         options = get_args(bare)
         if value not in options:
             hint = suggest(str(value), options)
-            problems.append(f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
+            problems.add(path, f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
         return value
     leaf = _leaf(bare, value, path, problems, or_null)
     if path == "model.name" and leaf is not None and not is_model(str(leaf)):
-        problems.append(f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
+        problems.add(path, f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
     return leaf
 
 
-def _leaf(kind: Any, value: Any, path: str, problems: list[str], or_null: str) -> Any:
+def _leaf(kind: Any, value: Any, path: str, problems: Problems, or_null: str) -> Any:
     """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
     bare, limits = _limited(kind)
     container = get_origin(bare)
@@ -161,11 +184,11 @@ def _leaf(kind: Any, value: Any, path: str, problems: list[str], or_null: str) -
         if node is None:
             raise OmegaConfBaseException()
         found = OmegaConf.to_container(node) if container else node._value()
-        if not _is_finite(found) or not all(_keeps(limit, each) for limit in limits for each in _each(found)):
+        if not _is_sound(found) or not all(_keeps(limit, each) for limit in limits for each in _each(found)):
             raise OmegaConfBaseException()
         return found
     except (OmegaConfBaseException, OverflowError):
-        problems.append(f"{path}={_show(value)} must be {_describe(kind)}{or_null}")
+        problems.add(path, f"{path}={_show(value)} must be {_describe(kind)}{or_null}")
         return None
 
 
@@ -186,10 +209,12 @@ def _each(found: Any) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether `value` is no nan and not infinite, and nothing in it is, where it is a list of any depth."""
-    if isinstance(value, list):
-        return all(_is_finite(each) for each in value)
+def _is_sound(value: Any) -> bool:
+    """Whether `value` is no nan, is not infinite and can be written as UTF-8, and so is all that is in it."""
+    if isinstance(value, list | dict):
+        return all(_is_sound(each) for each in (value if isinstance(value, list) else [*value.keys(), *value.values()]))
+    if isinstance(value, str):
+        return is_text(value)
     return not isinstance(value, float) or isfinite(value)
 
 
@@ -213,15 +238,17 @@ def _describe(kind: Any) -> str:
     return " ".join([words, " and ".join(bounds)]).rstrip()
 
 
-def _plugin(group: str, node: Any, problems: list[str]) -> type | None:
+def _plugin(group: str, node: Any, problems: Problems) -> type | None:
     """The subclass that ``<group>.name`` chooses."""
     name = node.get("name") if isinstance(node, Mapping) else None
     if not isinstance(name, str) or name == "???":
-        problems.append(f"missing key '{group}.name': choose one with {group}=<name>: {', '.join(plugin_names(group))}")
+        names = ", ".join(plugin_names(group))
+        problems.add(f"{group}.name", f"missing key '{group}.name': choose one with {group}=<name>: {names}")
         return None
     if name not in plugin_names(group):
-        problems.append(
-            f"{group}.name={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}"
+        problems.add(
+            f"{group}.name",
+            f"{group}.name={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}",
         )
         return None
     return plugin_class(group, name)

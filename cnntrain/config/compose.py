@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import builtin_dir, command_class
-from cnntrain.config.search_path import folders, groups, is_model, model_names
-from cnntrain.core.errors import ConfigError
+from cnntrain.config.groups import command_class
+from cnntrain.config.loader import Loader, typed_problems
+from cnntrain.config.search_path import groups, is_model, model_names
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.words import suggest
 
 
@@ -97,8 +94,8 @@ def check_overrides(command: str, overrides: Sequence[Override], multirun: bool)
     Raises:
         ConfigError: with everything that is wrong.
     """
-    problems = choice_problems(overrides)
-    sound = [each for each in overrides if not choice_problems([each])]
+    problems = [*typed_problems(overrides), *choice_problems(overrides)]
+    sound = [each for each in overrides if not typed_problems([each]) and not choice_problems([each])]
     swept = [each for each in sound if each.is_sweep_override()]
     if swept and not multirun:
         problems += [f"{each.input_line} is a list of values to try: add -m" for each in swept]
@@ -107,7 +104,7 @@ def check_overrides(command: str, overrides: Sequence[Override], multirun: bool)
         try:
             tree = plain(compose_config(command, lines))
             if tree.get("resume") in (None, "auto"):  # else what is typed is laid over a run's configuration first
-                check(tree, command_class(command))
+                check(tree, command_class(command), _origins(command, lines))
         except ConfigError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -121,22 +118,25 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
         ConfigError: a file is missing or broken, or the overrides do not fit together.
     """
     try:
-        root = str(builtin_dir().absolute())
-        in_job = GlobalHydra.instance().is_initialized()  # a command that composes other configs
-        with nullcontext() if in_job else initialize_config_dir(root, version_base="1.3"):
-            return compose(command, overrides=list(lines))
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError) as error:
+        composed = Loader(lines).load_configuration(command, [*lines], RunMode.RUN)
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise ConfigError(explain(error)) from error  # Hydra's word on a malformed defaults list is a ValueError
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
+
+
+def _origins(command: str, lines: Sequence[str]) -> Callable[[str], str]:
+    """For a key that was not typed: `` (in <file>)``, where a file of the user's sets it."""
+    keys = {line.lstrip("+~").partition("=")[0] for line in lines}
+    origins = Loader(lines).origins(command, lines)
+    return lambda key: "" if any(each == key or each.startswith(f"{key}.") for each in keys) else origins(key)
 
 
 def explain(error: BaseException) -> str:
-    """Hydra's, OmegaConf's and PyYAML's errors in a line or two."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        origin = mark.name if Path(mark.name).is_file() else _origin(error)
-        return f"{origin}, line {mark.line + 1}, column {mark.column + 1}: broken YAML: {error.problem}"
-    if isinstance(error, UnicodeDecodeError):
-        return f"{_origin(error)} is not UTF-8 text"
+    """Hydra's and OmegaConf's errors in a line or two."""
     if isinstance(error, RecursionError):
         return "a defaults list leads back to its own file: give your YAML a name that its defaults do not use"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -144,19 +144,6 @@ def explain(error: BaseException) -> str:
         return f"no config '{error.missing_cfg_file}'{suggest(name, groups().get(group, ()))}"
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _origin(error: Exception) -> str:
-    """The YAML file that fails with `error`, which does not name it: Hydra reads a file and parses a string."""
-    for folder in folders():
-        for file in sorted(folder.rglob("*.yaml")):
-            try:
-                yaml.compose(file.read_text(encoding="utf-8"))
-            except type(error):
-                return str(file)
-            except (yaml.YAMLError, UnicodeDecodeError):
-                continue
-    return "a config"
 
 
 def _group(override: Override) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Positive, Proportion, Whole
+from cnntrain.core.paths import is_below
 from cnntrain.core.words import suggest
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
@@ -174,6 +175,8 @@ class TrainConfig(Command):
     checkpoint: Checkpoint
 
     def __post_init__(self) -> None:
+        if self.name is not None and not is_below(self.name):
+            raise ValueError(f"name={self.name} must be a folder inside {self.output}, such as pets/baseline")
         shares = self.devices * self.trainer.grad_accum
         if self.data.batch_size % shares:
             raise ValueError(

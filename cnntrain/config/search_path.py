@@ -1,4 +1,7 @@
-"""Where YAML is looked for: the user's folders, the package's own, and timm's registry of models."""
+"""Where YAML is looked for: the user's folders, the package's own, and timm's registry of models.
+
+A user's folder adds options to groups, and commands of code of his own; the roots of our commands stay ours.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
+from omegaconf.resolvers import oc
 
 from cnntrain.config import imports
 from cnntrain.config.groups import ABSTRACT, builtin_dir
-from cnntrain.core.errors import ConfigError
+from cnntrain.core import plain_yaml
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.models import registry
 
-# hydra.main and hydra.compose read these; set by `looking_in` around either
+USER = "cnntrain-user"  # what Hydra calls the user's folders
+
+# Hydra reads these whenever it composes; set by `looking_in`
 _user_dirs: tuple[Path, ...] = ()
 
 
@@ -49,12 +58,14 @@ def looking_in(config_dir: str | None) -> Iterator[None]:
     _user_dirs = tuple(dict.fromkeys([*found, *imports.config_dirs()]))
     _groups.cache_clear()
     OmegaConf.register_new_resolver("own", _own, replace=True)
-    Plugins.instance().register(UserDirs)
-    Plugins.instance().register(TimmModels)
+    OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
+    for plugin in (UserDirs, UserYaml, TimmModels):
+        Plugins.instance().register(plugin)
     try:
         yield
     finally:
         _user_dirs = before
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
 def _own(group: str, name: str, otherwise: str) -> str:
@@ -62,13 +73,52 @@ def _own(group: str, name: str, otherwise: str) -> str:
     return name if name in groups().get(group, ()) else otherwise
 
 
+def _no_environment(name: str, *default: object) -> NoReturn:
+    """What a run is told is written down in its folder and its checkpoints, where a secret must not be."""
+    raise ConfigError(f"${{oc.env:{name}}} is not offered, since it would be written down: type key=${name}")
+
+
 class UserDirs(SearchPathPlugin):
     """Puts the user's config folders before the package's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in _user_dirs:  # each goes right before ours, after those before it
-            search_path.prepend(provider="cnntrain-user", path=f"file://{folder}", anchor="main")
+            search_path.prepend(provider=USER, path=f"{UserYaml.scheme()}://{folder}", anchor="main")
         search_path.append(provider="cnntrain-models", path="timm://registry")
+
+
+class UserYaml(FileConfigSource):
+    """A user's folder of YAML: of plain size, with nothing in the places that are ours."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "cnntrain"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Raises InputError where the file is broken, or no group of keys."""
+        path = Path(self.path) / self._normalize_file_name(config_path)
+        if path.is_file() and not isinstance(plain_yaml.load(path), dict | None):
+            raise InputError(f"{path} holds no keys: a configuration is lines of the form key: value")
+        return super().load_config(config_path)
+
+    def is_config(self, config_path: str) -> bool:
+        return not _is_ours(config_path) and super().is_config(config_path)
+
+
+def _is_ours(config_path: str) -> bool:
+    """Whether a file at the top of a folder has the name of one of our roots."""
+    name = f"{config_path.strip('/').removesuffix('.yaml')}.yaml"
+    return "/" not in name and (builtin_dir() / name).is_file()
+
+
+def notes() -> list[str]:
+    """Lines on the user's files that nobody has typed: a folder that is read, files that are not."""
+    lines = [
+        f"note: configurations of {folder} are used" for folder in _user_dirs if folder == Path("configs").absolute()
+    ]
+    for file in [file for folder in _user_dirs for file in sorted(folder.glob("*.yaml")) if _is_ours(file.name)]:
+        lines.append(f"note: {file} is not read: the top of a configuration is cnntrain's own; a folder adds groups")
+    return lines
 
 
 class TimmModels(ConfigSource):

@@ -23,6 +23,15 @@ def similar(word: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if get_close_matches(word, [name], cutoff=0.6) or name.startswith(word)]
 
 
+def is_text(word: str) -> bool:
+    """Whether it can be written as UTF-8: bytes of a command line or of a file's name that are none cannot."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def snake_case(name: str) -> str:
     """StampAlbum is stamp_album, VOCSegments is voc_segments."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -9,8 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cnntrain.core import plain_yaml
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import in_use
 
@@ -70,17 +69,15 @@ def config(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the folder is not there or is not a run's.
+        InputError: its ``config.yaml`` is damaged.
     """
     path = folder / CONFIG
     if not path.is_file():
         what = "holds no config.yaml: it is not a run's folder" if folder.is_dir() else "does not exist"
         raise ConfigError(f"{folder} {what}; give a run's folder, latest or auto")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    tree = plain_yaml.load(path)
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} is damaged: it holds no keys")
+        raise InputError(f"{path} is damaged: it holds no keys")
     return tree
 
 
@@ -135,6 +132,6 @@ def below(root: Path) -> list[Path]:
 
 def idle(output: Path) -> list[Path]:
     """Folders of runs that no process holds, the newest first."""
-    runs = [path.parent for path in output.glob(f"*/*/{CONFIG}")]
+    runs = below(output)  # a name may have several parts
     runs.sort(key=lambda run: (os.stat(run / CONFIG).st_mtime_ns, run.name), reverse=True)
     return [run for run in runs if not in_use(run)]

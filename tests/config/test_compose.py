@@ -226,7 +226,7 @@ def test_wrong_choices_and_wrong_keys_are_reported_at_once() -> None:
         ("lr: \x00", "optim/mine.yaml"),
         ("lr: ${", "lr"),
         ("", "missing key 'optim.name'"),
-        ("- a", "missing key 'optim.name'"),
+        ("- a", "optim/mine.yaml holds no keys"),
         ("defaults: [sgd]\nlrr: 1", "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
         ("defaults: [sgd]\nlr: fast", "optim.lr=fast must be a number"),
         ("defaults: [sgd]\nlr: ${oc.env:CNNTRAIN_NOPE}", "CNNTRAIN_NOPE"),

@@ -19,7 +19,7 @@ import yaml
 from cnntrain.config import compose, resume
 from cnntrain.config.check import check, plain
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.errors import ConfigError, InputError, UserError
 from cnntrain.runs import folder
 
 Tree = dict[str, Any]
@@ -283,7 +283,7 @@ def test_a_wrong_key_is_reported(make: Make, resolve: Any, override: str, said: 
 def test_a_damaged_config_is_an_error(make: Make, resolve: Any, content: bytes) -> None:
     run = make()
     (run / folder.CONFIG).write_bytes(content)
-    with pytest.raises(ConfigError, match=r"config\.yaml is damaged|missing key 'model'"):
+    with pytest.raises(UserError, match=r"config\.yaml( is damaged|, line 1|.*UTF-8)|missing key 'model'"):
         resolve(run)
 
 
