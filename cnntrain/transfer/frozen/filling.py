@@ -34,7 +34,7 @@ class Filler:
 
     Attributes:
         heed: raises StopError where a signal came; all ranks call it equally often.
-        seconds: that it took.
+        seconds: that computing took; 0 where all was found.
     """
 
     loader: Loader

@@ -160,6 +160,17 @@ def test_a_damaged_entry_is_computed_again(make_run: MakeRun, tmp_path: Path, wh
     assert len(list(store.entries(tmp_path / "kept"))) == 2
 
 
+def test_the_seconds_of_training_hold_the_train_parts_filling_alone(make_run: MakeRun, where: str) -> None:
+    """Not what tracing and hashing take, nor the val part, which alone is kept where the augmentation is random."""
+    disk = (where, "transfer.cache=disk")
+    seconds = []
+    for options in (disk, disk, ("transfer.cache=off",), ("augment=flip_crop",)):
+        run = make_run(*FROZEN, *options)
+        assert run.begin_epoch().seconds == run.progress.seconds
+        seconds.append(run.progress.seconds)
+    assert seconds[0] > 0 and seconds[1:] == [0, 0, 0]
+
+
 def test_half_precision_halves_the_size_and_says_so(
     make_run: MakeRun, tmp_path: Path, where: str, lines: list[str]
 ) -> None:
