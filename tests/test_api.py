@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 
 import cnntrain as package
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.errors import ConfigError, InputError, RunError
 
 WORDS = ("experiment=smoke", "data.channels=1", "trainer.device=cpu")
 
@@ -25,19 +27,33 @@ def trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
 
 
 def process() -> tuple[Any, ...]:
+    """What is global in it."""
     backend = torch.backends.cudnn
     return (
-        list(sys.argv), dict(os.environ), torch.are_deterministic_algorithms_enabled(), backend.benchmark,
-        torch.get_num_threads(), Path.cwd(),
+        list(sys.argv), dict(os.environ), Path.cwd(), torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(), backend.deterministic, backend.benchmark,
+        torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(), random.getstate(),
+        str(np.random.get_state()), torch.get_rng_state().tolist(),
     )  # fmt: skip
 
 
-def test_training_returns_the_result_and_leaves_the_process_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], result_of: Any
-) -> None:
-    before = process()
+@pytest.fixture
+def settings_of_its_own(trained: dict[str, Any]) -> Iterator[None]:
+    """A script's, none of which is the default."""
+    random.seed(1), np.random.seed(2), torch.manual_seed(3)
+    backend = torch.backends.cudnn
+    before = backend.deterministic, backend.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_default_dtype(torch.float64)
+    backend.deterministic, backend.benchmark = True, True
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_default_dtype(torch.float32)
+    backend.deterministic, backend.benchmark = before
+
+
+def test_training_returns_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str], result_of: Any) -> None:
     result = package.train(*WORDS, "trainer.deterministic=true", f"output={tmp_path}")
-    assert process() == before
     assert result == result_of(Path(result["run_dir"]))
     assert result["status"] == "finished"
     assert result["command"].startswith("cnntrain experiment=smoke")
@@ -45,6 +61,20 @@ def test_training_returns_the_result_and_leaves_the_process_as_it_was(
     assert "epoch   1/2" in out and "\x1b" not in out
     again = package.train(*WORDS, "trainer.deterministic=true", f"output={tmp_path}")
     assert again["weights_sha256"] == result["weights_sha256"] and again["run_dir"] != result["run_dir"]
+
+
+def test_the_process_is_left_as_it_was(
+    trained: dict[str, Any], tmp_path: Path, settings_of_its_own: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = process()
+    result = package.train(*WORDS, f"output={tmp_path}")
+    assert process() == before
+    assert result["weights_sha256"] == trained["weights_sha256"]
+    package.load(result["run_dir"]).predict([np.zeros((8, 8), np.uint8)])
+    assert process() == before
+    with pytest.raises(RunError, match="the training loss is nan"):
+        package.train(*WORDS, "optim.lr=1e30", "trainer.deterministic=true", f"output={tmp_path}")
+    assert process() == before
 
 
 def test_it_does_what_the_command_does(trained: dict[str, Any], cnntrain: Any, result_of: Any, tmp_path: Path) -> None:

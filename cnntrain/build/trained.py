@@ -17,6 +17,7 @@ from cnntrain.build.model import prepared
 from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
+from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.decode import decode, pixels
@@ -95,8 +96,9 @@ def read(
     config = check(adjust(state["config"]), TrainConfig)
     seen, classes = Preprocess(**state["preprocess"]), list(state["classes"])
     shape = len(classes), seen.channels, seen.image_size
-    network = config.model.create(*shape, pretrained=False, small_stem=state["small_stem"])
-    network = prepared(config, network, seen)
+    with seeds.generators_kept():  # its random weights are not used
+        network = config.model.create(*shape, pretrained=False, small_stem=state["small_stem"])
+        network = prepared(config, network, seen)
     network.load_state_dict(checkpoint.eval_weights(state))
     auxiliary.remove(network)
     network.to(device, weights_dtype(config.trainer.precision)).eval()

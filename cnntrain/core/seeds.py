@@ -6,10 +6,12 @@ and neither the number of workers nor of ranks changes how a sample is seen.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 
+import numpy as np
 import torch
 
 
@@ -32,6 +34,25 @@ def cpu_seed(*parts: int | str) -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(before)
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Within the block anything may draw and seed; afterwards the global generators of Python, numpy and torch, those
+    of GPUs too, are as they were before.
+    """
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+        if gpus is not None:
+            torch.cuda.set_rng_state_all(gpus)
+        elif torch.cuda.is_initialized():  # the block was the first to use them, and seeded them
+            torch.cuda.manual_seed_all(torch.initial_seed())  # as `torch.manual_seed` had asked for
 
 
 def seed_step(*parts: int | str) -> None:

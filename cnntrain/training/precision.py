@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from cnntrain.core import seeds
+
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -26,18 +28,24 @@ def weights_dtype(precision: str) -> torch.dtype:
 
 @contextmanager
 def arithmetic(deterministic: bool) -> Iterator[None]:
-    """Within the block torch computes as configured; afterwards as before."""
+    """Within the block torch computes as configured; afterwards as before, and random numbers go on as if there had
+    been no block."""
     backend = torch.backends.cudnn
-    before = torch.are_deterministic_algorithms_enabled(), backend.deterministic, backend.benchmark
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    dtype, before = torch.get_default_dtype(), (backend.deterministic, backend.benchmark)
     workspace = os.environ.get(WORKSPACE)
     if deterministic:
         os.environ.setdefault(WORKSPACE, ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
     torch.use_deterministic_algorithms(deterministic)
+    torch.set_default_dtype(torch.float32)  # in which weights are drawn
     backend.deterministic, backend.benchmark = deterministic, not deterministic
     try:
-        yield
+        with seeds.generators_kept():
+            yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        backend.deterministic, backend.benchmark = before[1:]
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        backend.deterministic, backend.benchmark = before
+        torch.set_default_dtype(dtype)
         if workspace is None:
             os.environ.pop(WORKSPACE, None)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -47,6 +50,35 @@ def test_the_global_generator_is_as_it_was_after_an_error_in_the_block() -> None
     with pytest.raises(ZeroDivisionError), seeds.cpu_seed(1):
         1 / 0  # noqa: B018
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_all_global_generators_are_as_they_were_after_the_block() -> None:
+    def draw() -> list[float]:
+        return [random.random(), float(np.random.rand()), torch.rand(()).item()]
+
+    random.seed(1), np.random.seed(2), torch.manual_seed(3)
+    expected = draw()
+    random.seed(1), np.random.seed(2), torch.manual_seed(3)
+    with suppress(ZeroDivisionError), seeds.generators_kept():
+        random.seed(9), np.random.seed(9), seeds.seed_step(9)
+        draw()
+        1 / 0  # noqa: B018
+    assert draw() == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("used_before", [True, False])
+def test_the_generators_of_gpus_go_on_as_they_would_have(used_before: bool) -> None:
+    """In a process of its own: this one may have used the GPU already."""
+    code = (
+        "import torch; from cnntrain.core import seeds; torch.manual_seed(3)\n"
+        f"if {used_before}: torch.cuda.init()\n"
+        "with seeds.generators_kept(): torch.cuda.init(); seeds.seed_step(9)\n"
+        "found = torch.rand(3, device='cuda'); torch.manual_seed(3)\n"
+        "print(torch.equal(found, torch.rand(3, device='cuda')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "True\n"
 
 
 def test_a_step_draws_the_same_whatever_came_before() -> None:
