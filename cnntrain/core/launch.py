@@ -11,7 +11,8 @@ import tempfile
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cnntrain.core import dist, signals
 from cnntrain.core.errors import RunError, UserError
 
 FAILED, WRONG = 1, 2
+SIGNALS = "TORCHELASTIC_SIGNALS_TO_HANDLE"  # by which the launcher tells itself what it was given
 
 Result = tuple[int, str | None]  # an exit code, and what was made
 Runner = Callable[..., Result]  # a function of a module, which new processes can import
@@ -49,10 +51,7 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # their lines and tracebacks hide our own message
-    with tempfile.TemporaryDirectory(prefix="cnntrain-") as folder:
+    with _contained(), tempfile.TemporaryDirectory(prefix="cnntrain-") as folder:
         settings = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -80,6 +79,26 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
                 return max(codes, default=FAILED) if min(codes, default=FAILED) > 0 else FAILED, None
         code, made = json.loads(result_file.read_text(encoding="utf-8"))
         return code, made
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Within the block torch's launcher may do to this process what it does; afterwards none of it is left.
+
+    Its loggers are silent meanwhile: their lines and tracebacks would hide our own message.
+    """
+    names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
+    loggers = [logging.getLogger(each) for each in list(logging.root.manager.loggerDict) if each.startswith(names)]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        with signals.handlers_kept():
+            yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
+        os.environ.pop(SIGNALS, None)
 
 
 def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, result_file: str) -> None:

@@ -16,6 +16,21 @@ _received: str | None = None
 
 
 @contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Within the block the handlers of `HANDLED` may be changed; afterwards they are as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers are the main thread's: here none can be changed
+        return
+    before = {each: signal.getsignal(each) for each in HANDLED}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if handler is not None:  # else it was not set from Python, nor can be
+                signal.signal(each, handler)
+
+
+@contextmanager
 def handled() -> Iterator[None]:
     """Within the block the signals of `HANDLED` only set a flag. Enter it after the process group exists: a process
     blocked in the group's start would otherwise not die of SIGTERM.
@@ -25,12 +40,12 @@ def handled() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's: here nothing comes
         return
-    before = {each: signal.signal(each, _note) for each in HANDLED}
     try:
-        yield
+        with handlers_kept():
+            for each in HANDLED:
+                signal.signal(each, _note)
+            yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
         _received = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -124,8 +125,14 @@ def killed() -> tuple[int, None]:
     return 0, None
 
 
-def test_a_process_that_was_killed_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_was_killed_is_said_and_this_one_is_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    def process() -> tuple[Any, ...]:
+        levels = [logging.getLogger(f"torch.distributed.{each}").level for each in ("launcher", "elastic.agent.server")]
+        return [signal.getsignal(each) for each in signals.HANDLED], levels, dict(os.environ)
+
+    before = process()
     assert launch(killed, (), 2, "cpu") == (1, None)
+    assert process() == before
     assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
 
 
