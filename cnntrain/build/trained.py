@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.decode import decode, pixels
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
-from cnntrain.training.precision import weights_dtype
+from cnntrain.training.precision import autocast, weights_dtype
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Trained:
     notes: list[str]
     device: torch.device
 
+    @property
+    def precision(self) -> AbstractContextManager[Any]:
+        """The context of a forward pass, as its run evaluated."""
+        return autocast(self.config.trainer.precision, self.device)
+
     def preprocess(self, image: str | Path | Image.Image | np.ndarray | Tensor) -> Tensor:
         """An image as the network was trained to see it: [1, channels, size, size], normalised, on its device.
 
@@ -63,9 +69,11 @@ class Trained:
     @torch.inference_mode()
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
         """For each image (see `preprocess`) the probability of each class, the most probable first."""
-        return [self._probabilities(self.network(self.preprocess(each))) for each in images]
+        return [self._probabilities(self.preprocess(each)) for each in images]
 
-    def _probabilities(self, logits: Tensor) -> dict[str, float]:
+    def _probabilities(self, seen: Tensor) -> dict[str, float]:
+        with self.precision:
+            logits = self.network(seen)
         if logits.ndim == 3:  # of several settings side by side the one that was chosen by val
             logits = logits[int((self.best or {})["val/setting"])]
         values = logits[0].double().softmax(dim=0).tolist()

@@ -48,7 +48,6 @@ class Eval(Command):
         from cnntrain.core import dist, stopping
         from cnntrain.data.batches.plan import Share, eval_plan
         from cnntrain.training.loop import evaluate
-        from cnntrain.training.precision import autocast
 
         device = dist.pick_device(self.device)
         path = Path(self.checkpoint) if self.checkpoint else trained.best_of(Path(str(self.run)))
@@ -58,8 +57,7 @@ class Eval(Command):
         loader = eval_loader(config, part, self._seen(found), device)
         plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
-        precision = autocast(config.trainer.precision, device)
-        metrics = evaluate(found.network, loader.batches(plan), objective, precision, stopping.heed)
+        metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)
         if dist.rank() == 0:
             for note in found.notes:
                 print(note)
