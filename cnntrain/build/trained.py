@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional
 
 from cnntrain.build.model import prepared
 from cnntrain.config import imports
@@ -21,7 +20,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.sets.decode import decode, pixels
+from cnntrain.data.sets.given import given
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.training.precision import autocast, weights_dtype
@@ -57,25 +56,32 @@ class Trained:
         """An image as the network was trained to see it: [1, channels, size, size], normalised, on its device.
 
         Args:
-            image: a file, a PIL image, or pixels: an array [height, width] or [height, width, channels] of uint8, or a
-                tensor [channels, height, width] of uint8.
+            image: a file, a PIL image, or pixels, uint8 or floating point from 0 to 1: an array [height, width] or
+                [height, width, 1, 3 or 4], or a tensor [height, width] or [1, 3 or 4, height, width]. Its depth is
+                changed to the network's as that of a file is.
 
         Raises:
             InputError: it is no image.
         """
-        fitted, _ = self.seen.fit(_pixels(image, self.seen.channels), 0)
+        fitted, _ = self.seen.fit(given(image, self.seen.channels), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     @torch.inference_mode()
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
-        """For each image (see `preprocess`) the probability of each class, the most probable first."""
+        """For each image (see `preprocess`) the probability of each class, the most probable first.
+
+        Raises:
+            InputError: one is no image, or the run had no validation yet to choose among its settings.
+        """
         return [self._probabilities(self.preprocess(each)) for each in images]
 
     def _probabilities(self, seen: Tensor) -> dict[str, float]:
         with self.precision:
             logits = self.network(seen)
         if logits.ndim == 3:  # of several settings side by side the one that was chosen by val
-            logits = logits[int((self.best or {})["val/setting"])]
+            if self.best is None:
+                raise InputError(f"{self.path}: the run had no validation yet, which chooses among its settings")
+            logits = logits[int(self.best["val/setting"])]
         values = logits[0].double().softmax(dim=0).tolist()
         return dict(sorted(zip(self.classes, values, strict=True), key=lambda each: -each[1]))
 
@@ -112,14 +118,3 @@ def read(
     network.to(device, weights_dtype(config.trainer.precision)).eval()
     progress = state["progress"]
     return Trained(path, config, network, seen, classes, progress["epoch"], progress["best"], notes, device)
-
-
-def _pixels(image: Any, channels: int) -> Tensor:
-    if isinstance(image, str | Path):
-        return decode(str(image), channels)
-    if isinstance(image, Tensor):
-        image = functional.to_pil_image(image)
-    try:
-        return pixels(image if isinstance(image, Image.Image) else Image.fromarray(image), channels)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"a {type(image).__name__} is not an image: {error}") from error

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from cnntrain.build import trained
 from cnntrain.build.trained import Trained
+from cnntrain.core.errors import InputError
 from cnntrain.runs import checkpoint
 
 Read = Callable[..., Trained]
@@ -36,3 +38,21 @@ def test_a_prediction_is_in_the_arithmetic_of_the_evaluation(read: Read, precisi
     (found,) = net.predict([torch.full((3, 32, 32), 90, dtype=torch.uint8)])
     assert types == [getattr(torch, precision)]
     assert sum(found.values()) == pytest.approx(1)
+
+
+def test_an_image_is_seen_as_the_network_was_trained_to(read: Read) -> None:
+    net = read("data.channels=1", "data.crop=squash")
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 1), dtype=np.uint8)
+    fitted, _ = net.seen.fit(torch.from_numpy(image).permute(2, 0, 1), 0)
+    expected = (fitted[None].float() / 255 - net.seen.mean[0]) / net.seen.std[0]
+    assert torch.allclose(net.preprocess(image), expected, atol=1e-6)
+    with pytest.raises(InputError, match="a list is not an image"):
+        net.predict([[image]])
+
+
+def test_settings_that_nothing_has_chosen_among_are_said(read: Read) -> None:
+    net = read("transfer=probe_depths", "model.pretrained=false", "transfer.random_weights=false")
+    with pytest.raises(
+        InputError, match=r"last\.ckpt: the run had no validation yet, which chooses among its settings"
+    ):
+        net.predict([np.zeros((32, 32, 3), np.uint8)])
