@@ -203,6 +203,13 @@ def test_nothing_read_can_run_code() -> None:
                 assert called != "torch.load" or "weights_only" in keywords, f"{file}: torch.load without weights_only"
 
 
+def test_only_one_module_writes_json() -> None:
+    """Python's own writer makes NaN of what is no number, which no other program reads."""
+    for file in FILES:
+        calls = {ast.unparse(each.func) for each in ast.walk(parsed(file)) if isinstance(each, ast.Call)}
+        assert not calls & {"json.dump", "json.dumps"} or name_of(file) == "cnntrain.core.plain_json", file
+
+
 def test_there_is_one_loop() -> None:
     """Only `training.step` moves weights, and only the loop calls it."""
     movers = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core import tables
+from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import NotNegative
 from cnntrain.core.units import in_bytes
@@ -51,7 +50,7 @@ class Cache(Command):
             others, size = len(remains), sum(each for _, each in remains)
         more = f", and {others} unfinished or damaged, {in_bytes(size)}," if others else ","
         if self.format == "json":
-            print(json.dumps([_row(folder.name, meta) for folder, meta in chosen], indent=2))
+            print(plain_json.text([_row(folder.name, meta) for folder, meta in chosen], indent=2))
         elif self.clear:
             print(f"deleted {len(chosen)} entries, {total}{more} from {root}")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnntrain.config.schema import Command, Ended
+from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count
@@ -109,7 +109,7 @@ class Eval(Command):
             "versions": versions(),
             "command": shlex.join(["cnntrain", "eval", *typed]),
         }
-        write_atomic(found.path.parent / f"eval-{name}-{self.part}.json", json.dumps(result, indent=2).encode())
+        write_atomic(found.path.parent / f"eval-{name}-{self.part}.json", plain_json.text(result, indent=2).encode())
         Screen(None).say(evaluation(result, found.config.task.columns))
 
 

@@ -5,7 +5,6 @@ Nothing here imports torch while the figures are on disk, so that the table is t
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core import tables
+from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_counts
 from cnntrain.models import registry
@@ -51,7 +50,7 @@ class Models(Command):
             names += [each for each in sorted(registry.names() - set(named)) if fnmatchcase(each, self.filter)]
         rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, self)], self)
         if self.format == "json":
-            print(json.dumps(rows, indent=2))
+            print(plain_json.text(rows, indent=2))
         elif self.format == "csv":
             columns = list(rows[0]) if rows else []
             print(tables.comma_separated(columns, [list(each.values()) for each in rows]), end="")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core import tables
+from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic
 from cnntrain.runs import history
@@ -51,7 +50,7 @@ class Plot(Command):
         except RunError as error:
             raise InputError(f"output={path}: {error}") from error
         if self.format == "json":
-            print(json.dumps(_facts(self, shown, path), indent=2))
+            print(plain_json.text(_facts(self, shown, path), indent=2))
             return Ended()
         draw = tables.table if self.format == "table" else tables.markdown
         for title, columns, rows in _tables(self, shown):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from cnntrain.config.schema import Command, Ended, Model
-from cnntrain.core import tables
+from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count
@@ -53,7 +52,7 @@ class Summary(Command):
         network = Network(self.model, self.data, self.transfer, self.classes, self.batch_size)
         title = f"{self.model.name} {_times(network.image)}, {network.classes} classes, transfer={self.transfer.name}"
         if self.format == "json":
-            text = json.dumps(network.facts(), indent=2) + "\n"
+            text = plain_json.text(network.facts(), indent=2) + "\n"
         elif self.format in ("dot", "png"):
             text = drawing.dot(title, network.image, network.rows)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import yaml
 from cnntrain.config import imports
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import notes
-from cnntrain.core import files, signals
+from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import StopError
 from cnntrain.core.lock import held
 from cnntrain.runs import folder
@@ -67,7 +66,7 @@ class Train(TrainConfig):
         text = yaml.safe_dump({**asdict(self), "resume": None}, sort_keys=False)
         files.write_atomic(place / folder.CONFIG, text.encode())
         if needed := imports.remembered():
-            files.write_atomic(place / folder.IMPORTS, json.dumps(needed, indent=2).encode())
+            files.write_atomic(place / folder.IMPORTS, plain_json.text(needed, indent=2).encode())
 
 
 def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ended:
@@ -94,7 +93,7 @@ def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ende
     finally:
         found = result(run, place, outcome, typed)
         if dist.rank() == 0:
-            files.write_atomic(place / folder.RESULT, json.dumps(found, indent=2).encode())
+            files.write_atomic(place / folder.RESULT, plain_json.text(found, indent=2).encode())
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from cnntrain.core import dist, signals
+from cnntrain.core import dist, plain_json, signals
 from cnntrain.core.errors import RunError, UserError
 
 FAILED, WRONG = 1, 2
@@ -111,7 +111,7 @@ def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, r
     except Exception as error:
         code, made = report(error), None
     if os.environ["RANK"] == "0":
-        Path(result_file).write_text(json.dumps([code, made]), encoding="utf-8")
+        Path(result_file).write_text(plain_json.text([code, made]), encoding="utf-8")
     if code:
         sys.exit(code)  # a return would wait for the launcher to fetch it, which after a signal it does not
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def imports(folder: Path) -> list[dict[str, str]]:
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of ``metrics.jsonl``, the oldest first.
+    """The lines of ``metrics.jsonl``, the oldest first; what was no number is nan again.
 
     Raises:
         InputError: the file is not there or is damaged.
@@ -122,7 +123,12 @@ def metrics(folder: Path) -> list[dict[str, float]]:
         raise InputError(f"{path} is damaged: {error}") from error
     if not all(isinstance(line, dict) for line in lines):
         raise InputError(f"{path} is damaged: a line holds no keys")
-    return lines
+    return [numbers(line) for line in lines]
+
+
+def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics as they were before they became JSON, where null stands for what is no number."""
+    return {key: nan if value is None else value for key, value in values.items()}
 
 
 def below(root: Path) -> list[Path]:

@@ -111,7 +111,8 @@ def _read(folder: Path) -> Finished:
     ended = folders.result(folder) or {}
     lines = [line for line in folders.metrics(folder) if "epoch" in line]
     epochs = {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
-    test = {f"test/{name}": value for name, value in (ended.get("test") or {}).items() if name != "count"}
+    tested = folders.numbers(ended.get("test") or {})
+    test = {f"test/{name}": value for name, value in tested.items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)
     task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
     columns = [Column(**each) for each in task["columns"]] if task else COLUMNS

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cnntrain.core import files
+from cnntrain.core import files, plain_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ class JsonLines:
         self.file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed by `close`)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.write(plain_json.text({"step": step, **values}) + "\n")
 
     def images(self, name: str, images: Tensor) -> None:
         """Numbers alone stand here."""

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from cnntrain.config.search_path import folders
+from cnntrain.core import plain_json
 from cnntrain.core.paths import cache_home
 from cnntrain.core.version import __version__
 from cnntrain.models import registry
@@ -96,7 +97,7 @@ class Cache:
         self.figures = {**self._read(), **self.figures, **computed}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path, json.dumps(self.figures).encode())
+            write_atomic(self.path, plain_json.text(self.figures).encode())
         except (OSError, RunError):
             return
 

@@ -325,6 +325,23 @@ def test_the_axis_of_a_key_fits_its_values(places: list[Any], scale: str, ticks:
 
 
 @pytest.mark.parametrize("x", ["epoch", "seed"])
+def test_a_null_in_a_runs_files_is_no_number_and_ends_no_curve(draw: Draw, write: Write, x: str) -> None:
+    place = write("a", [0.5, 0.75, 0.25])
+    lines = [json.loads(line) for line in (place / folder.METRICS).read_text().splitlines()]
+    lines[2]["val/top1"] = None
+    (place / folder.METRICS).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ended = json.loads((place / folder.RESULT).read_text())
+    (place / folder.RESULT).write_text(json.dumps({**ended, "test": {"top1": None, "loss": 1.0, "count": 9}}))
+    metric = "val/error" if x == "epoch" else "test/error"
+    shown = facts(draw, f"x={x}", f"y={metric}")
+    expected = [(1, 0.5), (2, None), (3, 0.75)] if x == "epoch" else [(0, None)]
+    (curve,) = shown["metrics"][metric]
+    assert [(each["x"], each["mean"]) for each in curve["points"]] == expected
+    assert shown["left_out"] == {} and shown["notes"] == []
+    assert ("nan (1)" in draw(f"x={x}", f"y={metric}")) == (x == "seed")
+
+
+@pytest.mark.parametrize("x", ["epoch", "seed"])
 def test_values_that_are_no_numbers_leave_a_gap(x: str) -> None:
     curve = Curve("a", [Point(x, [1.0, y]) for x, y in ((1, 2.0), (2, math.nan), (3, math.inf))])
     drawn = curves.figure(comparison({"val/loss": [curve, Curve("b", [])]}), x, "t", "model", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -102,6 +103,20 @@ def test_frozen_parts_are_proved_and_counted(configure: Configure, result_of: An
     assert model["trainable_params"] == 64 * 7 + 7
     assert frozen["buffers"] > 0
     assert frozen["hash_start"] == frozen["hash_end"]
+
+
+def test_what_is_no_number_is_null_in_every_file(configure: Configure) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    config = configure("optim.lr=1e30", "trainer.log_every=1", "trainer.epochs=1")
+    with pytest.raises(RunError, match="the training loss is nan after epoch 1: lower"):
+        config.execute([])
+    place = only_run(Path(config.output))
+    lines = [json.loads(line, parse_constant=refuse) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["epoch"] == 1 and lines[-1]["train/loss"] is None and lines[-1]["val/loss"] is None
+    result = json.loads((place / "result.json").read_text(), parse_constant=refuse)
+    assert result["status"] == "failed" and result["best"]["val/loss"] is None and result["best"]["val/top1"] >= 0
 
 
 def test_a_frozen_part_that_moves_fails_the_run(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from cnntrain.core import plain_json
 from cnntrain.data.sets.dataset import DataSet, Part
 
 
@@ -86,9 +86,9 @@ def _fingerprint(parts: Mapping[str, Arrays], classes: Sequence[str], channels: 
 
     The ids hold the positions in the arrays of origin, so they are the split's indices.
     """
-    digest = hashlib.sha256(json.dumps([list(classes), channels]).encode())
+    digest = hashlib.sha256(plain_json.text([list(classes), channels]).encode())
     for name, arrays in parts.items():
-        digest.update(json.dumps([name, arrays.images.shape, list(arrays.ids)]).encode())
+        digest.update(plain_json.text([name, arrays.images.shape, list(arrays.ids)]).encode())
         digest.update(np.ascontiguousarray(arrays.labels, dtype="<i8").data)
         digest.update(np.ascontiguousarray(arrays.images).data)
     return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed
 from cnntrain.data.base import Data
@@ -125,14 +125,14 @@ def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], 
     Contents are not read (an ImageNet takes minutes) and times are not used (a copy has others), so an image
     replaced by another of the same size in bytes goes unnoticed.
     """
-    digest = hashlib.sha256(json.dumps([list(classes), channels]).encode())
+    digest = hashlib.sha256(plain_json.text([list(classes), channels]).encode())
     for name in PARTS:
         samples = [sample[:3] for sample in parts[name]] if name in parts else None
-        digest.update(json.dumps([name, samples]).encode())
+        digest.update(plain_json.text([name, samples]).encode())
     return digest.hexdigest()
 
 
 def _modified(parts: Mapping[str, Sequence[Sample]]) -> str:
     """Hex sha256 over the times at which the parts' files last changed."""
     times = [[sample.modified for sample in parts[name]] for name in PARTS if name in parts]
-    return hashlib.sha256(json.dumps(times).encode()).hexdigest()
+    return hashlib.sha256(plain_json.text(times).encode()).hexdigest()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
 from cnntrain.core.words import suggest
@@ -109,6 +109,6 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
 
 def _fingerprint(data: DataSet, kept: np.ndarray, index: np.ndarray) -> str:
     """Hex sha256 over the whole set's fingerprint, the classes, and the training images that are left of it."""
-    digest = hashlib.sha256(json.dumps([data.fingerprint, kept.tolist()]).encode())
+    digest = hashlib.sha256(plain_json.text([data.fingerprint, kept.tolist()]).encode())
     digest.update(np.ascontiguousarray(index, dtype="<i8").data)
     return digest.hexdigest()

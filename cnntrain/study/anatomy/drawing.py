@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import warnings
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError, RunError
 from cnntrain.study.anatomy.recorder import Layer
 
@@ -149,4 +149,4 @@ def _shape(sizes: Sequence[int]) -> str:
 
 
 def _quoted(*lines: str) -> str:
-    return json.dumps("\n".join(lines))
+    return plain_json.text("\n".join(lines))

@@ -20,6 +20,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnntrain.core import plain_json
 from cnntrain.core.lock import LOCK, in_use
 from cnntrain.core.paths import cache_home
 
@@ -130,7 +131,7 @@ class Entry:
                 os.fsync(file.fileno())
         digests = [_digest(path) for path in self._files(unfinished)]
         meta = {"about": self.about, "bytes": self.size, "created": time.time(), "sha256": digests}
-        (unfinished / META).write_text(json.dumps(meta), encoding="utf-8")
+        (unfinished / META).write_text(plain_json.text(meta), encoding="utf-8")
         (unfinished / LOCK).unlink(missing_ok=True)
         try:
             unfinished.rename(root / self.key)
