@@ -14,18 +14,11 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     Raises:
         RunError: the disk is full or cannot be written; the file that was there is intact.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, content)
         os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         kept = "; the file written before is intact" if path.exists() else ""
@@ -38,7 +31,7 @@ def link(source: Path, target: Path) -> None:
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _beside(target)
     try:
         os.link(source, temporary)
         os.replace(temporary, target)
@@ -47,19 +40,58 @@ def link(source: Path, target: Path) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet, and the folders above it.
+    """Write a file that is not there yet, and the folders above it: after a crash it is whole or still not there.
 
     Raises:
         InputError: it is there, or cannot be written.
     """
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb") as file:
-            file.write(content)
+        try:
+            _write(temporary, content)
+            _name(temporary, path)
+            _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
     except FileExistsError as error:
+        if not path.parent.is_dir():
+            raise InputError(f"cannot write {path}: {error.filename} is a file, not a folder") from error
         raise InputError(f"{path} is there already") from error
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a written file a name that is still free; raises FileExistsError where it is not."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: the name is taken first, so that no other file is lost
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(temporary, path)
+
+
+def _beside(path: Path) -> Path:
+    """Where what will be `path` is written first."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Let the names in a folder reach the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def remove_temporary(folder: Path) -> None:
