@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.optim import get_optimizer_info, list_optimizers
 from timm.optim.lamb import Lamb
 from torch import nn
 
@@ -16,7 +17,7 @@ from cnntrain.config.check import section
 from cnntrain.core.errors import ConfigError
 from cnntrain.optim.adamw import AdamW
 from cnntrain.optim.base import Optim
-from cnntrain.optim.groups import parameter_groups
+from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.optim.rmsprop import RMSprop
 from cnntrain.optim.sgd import SGD
 from cnntrain.optim.timm import Timm
@@ -45,6 +46,8 @@ PAIRS: dict[str, tuple[Optim, Build]] = {
         lambda p: Lamb(p, lr=0.05, weight_decay=0.1, betas=(0.8, 0.95)),
     ),
 }
+# but for those that compile for seconds
+OF_TIMM = sorted(each for each in map(str, list_optimizers()) if not each.startswith("kron"))
 
 
 def network() -> nn.Sequential:
@@ -131,11 +134,36 @@ def test_limits(name: str, changes: dict[str, Any], message: str) -> None:
     ("opt", "args", "message"),
     [
         ("lambb", {}, "optim.opt=lambb is no optimizer of timm's; did you mean 'lamb'"),
-        ("lamb", {"beta": 1}, "optim.opt=lamb with optim.args={'beta': 1}: "),
+        ("lamb", {"beta": 1}, "optim.opt=lamb with optim.args={'beta': 1} cannot be used here: "),
+        ("adamw", {"capturable": True}, "optim.opt=adamw with optim.args={'capturable': True} cannot be used here: "),
+        ("adamw", {"differentiable": True}, "optim.opt=adamw with optim.args={'differentiable': True} cannot be used"),
+        ("adamw", {"lr": 1}, "optim.opt=adamw with optim.args={'lr': 1} cannot be used here: "),
+        ("adahessian", {}, "optim.opt=adahessian needs second derivatives, and training computes first ones"),
+        ("bnbadamw", {}, "optim.opt=bnbadamw cannot be used here: CUDA required for bitsandbytes optimizers"),
+        ("fusedsgd", {}, "optim.opt=fusedsgd cannot be used here: CUDA required for APEX optimizers"),
     ],
 )
-def test_what_timm_does_not_know_is_said(opt: str, args: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_used_is_said(opt: str, args: dict[str, Any], message: str) -> None:
     model, optim = network(), Timm("timm", **COMMON, opt=opt, args=args)
     with pytest.raises(ConfigError) as caught:
         optim.build(parameter_groups(model, optim, equal(model)))
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("opt", OF_TIMM)
+def test_each_of_timms_is_refused_or_trains(opt: str) -> None:
+    model, optim = network().float(), Timm("timm", **COMMON, opt=opt, args={})
+    model[0].requires_grad_(False)
+    before = deepcopy(model.state_dict())
+    try:
+        optimizer = load_by_name(optim.build(parameter_groups(model, optim, equal(model))))
+    except ConfigError:
+        assert get_optimizer_info(opt).second_order or opt.startswith(("bnb", "fused"))
+        return
+    for _ in range(2):
+        model(torch.randn(6, 2, 5, 5)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert "3.weight" in moved and not any(key.startswith("0.") for key in moved)
+    optimizer.load_state_dict(deepcopy(optimizer.state_dict()))
