@@ -44,6 +44,11 @@ def create(
         built = timm.create_model(name, pretrained=pretrained, **kwargs | dict(args))
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {error}") from error
+    except (LookupError, AttributeError) as error:
+        if not args:  # then they are no user's
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"model.name={name} with model.args={dict(args)}: {reason}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={name}: {str(error).splitlines()[0]}") from error
     inception_v3.adapt(built)

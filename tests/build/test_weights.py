@@ -277,6 +277,10 @@ def test_arguments_reach_the_constructor_and_unknown_ones_are_answered(settings:
     assert next(model.parameters()).shape[1] == 1
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet with model\.args=\{'depht': 3\}: .*depht"):
         settings(args={"depht": 3}).create(10, 3, None, pretrained=False)
+    with pytest.raises(ConfigError, match=r"model\.args=\{'act_layer': 'foo'\}: KeyError: 'foo'"):
+        settings(args={"act_layer": "foo"}).create(10, 3, None, pretrained=False)
+    with pytest.raises(ConfigError, match=r"model\.args=\{'block': 'x'\}: AttributeError: 'str' object has no"):
+        settings(args={"block": "x"}).create(10, 3, None, pretrained=False)
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet\.nonesuch"):
         settings(name="test_resnet.nonesuch").create(10, 3, None, pretrained=False)
 
