@@ -10,6 +10,7 @@ from typing import Any
 
 from cnntrain.config import imports
 from cnntrain.config.check import check
+from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError
 from cnntrain.runs import folder as folders
@@ -22,9 +23,10 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.channels", "data.image_size",
-    "data.classes", "data.crop", "data.interpolation", "task.name", "augment.normalize", "model.stem", "optim.name",
-    "schedule.name", "name", "output",
+    "data.classes", "data.crop", "data.crop_fraction", "data.interpolation", "task.name", "augment.normalize",
+    "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
+STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
 
 
 @dataclass
@@ -84,7 +86,7 @@ def _overlay(
     """The saved configuration with the typed keys and groups taken from the composed one."""
     wanted = deepcopy(saved)
     for override in typed:
-        key = override.partition("=")[0]
+        key = override.partition("=")[0].lstrip("+")
         if key == "resume":
             continue
         if key.startswith("~") or (key in groups and key not in tree):
@@ -101,11 +103,21 @@ def _overlay(
     return wanted
 
 
+def _of_choices(tree: dict[str, Any]) -> list[str]:
+    """The keys that a run of this configuration cannot change for the sake of what it has chosen."""
+    names = {group: str((tree.get(group) or {}).get("name")) for group in STATEFUL}
+    chosen: dict[str, Any] = {
+        group: plugin_class(group, name) for group, name in names.items() if name in plugin_names(group)
+    }
+    return [f"{group}.{key}" for group, each in chosen.items() for key in each.fixed]
+
+
 def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """One line a changed key, saying whether the resumed run still equals an uninterrupted one."""
     before, after = folders.flat(saved), folders.flat(wanted)
     changed = sorted(key for key in {*before, *after} - {"resume"} if before.get(key) != after.get(key))
-    refused = [key for key in changed if key.startswith(FIXED)]
+    fixed = [*FIXED, *_of_choices(saved), *_of_choices(wanted)]
+    refused = [key for key in changed if any(key == each or key.startswith(f"{each}.") for each in fixed)]
     if refused:
         raise ConfigError(
             *(f"{key} cannot change from {before.get(key)} to {after.get(key)} within a run" for key in refused),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntrain.core.limits import NotNegative, Positive
 
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Optim:
-    """The keys that every optimizer has. An optimizer is a subclass in a file of its own."""
+    """The keys that every optimizer has. An optimizer is a subclass in a file of its own.
+
+    `fixed` are keys of its own that a run under way cannot change, since the form or the meaning of what a checkpoint
+    holds depends on them.
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     name: str
     lr: Positive

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RMSprop(Optim):
+    fixed = ("momentum",)  # torch keeps a buffer for it where it is above 0
+
     momentum: Fraction
     alpha: Fraction  # smoothing of the squared gradients
     eps: Positive

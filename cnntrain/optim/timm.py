@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Timm(Optim):
+    fixed = ("opt", "args")
+
     opt: str
     args: dict[str, Any]
 

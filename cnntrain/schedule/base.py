@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from cnntrain.core.limits import NotNegative
 
@@ -23,8 +23,11 @@ class Schedule:
     """The keys that every schedule has. A schedule is a subclass in a file of its own.
 
     The rate is a function of the position and, for a schedule that watches a metric, of what its `Course` was told; a
-    resumed run therefore continues at the same rate.
+    resumed run therefore continues at the same rate. `fixed` are keys of its own that a run under way cannot change,
+    since the form or the meaning of what a checkpoint holds depends on them.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     name: str
     warmup_epochs: NotNegative  # the rate rises linearly over these, by the step; 0: no warm-up

@@ -13,6 +13,8 @@ from cnntrain.schedule.base import Course, Position, Schedule
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
+    fixed = ("metric", "mode")
+
     metric: str  # a metric of the task, of the training or the validation part
     mode: Literal["max", "min"]
     factor: Inside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -104,8 +104,12 @@ class Objective(Protocol):
 class Task:
     """The keys that every task has. A task is a subclass in a file of its own.
 
-    `columns` are its metrics, the one that people look at first being the first, and its loss the last.
+    `columns` are its metrics, the one that people look at first being the first, and its loss the last. `fixed` are
+    keys of its own that a run under way cannot change, since the form or the meaning of what a checkpoint holds depends
+    on them.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     name: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cnntrain.core.limits import Count, Positive
 from cnntrain.core.units import bytes_of
@@ -70,8 +70,11 @@ class Transfer:
     """The keys that every policy has. A policy is a subclass in a file of its own.
 
     Epochs count from 0. What a policy answers depends on its keys, the arguments and what it measured at the start of
-    the run, never on the past.
+    the run, never on the past. `fixed` are keys of its own that a run under way cannot change, since the form or the
+    meaning of what a checkpoint holds depends on them.
     """
+
+    fixed: ClassVar[tuple[str, ...]] = ()
 
     name: str
     head_lr_multiplier: Positive  # on optim.lr, for the classifier's parameters

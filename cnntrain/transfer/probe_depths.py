@@ -23,6 +23,8 @@ REFERENCES = ("knn", "logistic")
 
 @dataclass(frozen=True)
 class ProbeDepths(LinearProbe):
+    fixed = ("name", "features", "pool", "normalize", "lr_grid", "decay_grid", "random_weights")  # what the banks are
+
     features: Count  # about so many of each depth
     pool: Literal["max", "avg"]
     normalize: bool  # features are standardised

@@ -251,6 +251,49 @@ def test_what_the_checkpoint_does_not_fit_is_refused(make: Make, resolve: Any, o
     assert last.startswith("start a new run")
 
 
+@pytest.mark.parametrize(
+    ("choices", "override", "key"),
+    [
+        (["optim=timm"], "optim.opt=lion", "optim.opt"),
+        (["optim=timm", "optim.opt=adamw"], "++optim.args.amsgrad=true", "optim.args.amsgrad"),
+        (["optim=timm", "++optim.args.amsgrad=true"], "optim.args.amsgrad=false", "optim.args.amsgrad"),
+        (["optim=rmsprop", "optim.momentum=0"], "optim.momentum=0.9", "optim.momentum"),
+        (["schedule=plateau"], "schedule.metric=train/top1", "schedule.metric"),
+        (["transfer=probe_depths", "model.pretrained=false"], "transfer.lr_grid=[0.1]", "transfer.lr_grid"),
+        (["transfer=probe_depths", "model.pretrained=false"], "transfer.normalize=false", "transfer.normalize"),
+        (["transfer=probe_depths", "model.pretrained=false"], "transfer=full", "transfer.name"),
+        ([], "transfer=probe_depths", "transfer.name"),
+    ],
+)
+def test_what_is_kept_depends_on_a_choices_own_keys_too(
+    make: Make, resolve: Any, choices: list[str], override: str, key: str
+) -> None:
+    run = make(*choices)
+    with pytest.raises(ConfigError, match=f"{key} cannot change from .* within a run"):
+        resolve(run, override)
+
+
+@pytest.mark.parametrize(
+    ("choices", "override"),
+    [
+        (["optim=timm"], "optim.lr=0.5"),
+        (["optim=sgd", "optim.momentum=0"], "optim.momentum=0.9"),
+        (["optim=adamw"], "optim.beta1=0.8"),
+        (["optim=rmsprop"], "optim.alpha=0.8"),
+        (["schedule=plateau"], "schedule.patience=1"),
+        (["transfer=probe_depths", "model.pretrained=false"], "transfer.references=[knn]"),
+        (["trainer.ema_decay=0.9"], "trainer.ema_decay=null"),
+        ([], "trainer.ema_decay=0.9"),
+        ([], "transfer=gradual"),
+    ],
+)
+def test_what_changes_nothing_of_the_form_may_change(
+    make: Make, resolve: Any, choices: list[str], override: str
+) -> None:
+    (*_, note) = resolve(make("model.pretrained=false", *choices), override).notes
+    assert note.endswith("(inexact: the run will differ from an uninterrupted one)")
+
+
 @pytest.mark.parametrize("override", ["recipe=vgg2014", "experiment=smoke", "~recipe", "~optim.lr"])
 def test_what_sets_no_one_key_is_refused(make: Make, resolve: Any, tmp_path: Path, override: str) -> None:
     tree = copy.deepcopy(composed()) | {"resume": "latest", "output": str(tmp_path / "outputs")}

@@ -46,6 +46,25 @@ class Interrupted(Report):
             raise KilledError
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("trainer.ema_decay=null", "trainer.ema_decay=0.9"),
+        ("trainer.ema_decay=0.9", "trainer.ema_decay=null"),
+        ("optim.momentum=0", "optim.momentum=0.9"),
+        ("optim.momentum=0.9", "optim.momentum=0"),
+        ("trainer.precision=float16", "trainer.precision=float32"),
+        ("trainer.precision=bfloat16", "trainer.precision=float64"),
+        ("schedule.max_reductions=1", "schedule.max_reductions=2"),
+        ("optim.decay_norms_and_biases=true", "optim.decay_norms_and_biases=false"),
+    ],
+)
+def test_a_resume_goes_on_after_what_may_change(make_run: MakeRun, tmp_path: Path, before: str, after: str) -> None:
+    make_run(before, "trainer.epochs=1", folder=tmp_path / "run").fit()
+    run = make_run(after, "trainer.epochs=2", folder=tmp_path / "run")
+    assert run.fit() == loop.FINISHED and run.progress.epoch == 2
+
+
 def train(make_run: MakeRun, folder: Path, overrides: tuple[str, ...], kills: list[int], **how: bool) -> Run:
     """Train to the end, killed at each of `kills` (steps) and started again from last.ckpt, if there is one."""
     for kill_at in kills:
