@@ -12,7 +12,7 @@ from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import folder as folders
 
 # a change of these leaves every weight as an uninterrupted run would have it
@@ -52,6 +52,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
 
     Raises:
         ConfigError: there is no such run, or a change is typed that its checkpoint does not fit.
+        InputError: an older cnntrain made the run.
     """
     output = Path(str(tree["output"]))
     if tree["resume"] == "auto":
@@ -65,7 +66,11 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
         folder = Path(str(tree["resume"]))
     saved = folders.config(folder)
     changed = imports.check(folders.imports(folder), str(folder))
-    wanted = asdict(check(_overlay(saved, tree, typed, groups), TrainConfig))
+    try:
+        wanted = asdict(check(_overlay(saved, tree, typed, groups), TrainConfig))
+    except ConfigError:
+        _refuse_older(folder, saved)
+        raise
     notes = [*changed, *_differences(saved, wanted)]
     wanted["resume"] = str(folder.absolute())
     return Resumed(folder, wanted, notes, folders.is_finished(folder) and not notes)
@@ -78,6 +83,24 @@ def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
             finished = folders.is_finished(folder)
             return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished)
     return None
+
+
+def _refuse_older(folder: Path, saved: dict[str, Any]) -> None:
+    """Say so where a configuration is wrong because its run is of a release with other keys.
+
+    Raises:
+        InputError: an older cnntrain made the run.
+    """
+    try:
+        check(saved, TrainConfig)
+    except ConfigError as error:
+        from cnntrain.runs import checkpoint  # torch with it: only here, where nothing can be trained any more
+
+        last = folder / checkpoint.LAST
+        if last.is_file() and checkpoint.is_older(last):
+            raise InputError(
+                f"{folder} was made by an older cnntrain, whose runs cannot be resumed: start a new run"
+            ) from error
 
 
 def _overlay(

@@ -49,16 +49,32 @@ def verified(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: it is damaged, or no checkpoint of ours.
     """
-    if "sha256" in state and isinstance(state.get("format"), int) and state["format"] != FORMAT:
-        raise InputError(
-            f"{path} is of format {state['format']}, which another version of cnntrain wrote; this one reads {FORMAT}"
-        )
+    number = _format(state)
+    if number is not None and number != FORMAT:
+        writer = "an older" if number < FORMAT else "a newer"
+        raise InputError(f"{path} is of format {number}, which {writer} cnntrain wrote; this one reads {FORMAT}")
     if state.get("format") != FORMAT or "sha256" not in state:
         raise InputError(f"{path} is not a checkpoint of cnntrain (format {FORMAT})")
     stored = state.pop("sha256")
     if digest(state) != stored:
         raise InputError(f"{path} is damaged: its content does not match its checksum")
     return state
+
+
+def is_older(path: Path) -> bool:
+    """Whether an older cnntrain wrote this checkpoint, in a format that is not read any more.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    number = _format(load_tensors(path))
+    return number is not None and number < FORMAT
+
+
+def _format(state: Mapping[str, Any]) -> int | None:
+    """The number of a checkpoint's format; None of what is no checkpoint of ours."""
+    number = state.get("format")
+    return number if "sha256" in state and isinstance(number, int) else None
 
 
 def eval_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from cnntrain.config import compose, resume
@@ -335,6 +336,26 @@ def test_a_config_of_another_version_is_checked(make: Make, resolve: Any) -> Non
     saved["optim"]["old_key"] = 1
     with pytest.raises(ConfigError, match=r"unknown key 'optim\.old_key'"):
         resolve(make(tree=saved))
+
+
+@pytest.mark.parametrize("override", ["trainer.epochs=99", "optim.lrr=1"])
+def test_a_run_of_an_older_release_is_said_to_be_one(make: Make, resolve: Any, override: str) -> None:
+    """Release 0.1 had no tasks; its checkpoints are of format 1."""
+    saved = run_config()
+    del saved["task"]
+    run = make(tree=saved)
+    torch.save({"format": 1, "sha256": "0" * 64, "model": {}}, run / "last.ckpt")
+    with pytest.raises(
+        InputError, match=f"^{run} was made by an older cnntrain, whose runs cannot be resumed: start a"
+    ):
+        resolve(run, override)
+
+
+def test_a_wrong_key_is_said_without_a_look_at_the_checkpoint(make: Make, resolve: Any) -> None:
+    run = make()
+    (run / "last.ckpt").write_bytes(b"reading it would take seconds")
+    with pytest.raises(ConfigError, match=r"unknown key 'optim\.lrr'"):
+        resolve(run, "optim.lrr=1")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])

@@ -273,6 +273,17 @@ def test_another_kind_of_file_is_not_a_checkpoint(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "text.pt")
 
 
+@pytest.mark.parametrize(("number", "writer"), [(1, "an older"), (99, "a newer")])
+def test_another_format_is_named(tmp_path: Path, state: dict[str, Any], number: int, writer: str) -> None:
+    path = tmp_path / "last.ckpt"
+    checkpoint.save(path, state)
+    torch.save({**checkpoint.load_tensors(path), "format": number}, path)
+    message = rf"last\.ckpt is of format {number}, which {writer} cnntrain wrote; this one reads {checkpoint.FORMAT}"
+    with pytest.raises(InputError, match=message):
+        checkpoint.load(path)
+    assert checkpoint.is_older(path) is (number == 1)
+
+
 def test_safetensors_are_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file({"weight": torch.arange(4.0)}, path)
