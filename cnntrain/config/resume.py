@@ -77,11 +77,16 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
 
 
 def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
-    """The newest run with exactly this configuration."""
+    """The newest run with exactly this configuration; what has changed of the user's code is noted.
+
+    Raises:
+        ConfigError: it needs code of the user's that is not imported.
+    """
     for folder in folders.idle(output):
         if folders.flat({**folders.config(folder), "resume": None}) == folders.flat({**tree, "resume": None}):
+            changed = imports.check(folders.imports(folder), str(folder))
             finished = folders.is_finished(folder)
-            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, [], finished)
+            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, finished)
     return None
 
 

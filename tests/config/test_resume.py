@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 
-from cnntrain.config import compose, resume
+from cnntrain.config import compose, imports, resume
 from cnntrain.config.check import check, plain
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError, UserError
@@ -168,6 +168,23 @@ def test_a_finished_run_is_finished_unless_something_changes(make: Make, resolve
 def test_a_run_that_is_not_there_is_an_error(resolve: Any, which: str) -> None:
     with pytest.raises(ConfigError, match="does not exist; give a run's folder, latest or auto"):
         resolve(which)
+
+
+@pytest.mark.parametrize("which", ["auto", "latest", None])
+def test_code_of_the_users_that_changed_is_noted_and_missing_code_refused(
+    make: Make, resolve: Any, tmp_path: Path, which: str | None
+) -> None:
+    run, code = make(), tmp_path / "code_that_changes.py"
+    code.write_text("A = 1\n")
+    with imports.imported([str(code)]):
+        needed = imports.remembered()
+        (run / folder.IMPORTS).write_text(json.dumps(needed))
+        assert resolve(which or run).notes == []
+        (run / folder.IMPORTS).write_text(json.dumps([{**needed[0], "sha256": "0" * 64}]))
+        assert resolve(which or run).notes == [f"note: code_that_changes is not the same code as when {run} was made"]
+    with pytest.raises(ConfigError, match=f"{run} was made with code of your own: give --import {code} again"):
+        resolve(which or run)
+    del sys.modules["code_that_changes"]
 
 
 # what differs
