@@ -21,8 +21,7 @@ README, DOCS = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^    cnntrain (?P<words>.*?)(?:\s{3,}.*)?$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"<[^<>]+>")
-OWN_IMAGES, OWN_CODE = "photos", "--import"
-MINUTES = ("models", "experiment=")  # figures of all networks; a table's runs, which are shortened here
+OWN_CODE = "--import"
 SHORT = ("trainer.epochs=1", "data.train_per_class=2", "++seed=0", "schedule=constant")
 
 Shell = Callable[..., list[str]]

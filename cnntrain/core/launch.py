@@ -38,8 +38,6 @@ def launch(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
         args: plain values.
         device: auto, cpu or cuda.
     """
-    if devices == 1:
-        return runner(*args)
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return _spawn(runner, args, devices, device)
     with dist.process_group(device):

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from cnntrain.core.limits import Count, Positive
 from cnntrain.core.units import bytes_of
 
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn

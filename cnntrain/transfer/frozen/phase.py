@@ -41,16 +41,6 @@ class Phase:
     remembered: dict[str, Any] | None = None
     seconds: float = 0.0
 
-    @property
-    def cut(self) -> list[str]:
-        """Names of the values that the trained part begins with; none where the network is whole."""
-        return self.remembered["cut"] if self.remembered else []
-
-    @property
-    def kept(self) -> dict[str, str]:
-        """Where each part's values are kept: ram, disk, or off."""
-        return self.remembered["kept"] if self.remembered else {}
-
 
 def begin(
     model: nn.Module,

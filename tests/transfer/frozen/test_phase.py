@@ -45,7 +45,7 @@ def test_kept_activations_train_the_same_weights(
     options = (f"model={model}", where, "trainer.precision=float64", "trainer.epochs=2")
     off = fitted(make_run, tmp_path / "off", *options, "transfer.cache=off")
     kept = fitted(make_run, tmp_path / "on", *options, f"transfer.cache={place}")
-    assert kept.phase is not None and kept.phase.kept == {"train": place, "val": place}
+    assert kept.phase.remembered["kept"] == {"train": place, "val": place}
     assert (weights(off) - weights(kept)).abs().max() < 1e-12
     assert off.progress.best == pytest.approx(kept.progress.best)
 
@@ -205,7 +205,7 @@ def test_auto_takes_ram_then_disk_then_neither(
 ) -> None:  # fmt: skip
     run = make_run(*FROZEN, where, *options, folder=tmp_path / "run").with_room(ram, disk)
     assert run.begin_epoch()
-    assert run.phase is not None and run.phase.kept == {"train": place, "val": place}
+    assert run.phase.remembered["kept"] == {"train": place, "val": place}
     assert any(("not kept: " if place == "off" else f"kept in {place}: ") in line for line in lines)
 
 
@@ -270,7 +270,7 @@ def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: 
     run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
     before = run.freezing.digest()
     assert run.fit() == loop.FINISHED
-    assert run.phase is not None and run.phase.kept == {"train": "off", "val": "ram"}
+    assert run.phase.remembered["kept"] == {"train": "off", "val": "ram"}
     assert any("computed for each batch: augment=flip_crop is random" in line for line in lines)
     assert run.freezing.digest() == before and whole.freezing.digest() != before
 
@@ -345,7 +345,7 @@ def test_kept_or_not_stays_as_it_was_on_resume(make_run: MakeRun, tmp_path: Path
     assert first.fit() == loop.STOPPED
     again = make_run(*FROZEN, folder=tmp_path / "run")
     assert again.begin_epoch()
-    assert again.phase is not None and again.phase.kept == {"train": "off", "val": "off"}
+    assert again.phase.remembered["kept"] == {"train": "off", "val": "off"}
 
 
 def test_frozen_weights_that_moved_fail_the_phase(make_run: MakeRun, tmp_path: Path) -> None:
