@@ -1,1 +1,1 @@
-"""Commands, one a file: ``cnntrain <name>`` calls ``run(config, overrides)``, which returns the exit code."""
+"""Commands, one a file: ``cnntrain <name>`` gives the file's subclass of `Command` its keys and calls `execute`."""

@@ -16,24 +16,24 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument, map_aggregate
 
-from cnntrain.transfer.frozen.trace import Trace, UnsplittableError, digest, has_parameters, in_place
+from cnntrain.transfer.frozen.trace import Trace, UncuttableError, digest, has_parameters, in_place
 
 EXAMPLES = 2  # images of the trial run
 
 
 @dataclass
-class Split:
-    """A network in two parts.
+class Cut:
+    """A network that is cut in two.
 
     Attributes:
         prefix: images [n, channels, height, width] to the tensors of the cut, each [n, ...].
-        cut: the names of those tensors in the network's graph.
+        names: of those tensors in the network's graph.
         shapes, dtypes: of each; the shape without the batch.
         key: hex digest of what the prefix computes, weights apart.
     """
 
     prefix: fx.GraphModule
-    cut: list[str]
+    names: list[str]
     shapes: list[torch.Size]
     dtypes: list[torch.dtype]
     key: str
@@ -41,7 +41,7 @@ class Split:
     eval_graph: fx.Graph
 
     def suffix(self, model: nn.Module) -> Suffix:
-        """The rest of `model`, which is the network that was split or a copy of it (a moving average)."""
+        """The rest of `model`, which is the network that was cut or a copy of it (a moving average)."""
         return Suffix(model, self.train_graph, self.eval_graph)
 
     def state(self) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ class Suffix(nn.Module):
         return (self.train_graph if self._model[0].training else self.eval_graph)(*cut)
 
 
-def split(model: nn.Module, train_mode: Callable[[], None], images: Tensor) -> Split | None:
+def cut_off(model: nn.Module, train_mode: Callable[[], None], images: Tensor) -> Cut | None:
     """Cut the frozen prefix off `model`, or return None where nothing that it computes is fixed.
 
     Args:
@@ -78,7 +78,7 @@ def split(model: nn.Module, train_mode: Callable[[], None], images: Tensor) -> S
         images: a few, of the shape, type and device that the network is given; see `EXAMPLES`.
 
     Raises:
-        UnsplittableError: torch.fx cannot trace the network, or the parts do not compute what the whole does.
+        UncuttableError: torch.fx cannot trace the network, or the parts do not compute what the whole does.
     """
     try:
         train_mode()
@@ -93,24 +93,24 @@ def split(model: nn.Module, train_mode: Callable[[], None], images: Tensor) -> S
         train_mode()
 
 
-def _divide(model: nn.Module, trained: Trace, evaluated: Trace, fixed: set[str], images: Tensor) -> Split:
+def _divide(model: nn.Module, trained: Trace, evaluated: Trace, fixed: set[str], images: Tensor) -> Cut:
     values = _values(model, evaluated, fixed, images)
     batches = {key for key, value in values.items() if isinstance(value, Tensor) and _is_batch(value, images)}
     known = {key: value for key, value in values.items() if isinstance(value, (torch.device, torch.dtype, NoneType))}
     needed = set().union(*(_needed(model, trace, fixed, batches, known) for trace in (trained, evaluated)))
     cut = [node for node in _unique(evaluated) if evaluated.keys[node] in needed]
     keys = [evaluated.keys[node] for node in cut]
-    divided = Split(
+    found = Cut(
         prefix=fx.GraphModule(model, _prefix(evaluated, fixed, cut)),
-        cut=[node.name for node in cut],
+        names=[node.name for node in cut],
         shapes=[values[key].shape[1:] for key in keys],
         dtypes=[values[key].dtype for key in keys],
         key=digest((keys, tuple(images.shape[1:]))),
         train_graph=_suffix(trained, fixed, keys, known),
         eval_graph=_suffix(evaluated, fixed, keys, known),
     )
-    _verify(model(images), divided.suffix(model)(tuple(values[key] for key in keys)))
-    return divided
+    _verify(model(images), found.suffix(model)(tuple(values[key] for key in keys)))
+    return found
 
 
 def _values(model: nn.Module, trace: Trace, fixed: set[str], images: Tensor) -> dict[str, Any]:
@@ -203,11 +203,11 @@ def _verify(whole: Any, parts: Any) -> None:
     """The outputs of the two parts against those of the whole, in evaluation mode.
 
     Raises:
-        UnsplittableError: they differ, as where an operation in place reaches across the cut.
+        UncuttableError: they differ, as where an operation in place reaches across the cut.
     """
     pairs = zip(_tensors(whole), _tensors(parts), strict=True)
     if not all(torch.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True) for one, other in pairs):
-        raise UnsplittableError("its parts do not give what the whole gives")
+        raise UncuttableError("its parts do not give what the whole gives")
 
 
 def _tensors(outputs: Argument) -> list[Tensor]:

@@ -20,7 +20,7 @@ from cnntrain.transfer.base import PartlyFrozen
 from cnntrain.transfer.frozen import filling, store
 from cnntrain.transfer.frozen.activations import Held, Prefix
 from cnntrain.transfer.frozen.around import Around
-from cnntrain.transfer.frozen.cut import Split
+from cnntrain.transfer.frozen.cut import Cut
 from cnntrain.transfer.frozen.store import Entry
 
 RAM, DISK, OFF = "ram", "disk", "off"
@@ -30,7 +30,7 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def activations(
-    parts: Split, prefix: Prefix, policy: PartlyFrozen, around: Around, before: Mapping[str, Any] | None
+    cut: Cut, prefix: Prefix, policy: PartlyFrozen, around: Around, before: Mapping[str, Any] | None
 ) -> tuple[dict[str, Held], str, float]:
     """What is kept of each part (train, val); nothing of a part whose images are seen anew in each epoch.
 
@@ -43,13 +43,13 @@ def activations(
         StopError: a signal came before all was computed.
     """
     views = {"train": (policy.views or 0) if around.is_random else 1, "val": 1}
-    weights = digest(parts.state())
-    entries = {part: _entry(parts, policy, around, weights, part, count) for part, count in views.items() if count}
+    weights = digest(cut.state())
+    entries = {part: _entry(cut, policy, around, weights, part, count) for part, count in views.items() if count}
     root = store.root(policy.cache_dir)
     place, why = dist.from_first(lambda: _place(policy, around, list(entries.values()), root))
     if policy.cache == "auto":
-        place, why = _as_before(before, parts, around, place, why)
-    _say(parts, policy, around, entries, place, why)
+        place, why = _as_before(before, cut, around, place, why)
+    _say(cut, policy, around, entries, place, why)
     held, seconds = {}, 0.0
     for part, entry in entries.items() if place != OFF else ():
         filler = filling.Filler(around.loaders[part], around.batch_size, prefix, around.say, around.heed)
@@ -59,17 +59,17 @@ def activations(
     return held, place, seconds
 
 
-def _entry(parts: Split, policy: PartlyFrozen, around: Around, weights: str, part: str, views: int) -> Entry:
+def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: str, views: int) -> Entry:
     """What a part's values are; the key covers everything that they depend on.
 
     Args:
         weights: digest of those of the frozen part.
     """
     samples = around.loaders[part].samples
-    dtypes = [DTYPES.get(policy.cache_dtype, dtype) for dtype in parts.dtypes]
+    dtypes = [DTYPES.get(policy.cache_dtype, dtype) for dtype in cut.dtypes]
     depends_on = {
         **around.depends_on,
-        "cut": [parts.key, parts.shapes],
+        "cut": [cut.key, cut.shapes],
         "weights": weights,
         "part": part,
         "views": [views, samples.seed] if samples.seed is not None else None,
@@ -78,8 +78,8 @@ def _entry(parts: Split, policy: PartlyFrozen, around: Around, weights: str, par
         "device": [around.device.type, torch.backends.cpu.get_cpu_capability()],
         "versions": [__version__, torch.__version__, torchvision.__version__, timm.__version__],
     }
-    about = {"model": around.model, "data": around.data, "part": part, "cut": parts.cut, "views": views}
-    shapes = [(len(samples) * views, *shape) for shape in parts.shapes]
+    about = {"model": around.model, "data": around.data, "part": part, "cut": cut.names, "views": views}
+    shapes = [(len(samples) * views, *shape) for shape in cut.shapes]
     return Entry(digest(depends_on), shapes, dtypes, about)
 
 
@@ -123,9 +123,9 @@ def _free(place: str, around: Around, root: Path) -> tuple[int, str | None]:
         return 0, f"{root} cannot be written ({error.strerror}): choose transfer.cache_dir"
 
 
-def _as_before(before: Mapping[str, Any] | None, parts: Split, around: Around, place: str, why: str) -> tuple[str, str]:
+def _as_before(before: Mapping[str, Any] | None, cut: Cut, around: Around, place: str, why: str) -> tuple[str, str]:
     """Kept or not as before an interruption: batches of another size may differ in the last bit."""
-    if before is None or before["key"] != parts.key:
+    if before is None or before["key"] != cut.key:
         return place, why
     if before["place"] == OFF:
         return OFF, "as before the interruption"
@@ -134,12 +134,10 @@ def _as_before(before: Mapping[str, Any] | None, parts: Split, around: Around, p
     return place, why
 
 
-def _say(
-    parts: Split, policy: PartlyFrozen, around: Around, entries: Mapping[str, Entry], place: str, why: str
-) -> None:
+def _say(cut: Cut, policy: PartlyFrozen, around: Around, entries: Mapping[str, Entry], place: str, why: str) -> None:
     """Tell where the network is cut, and what becomes of the values there."""
     say = around.say
-    say(f"frozen up to {', '.join(parts.cut)} {' + '.join(str(list(shape)) for shape in parts.shapes)}")
+    say(f"frozen up to {', '.join(cut.names)} {' + '.join(str(list(shape)) for shape in cut.shapes)}")
     if "train" not in entries:
         say(
             f"  computed for each batch: augment={around.augment} is random (transfer.views=<n> keeps n views of each "

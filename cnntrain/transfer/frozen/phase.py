@@ -20,8 +20,8 @@ from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen import keeping
 from cnntrain.transfer.frozen.activations import Computed, Kept, Prefix
 from cnntrain.transfer.frozen.around import Around
-from cnntrain.transfer.frozen.cut import EXAMPLES, Split, split
-from cnntrain.transfer.frozen.trace import UnsplittableError
+from cnntrain.transfer.frozen.cut import EXAMPLES, Cut, cut_off
+from cnntrain.transfer.frozen.trace import UncuttableError
 
 
 @dataclass
@@ -59,43 +59,43 @@ def begin(
         RunError: the disk is full or cannot be written.
         StopError: a signal came before all was computed.
     """
-    parts = _split(model, freezing, around)
-    if parts is None:
+    cut = _cut(model, freezing, around)
+    if cut is None:
         return Phase(dist.wrap(model, around.device), eval_model, *around.feeds())
     policy = freezing.policy
     assert isinstance(policy, PartlyFrozen)
-    prefix = Prefix(parts.prefix, around.precision)
-    held, place, seconds = keeping.activations(parts, prefix, policy, around, before)
+    prefix = Prefix(cut.prefix, around.precision)
+    held, place, seconds = keeping.activations(cut, prefix, policy, around, before)
     feeds: dict[str, Feed] = {
-        part: Kept(held[part], loader, parts.dtypes) if part in held else Computed(loader, prefix)
+        part: Kept(held[part], loader, cut.dtypes) if part in held else Computed(loader, prefix)
         for part, loader in around.loaders.items()
     }
-    suffix = parts.suffix(model)
-    eval_suffix = suffix if eval_model is model else parts.suffix(eval_model)
+    suffix = cut.suffix(model)
+    eval_suffix = suffix if eval_model is model else cut.suffix(eval_model)
     return Phase(
         network=dist.wrap(suffix, around.device),
         eval_network=eval_suffix,
         train=feeds["train"],
         val=feeds["val"],
         remembered={
-            "key": parts.key,
+            "key": cut.key,
             "place": place,
-            "cut": parts.cut,
+            "cut": cut.names,
             "kept": {part: held[part].place if part in held else "off" for part in feeds},
         },
         seconds=seconds,
     )
 
 
-def _split(model: nn.Module, freezing: Freezing, around: Around) -> Split | None:
+def _cut(model: nn.Module, freezing: Freezing, around: Around) -> Cut | None:
     if not freezing.names:
         return None
-    images = torch.randn((EXAMPLES, *around.image_shape), generator=seeds.generator(around.seed, "split"))
+    images = torch.randn((EXAMPLES, *around.image_shape), generator=seeds.generator(around.seed, "cut"))
     images = images.to(around.device, around.loaders["train"].dtype)
     try:
         with around.precision:
-            return split(model, freezing.train_mode, images)
-    except UnsplittableError as error:
+            return cut_off(model, freezing.train_mode, images)
+    except UncuttableError as error:
         around.say(
             f"note: the frozen part cannot be cut off {around.model} ({error}); it runs in every step, without autograd"
         )

@@ -23,7 +23,7 @@ DROPOUT = {
 }
 
 
-class UnsplittableError(Exception):
+class UncuttableError(Exception):
     """The network cannot be cut; the message says why."""
 
 
@@ -47,9 +47,9 @@ class Trace:
             try:
                 self.graph = Tracer().trace(model)
             except Exception as error:  # fx raises TraceError, TypeError, RuntimeError, ... as the code in its way does
-                raise UnsplittableError(f"torch.fx cannot trace it ({str(error).strip().splitlines()[0]})") from error
+                raise UncuttableError(f"torch.fx cannot trace it ({str(error).strip().splitlines()[0]})") from error
             if not torch.equal(before, torch.get_rng_state()):
-                raise UnsplittableError("it draws random numbers that a trace would keep")
+                raise UncuttableError("it draws random numbers that a trace would keep")
         self.keys: dict[fx.Node, str] = {}
         for node in self.graph.nodes:
             target = node.target if isinstance(node.target, str) else _function_name(node.target)

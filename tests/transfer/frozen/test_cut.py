@@ -20,8 +20,8 @@ from cnntrain.models import registry
 from cnntrain.study import catalog
 from cnntrain.transfer.freeze_depth import FreezeDepth
 from cnntrain.transfer.freezing import Freezing
-from cnntrain.transfer.frozen.cut import EXAMPLES, Split, split
-from cnntrain.transfer.frozen.trace import UnsplittableError
+from cnntrain.transfer.frozen.cut import EXAMPLES, Cut, cut_off
+from cnntrain.transfer.frozen.trace import UncuttableError
 
 # one of each family: arguments, image size
 FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
@@ -83,11 +83,11 @@ def trained(freezing: Freezing, network: nn.Module, batch: Any) -> tuple[list[Te
     return outputs, {name: parameter.grad for name, parameter in freezing.model.named_parameters()}
 
 
-def check_equal(model: nn.Module, images: Tensor, depth: int) -> Split | None:
-    """Split at a depth and hold the parts against the whole; returns what `split` does."""
+def check_equal(model: nn.Module, images: Tensor, depth: int) -> Cut | None:
+    """Cut at a depth and hold the parts against the whole; returns what `cut_off` does."""
     other = deepcopy(model)
     whole, cut = Freezing(model, policy(depth)), Freezing(other, policy(depth))
-    parts = split(other, cut.train_mode, images[:EXAMPLES])
+    parts = cut_off(other, cut.train_mode, images[:EXAMPLES])
     if parts is None:
         return None
     suffix = parts.suffix(other)
@@ -123,7 +123,7 @@ def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", catalog.entries(), ids=lambda entry: entry.name)
-def test_every_named_model_can_be_split(
+def test_every_named_model_can_be_cut(
     entry: catalog.Entry, smallest: Callable[[Model], tuple[nn.Module, Tensor]]
 ) -> None:
     settings = plain(compose.compose_config("summary", [f"model={entry.name}"]))
@@ -153,10 +153,10 @@ def smallest() -> Callable[[Model], tuple[nn.Module, Tensor]]:
     return make
 
 
-def cut_of(name: str, depth: int, size: int = 32, **kwargs: Any) -> Split:
+def cut_of(name: str, depth: int, size: int = 32, **kwargs: Any) -> Cut:
     registry.register()
     model = timm.create_model(name, num_classes=CLASSES, **kwargs)
-    parts = split(model, Freezing(model, policy(depth)).train_mode, torch.randn(EXAMPLES, 3, size, size))
+    parts = cut_off(model, Freezing(model, policy(depth)).train_mode, torch.randn(EXAMPLES, 3, size, size))
     assert parts is not None
     return parts
 
@@ -170,7 +170,7 @@ def test_the_cut_is_as_late_and_as_small_as_it_can_be() -> None:
 
 def test_dropout_in_front_of_the_trained_part_is_not_fixed() -> None:
     model = timm.create_model("resnet18", num_classes=CLASSES, drop_rate=0.5)
-    parts = split(model, Freezing(model, policy(5)).train_mode, torch.randn(EXAMPLES, 3, 32, 32))
+    parts = cut_off(model, Freezing(model, policy(5)).train_mode, torch.randn(EXAMPLES, 3, 32, 32))
     assert parts is not None
     model.train()
     suffix, pooled = parts.suffix(model), (torch.ones(2, 512),)
@@ -198,14 +198,14 @@ def test_branches_that_start_in_the_frozen_part_are_all_cut() -> None:
             if f"{name}.".startswith(tuple(frozen)):
                 module.eval()
 
-    parts = split(model, train_mode, torch.randn(EXAMPLES, 3, 32, 32))
+    parts = cut_off(model, train_mode, torch.randn(EXAMPLES, 3, 32, 32))
     assert parts is not None
-    assert len(parts.cut) == 5  # the transition's output and that of four layers
+    assert len(parts.names) == 5  # the transition's output and that of four layers
 
 
 def test_nothing_frozen_is_nothing_to_cut() -> None:
     model = timm.create_model("resnet18", num_classes=CLASSES)
-    assert split(model, Freezing(model, policy(0)).train_mode, torch.randn(EXAMPLES, 3, 32, 32)) is None
+    assert cut_off(model, Freezing(model, policy(0)).train_mode, torch.randn(EXAMPLES, 3, 32, 32)) is None
 
 
 class Branching(nn.Module):
@@ -249,15 +249,15 @@ def test_what_cannot_be_cut_is_refused(kind: type[Branching], reason: str) -> No
     torch.manual_seed(0)
     model = kind()
     model.conv.requires_grad_(False)
-    with pytest.raises(UnsplittableError, match=reason):
-        split(model, model.train, torch.randn(EXAMPLES, 3, 8, 8))
+    with pytest.raises(UncuttableError, match=reason):
+        cut_off(model, model.train, torch.randn(EXAMPLES, 3, 8, 8))
 
 
 def test_a_moving_average_has_the_same_suffix() -> None:
     model = timm.create_model("resnet18", num_classes=CLASSES)
     freezing = Freezing(model, policy(5))
     images = torch.randn(EXAMPLES, 3, 32, 32)
-    parts = split(model, freezing.train_mode, images)
+    parts = cut_off(model, freezing.train_mode, images)
     average = deepcopy(model)
     nn.init.normal_(average.get_classifier().weight)
     assert parts is not None

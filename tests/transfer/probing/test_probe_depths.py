@@ -38,7 +38,7 @@ from cnntrain.training import loop
 from cnntrain.training.run import Run
 from cnntrain.transfer.base import Finished
 from cnntrain.transfer.freezing import Freezing
-from cnntrain.transfer.frozen.cut import split
+from cnntrain.transfer.frozen.cut import cut_off
 from cnntrain.transfer.probing import references
 from cnntrain.transfer.probing.probes import DepthFeatures, Probes
 
@@ -92,7 +92,7 @@ def test_the_cut_is_the_pooled_features_and_nothing_else(name: str, configure: C
     freezing = Freezing(model, policy)
     assert [group.name for group in freezing.groups] == ["backbone", "random", "head"]
     assert [freezing.names.issuperset(group.parameters) for group in freezing.groups] == [True, True, False]
-    parts = split(model, freezing.train_mode, torch.randn(2, 3, size, size))
+    parts = cut_off(model, freezing.train_mode, torch.randn(2, 3, size, size))
     assert parts is not None
     assert [tuple(shape) for shape in parts.shapes] == [(each.features,) for each in model.probed]
     behind = {str(node.target) for node in parts.train_graph.nodes if node.op == "call_module"}
