@@ -123,6 +123,15 @@ def test_every_plugin_file_has_a_yaml(group: str) -> None:
 
 
 @pytest.mark.parametrize("group", PLUGINS)
+def test_a_group_of_several_options_has_a_base_that_they_inherit(group: str) -> None:
+    files = {file.stem: yaml.safe_load(file.read_text()) for file in (builtin_dir() / group).glob("*.yaml")}
+    base = files.pop(ABSTRACT, None)
+    assert base or len(files) == 1
+    for name, tree in files.items():
+        assert base is None or tree["defaults"], name
+
+
+@pytest.mark.parametrize("group", PLUGINS)
 def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
     files = [file for file in (builtin_dir() / group).glob("*.yaml") if file.stem != ABSTRACT]
     assert files
