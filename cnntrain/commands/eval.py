@@ -54,7 +54,7 @@ class Eval(Command):
         found = trained.read(path, device, self._adjusted)
         config, data = found.config, load_data(found.config.data)
         part = _relabelled(data, self.part, found.classes)
-        loader = eval_loader(config, part, self._seen(found), device)
+        loader = eval_loader(config, part, self._seen(found, typed), device)
         plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
         metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)
@@ -78,8 +78,8 @@ class Eval(Command):
             size = max(size // self.devices, 1) * self.devices
         return {**tree, "data": {**data, "batch_size": size}, "trainer": trainer, "devices": self.devices}
 
-    def _seen(self, found: Trained) -> Preprocess:
-        """As the network was trained to see images, but for what is asked for here.
+    def _seen(self, found: Trained, typed: Sequence[str]) -> Preprocess:
+        """As the network was trained to see images, but for what is typed here; what another set has is not asked for.
 
         Raises:
             ConfigError: images of another depth are asked for.
@@ -90,9 +90,10 @@ class Eval(Command):
                 f"data.channels={config.channels}, but this model takes {own.channels}: "
                 f"data.channels={own.channels} converts the images"
             )
-        keys = SEEN if self.data and "name" not in self.data else ("image_size",)
-        asked = {key: getattr(config, key) for key in keys if getattr(config, key) is not None}
-        return replace(own, **asked)
+        words = {each.partition("=")[0].lstrip("+") for each in typed}
+        whole = "name" in (self.data or {})  # another set, with a value for every key
+        asked = {key for key in SEEN if (f"data.{key}" in words if whole else key in (self.data or {}))}
+        return replace(own, **{key: getattr(config, key) for key in asked if getattr(config, key) is not None})
 
     def _write(self, found: Trained, data: DataSet, metrics: dict[str, float], typed: Sequence[str]) -> None:
         from cnntrain.runs.closing import evaluation

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from cnntrain.build import trained
 from cnntrain.commands.eval import Eval, _relabelled
 from cnntrain.commands.train import Train
-from cnntrain.config.check import check
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
 from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.sets.dataset import DataSet, Part
@@ -57,6 +60,14 @@ def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def odd_checkpoint(make_run: Callable[..., Any], tmp_path: Path) -> Path:
+    """Of a network that sees images in no set's own way."""
+    odd = ("data.image_size=24", "data.crop=squash", "data.crop_fraction=0.875", "data.interpolation=bicubic")
+    make_run(*odd, folder=tmp_path / "odd").saver.write(None)
+    return tmp_path / "odd" / checkpoint.LAST
+
+
+@pytest.fixture
 def fake_run(configure: Configure, perform: Perform) -> Path:
     settings = configure("data.test_size=29", "trainer.ema_decay=0.6", "trainer.grad_accum=2")
     return Path(perform(settings).splitlines()[-1])
@@ -84,6 +95,27 @@ def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, 
 def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:
     wanted(run=str(fake_run), data={"test_size": 7, "batch_size": 3}).execute([])
     assert read(fake_run / "eval-fake-test.json")["count"] == 7
+
+
+@pytest.mark.parametrize("other", [(), ("data=fake",), ("data=imagefolder", "data.root=x"), ("data=svhn",)])
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ((), {}),
+        (("data.batch_size=5",), {}),
+        (("data.image_size=20",), {"image_size": 20}),
+        (("data.image_size=null",), {}),
+        (("data.crop=pad", "++data.crop_fraction=0.5"), {"crop": "pad", "crop_fraction": 0.5}),
+        (("data.interpolation=nearest",), {"interpolation": "nearest"}),
+    ],
+)
+def test_images_are_seen_as_the_weights_were_trained_but_for_what_is_typed(
+    odd_checkpoint: Path, other: tuple[str, ...], words: tuple[str, ...], changes: dict[str, Any]
+) -> None:
+    overrides = [f"checkpoint={odd_checkpoint}", "device=cpu", *other, *words]
+    asked = check(plain(compose.compose_config("eval", compose.force(compose.parse(overrides)))), Eval)
+    found = trained.read(odd_checkpoint, torch.device("cpu"), asked._adjusted)
+    assert asked._seen(found, overrides) == replace(found.seen, **changes)
 
 
 def test_another_size_or_depth_of_images(fake_run: Path) -> None:
