@@ -31,8 +31,9 @@ def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
         saved: the checkpoint of a run to resume; its weights replace pretrained ones, which are then not fetched.
     """
     pretrained = bool(config.model.pretrained) and saved is None
-    seen = saved["preprocess"]["image_size"] if saved is not None else config.data.image_size or data.native_size
     source = weights.read(Path(config.model.weights)) if config.model.weights and saved is None else None
+    loads = pretrained or source is not None
+    seen = saved["preprocess"]["image_size"] if saved is not None else _image_size(config, data, source, loads)
     small_stem = saved["small_stem"] if saved is not None else source.small_stem if source is not None else None
     with dist.first_rank_first():
         model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
@@ -41,6 +42,17 @@ def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
     if source is not None:
         weights.load(model, source, data.classes)
     return model, _preprocess(config, data, model, seen, source)
+
+
+def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:
+    """Pixels a side: as configured, else as the loaded weights were trained, else the set's own; None: the model's own,
+    which are those of published weights.
+
+    Args:
+        loads: whether any weights are loaded, from a file (`source`) or published ones.
+    """
+    own = source.preprocess["image_size"] if source is not None and source.preprocess is not None else None
+    return config.data.image_size or own or (None if loads else data.native_size)
 
 
 def _preprocess(

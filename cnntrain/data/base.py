@@ -26,7 +26,7 @@ class Data:
     name: str
     root: str | None  # where the files are, or are downloaded to
     channels: int  # 1 = grey, 3 = RGB; images are converted to it
-    image_size: Count | None  # pixels a side that the network sees; None: the set's own size, or else the model's
+    image_size: Count | None  # that the network sees; None: the loaded weights' own, else the set's, else the model's
     crop: Crop | None  # of what is not square; None: the weights' own, or center
     crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
     interpolation: Interpolation | None  # None: the weights' own, or bilinear

@@ -139,6 +139,30 @@ def test_a_checkpoint_of_ours_brings_its_preprocessing_and_its_averaged_weights(
     assert own.loaders.preprocess == plain.loaders.preprocess
 
 
+@pytest.mark.parametrize(("asked", "size"), [("null", 24), ("40", 40)])
+def test_images_have_the_size_that_loaded_weights_were_trained_with(
+    make_run: Callable[..., Any], tmp_path: Path, asked: str, size: int
+) -> None:
+    make_run("model=resnet20", "data.image_size=24", folder=tmp_path / "run").saver.write(None)
+    loads = f"model.weights={tmp_path / 'run' / checkpoint.LAST}"
+    run = make_run("model=resnet20", loads, f"data.image_size={asked}")
+    assert run.loaders.preprocess.image_size == size
+    assert next(run.eval_batches("val")).inputs.shape[-2:] == (size, size)
+    assert run.macs == make_run("model=resnet20", f"data.image_size={size}").macs
+
+
+def test_files_of_other_tools_are_taken_to_be_trained_as_published(
+    make_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    save("state dict", tiny().state_dict(), tmp_path)
+    loads = (f"model={TINY}", f"model.weights={tmp_path / 'w.pth'}", "data.image_size=null", "data.val_size=2")
+    assert make_run(*loads).loaders.preprocess.image_size == 160
+
+
+def test_without_weights_images_have_the_sets_own_size(make_run: Callable[..., Any]) -> None:
+    assert make_run("model=resnet18", "data.image_size=null").loaders.preprocess.image_size == 32  # not ImageNet's 224
+
+
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
     """A checkpoint of ours with what is read of it."""
