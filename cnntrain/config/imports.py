@@ -9,10 +9,10 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,19 +40,29 @@ class Imported:
 
 
 @contextmanager
-def imported(words: Sequence[str]) -> Iterator[None]:
+def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) -> Iterator[None]:
     """Within the block the classes of these modules, and of what installed packages offer, can be chosen.
 
     Args:
         words: files, or names of modules.
+        broken: is told what is wrong with an installed package, which is then left out; None: it is raised.
 
     Raises:
         ConfigError: there is no such file or module, or it fails while it is imported.
     """
     global _imported
     before = _imported
-    offered = [each.value for each in entry_points(group=ENTRY_POINTS)]
-    _imported = tuple(_load(word) for word in dict.fromkeys([*words, *offered]))
+    loaded = {word: _load(word, f"--import {word}", "", word.endswith(".py") or "/" in word) for word in words}
+    for each in entry_points(group=ENTRY_POINTS):
+        try:
+            offered = _offered(each)
+        except ConfigError as error:
+            if broken is None:
+                raise
+            broken(str(error))
+        else:
+            loaded.setdefault(offered.word, offered)
+    _imported = tuple(loaded.values())
     try:
         yield
     finally:
@@ -113,21 +123,43 @@ def check(needed: Sequence[Mapping[str, Any]], what: str) -> list[str]:
     return [f"note: {each} is not the same code as when {what} was made" for each in changed]
 
 
-def _load(word: str) -> Imported:
-    is_file = word.endswith(".py") or "/" in word
+def _offered(offer: EntryPoint) -> Imported:
+    """What an installed package offers; its entry point may name something in the module, which is imported whole.
+
+    Raises:
+        ConfigError: it names no module, or the module fails while it is imported.
+    """
+    package = f"the installed package {offer.dist.name}" if offer.dist is not None else "an installed package"
+    origin, advice = f"the entry point {offer.name} = {offer.value} of {package}", "; mend or uninstall the package"
+    try:
+        module = offer.module
+    except (AttributeError, ValueError) as error:  # older and newer Pythons' words for text that is none
+        raise ConfigError(f"{origin} names no module{advice}") from error
+    return _load(module, origin, advice, is_file=False)
+
+
+def _load(word: str, origin: str, advice: str, is_file: bool) -> Imported:
+    """Import a file or a module.
+
+    Args:
+        origin: what asks for it, and `advice` what to do where it fails, for people.
+
+    Raises:
+        ConfigError: there is none, or it fails.
+    """
     path = Path(word).expanduser().absolute()
     if is_file and not path.is_file():
-        raise ConfigError(f"--import {word}: there is no such file")
+        raise ConfigError(f"{origin}: there is no such file")
     try:
         module = _from_file(path) if is_file else importlib.import_module(word)
     except ConfigError:
         raise
     except ModuleNotFoundError as error:
         if error.name == word.split(".")[0]:
-            raise ConfigError(f"--import {word}: there is no such module; a file ends in .py") from error
-        raise ConfigError(f"--import {word} fails: {error}") from error
-    except Exception as error:  # whatever the user's code raises
-        raise ConfigError(f"--import {word} fails: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"{origin}: there is no such module{advice or '; a file ends in .py'}") from error
+        raise ConfigError(f"{origin} fails: {error}{advice}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's code raises, a script's own exit too
+        raise ConfigError(f"{origin} fails: {type(error).__name__}: {error}{advice}") from error
     return Imported(str(path) if is_file else word, module.__name__, _digest(module))
 
 

@@ -238,12 +238,60 @@ def test_nothing_is_left_of_an_import(own: Any) -> None:
     assert imports.present() == ()
 
 
-def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(own.parts.parent))
-    offered = [SimpleNamespace(value=own.parts.stem)]
-    monkeypatch.setattr(imports, "entry_points", lambda group: offered if group == "cnntrain" else [])
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """A package called odd-nets with entry points, as pip would leave it."""
+
+    def make(offers: str, code: Path | None = None) -> None:
+        about = tmp_path / "site" / "odd_nets-1.0.dist-info"
+        about.mkdir(parents=True, exist_ok=True)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-nets\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[cnntrain]\n{offers}\n")
+        monkeypatch.syspath_prepend(str(about.parent))
+        if code is not None:
+            monkeypatch.syspath_prepend(str(code))
+
+    return make
+
+
+@pytest.mark.parametrize("value", ["{module}", "{module}:Halving", "{module} : Halving [extra]"])
+def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, install: Install, value: str) -> None:
+    install(f"stripes = {value.format(module=own.parts.stem)}", own.parts.parent)
     with imports.imported([]):
         assert plugin_class("schedule", "halving").__name__ == "Halving"
+        assert [each.module for each in imports.present()] == [own.parts.stem]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "said"),
+    [
+        ("no_such_module_at_all", None, ": there is no such module"),
+        ("odd_code:Net", "1 / 0", " fails: ZeroDivisionError: division by zero"),
+        ("odd_code", "import sys; sys.exit(3)", " fails: SystemExit: 3"),
+        ("odd_code.py", "", " fails: No module named 'odd_code.py'; 'odd_code' is not a package"),
+        ("not a module!", None, " names no module"),
+        ("", None, " names no module"),
+    ],
+)
+def test_an_odd_entry_point_is_named_with_its_package(
+    tmp_path: Path, install: Install, value: str, text: str | None, said: str
+) -> None:
+    install(f"odd = {value}", tmp_path)
+    if text is not None:
+        (tmp_path / "odd_code.py").write_text(text)
+    whole = f"the entry point odd = {value} of the installed package odd-nets{said}; mend or uninstall the package"
+    with pytest.raises(ConfigError) as caught, imports.imported([]):
+        pass
+    sys.modules.pop("odd_code", None)
+    assert str(caught.value) == whole
+    told: list[str] = []
+    with imports.imported([], told.append):  # as --help asks, which has to answer
+        assert imports.present() == ()
+    sys.modules.pop("odd_code", None)
+    assert told == [whole]
 
 
 @pytest.mark.parametrize(
