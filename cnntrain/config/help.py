@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import getsourcefile
 from pathlib import Path
 
-from cnntrain.config.groups import command_names
+from cnntrain.config.groups import command_class, command_names
 from cnntrain.config.search_path import folders, groups
+from cnntrain.core.errors import ConfigError
 
 WIDTH, INDENT = 110, 18
 KEY = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: +(?P<value>[^#\s].*?))?(?: +# (?P<comment>.*))?$")
@@ -17,8 +19,24 @@ MODEL_ABSTRACT = "timm"  # the YAML that the other models inherit
 
 
 def root(command: str) -> Path:
-    """The YAML of a command, which carries its name."""
-    return next(file for folder in folders()[::-1] if (file := folder / f"{command}.yaml").is_file())
+    """The YAML of a command, which carries its name.
+
+    Raises:
+        ConfigError: there is none, as where a user's own command lacks it.
+    """
+    file = _root(command)
+    if file is None:
+        code = getsourcefile(command_class(command))
+        looked = ", ".join(map(str, folders()))
+        raise ConfigError(
+            f"the command {command} of {code} has no {command}.yaml: put one into configs/ beside that file; "
+            f"looked in {looked}"
+        )
+    return file
+
+
+def _root(command: str) -> Path | None:
+    return next((file for folder in folders()[::-1] if (file := folder / f"{command}.yaml").is_file()), None)
 
 
 def text(command: str) -> str:
@@ -33,7 +51,8 @@ def text(command: str) -> str:
     if command == DEFAULT_COMMAND:
         shown.append(_section("commands", {name: _first_line(name) for name in command_names()}))
         shown.append(_section("groups and their options", {group: _options(group) for group in groups()}))
-    shown.append(_section("keys", dict(_keys(body[::-1]))))
+    if keys := dict(_keys(body[::-1])):
+        shown.append(_section("keys", keys))
     return "\n\n".join([*shown, "\n".join(closing[::-1])])
 
 
@@ -44,7 +63,11 @@ def _comment(lines: Sequence[str]) -> tuple[list[str], Sequence[str]]:
 
 
 def _first_line(command: str) -> str:
-    with open(root(command), encoding="utf-8") as file:
+    """What a command does; of one without a YAML that it lacks it, which must not take the others' help away."""
+    path = _root(command)
+    if path is None:
+        return f"(has no {command}.yaml)"
+    with open(path, encoding="utf-8") as file:
         return file.readline().removeprefix("#").strip()
 
 

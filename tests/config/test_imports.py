@@ -215,6 +215,20 @@ def test_a_command_of_the_users_own(own: Any, run: Run) -> None:
     assert code == 2 and "'greet' is neither a command" in err
 
 
+def test_a_command_without_yaml_or_keys_has_its_help(own: Any, run: Run) -> None:
+    yaml_file = own.parts.parent / "configs" / "greet.yaml"
+    yaml_file.unlink()
+    code, out, err = run("--import", str(own.parts), "greet", "--help")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"cnntrain: the command greet of {own.parts} has no greet.yaml: put one into configs/")
+    assert f"looked in {own.parts.parent / 'configs'}, " in err and len(err.splitlines()) == 1
+    code, out, err = run("--import", str(own.parts), "--help")
+    assert (code, err) == (0, "")
+    assert "(has no greet.yaml)" in out and "  eval " in out  # of the others all is told
+    yaml_file.write_text("# Say hello.\ndefaults: [_self_, hydra_settings]\n")
+    assert run("--import", str(own.parts), "greet", "--help") == (0, "Say hello.\n\n\n", "")
+
+
 def test_strictness_holds_for_the_users_own_keys(own: Any, run: Run) -> None:
     code, _, err = run("--import", str(own.parts), "data=stripe_set", "data.stripes=0", "data.stripe=1")
     assert code == 2
