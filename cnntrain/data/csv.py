@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Csv(Data):
     """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
 
-    Paths are relative to the root. Labels are text and are kept as they are, so ``007`` is not ``7``.
+    Paths are relative to the root and stay below it. Labels are text and are kept as they are, so ``007`` is not ``7``.
     """
 
     csv: str  # the table, relative to root; where root is null, images are relative to the table's folder
@@ -49,16 +49,15 @@ def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
     first: dict[str, str] = {}
     missing: list[str] = []
     for where, row in _rows(table):
-        path = row["path"]
-        key = os.path.normpath(path)
-        if key in first:
-            raise InputError(f"{where}: {path!r} is listed before, at {first[key]}")
-        first[key] = where
+        path = _below(root, row["path"], where)
+        if path in first:
+            raise InputError(f"{where}: {row['path']!r} is listed before, at {first[path]}")
+        first[path] = where
         status = _status(root / path)
         if status is None:
             missing.append(path)
         else:
-            sample = Sample(Path(path).as_posix(), row["label"], status.st_size, status.st_mtime_ns)
+            sample = Sample(path, row["label"], status.st_size, status.st_mtime_ns)
             found.setdefault(row.get("split", "all"), []).append(sample)
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
@@ -67,6 +66,24 @@ def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
     if "train" not in found and "all" not in found:
         raise InputError(f"{table}: no row has split=train")
     return found
+
+
+def _below(root: Path, path: str, where: str) -> str:
+    """A path as it is from the root, without ``..``.
+
+    It is judged as it is written: a link inside the root may lead to wherever its owner keeps the images, a table that
+    comes from elsewhere may not.
+
+    Args:
+        where: its place in the table.
+
+    Raises:
+        InputError: it leads out of the root.
+    """
+    relative = os.path.relpath(os.path.join(root, path), root)  # of these the lexical part alone
+    if relative.split(os.sep)[0] in (os.pardir, os.curdir):
+        raise InputError(f"{where}: {path!r} is not below {root}: move the file there, or set data.root above it")
+    return relative
 
 
 def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:

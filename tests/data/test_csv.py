@@ -131,6 +131,40 @@ def test_without_a_root_paths_are_relative_to_the_table(table: Any, tmp_path: Pa
     assert Path(data.train.images.root) == tmp_path
 
 
+@pytest.mark.parametrize("path", ["../x.png", "sub/../../x.png", "{outside}/x.png", "{root}/../x.png", "..", "a/.."])
+def test_a_path_that_leads_out_of_the_root_is_refused(
+    tmp_path: Path, make: Callable[..., Any], draw: Callable[..., Path], path: str
+) -> None:
+    root, outside = tmp_path / "photos", tmp_path / "outside"
+    for file in (root / "a.png", tmp_path / "x.png", outside / "x.png"):
+        draw(file)
+    path = path.format(root=root, outside=outside)
+    (root / "labels.csv").write_text(f"path,label\na.png,x\n{path},y\n")
+    with pytest.raises(InputError) as caught:
+        make("csv", root=str(root)).load()
+    said = f"{root}/labels.csv:3: {path!r} is not below {root}: move the file there, or set data.root above it"
+    assert str(caught.value) == said
+
+
+def test_links_are_followed_and_a_path_is_judged_and_kept_as_it_is_from_the_root(
+    tmp_path: Path, make: Callable[..., Any], draw: Callable[..., Path]
+) -> None:
+    root, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    inside = ("a.png", "..b.png", "d.png")
+    for file in (*(root / each for each in inside), elsewhere / "deep" / "c.png", elsewhere / "a.png"):
+        draw(file)
+    (root / "linked").symlink_to(elsewhere / "deep")
+    rows = f"linked/../a.png,x\n{root}/..b.png,y\nlinked/c.png,y\nd.png,x\n"  # not the a.png beside what is linked
+    (root / "labels.csv").write_text(
+        "path,label,split\n" + rows.replace("\n", ",train\n") + "./linked//../a.png,x,val\n"
+    )
+    with pytest.raises(InputError, match=r":6: './linked//../a\.png' is listed before, at .*labels\.csv:2"):
+        make("csv", root=str(root)).load()
+    (root / "labels.csv").write_text("path,label\n" + rows)
+    found = make("csv", root=str(root), split=[0.5, 0.5]).load()
+    assert {*found.train.ids, *found.val.ids} == {*inside, "linked/c.png"}
+
+
 def test_the_fingerprint_knows_labels_and_parts(table: Any, tmp_path: Path, make: Any) -> None:
     first = table("path,label,split\na.png,x,train\nb.png,y,train\nc.png,x,val\n").fingerprint
     copy = tmp_path / "copy"
