@@ -26,6 +26,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
+_WEIGHTS = "model.weights=<file> loads weights, as tensors alone"
+_LEAVE = "leave it out"
+# arguments of timm's that load files (older timm's load can run code) or overrule what other keys decide, and what to
+# use instead
+REFUSED_ARGS = {
+    "checkpoint_path": _WEIGHTS,
+    "pretrained_cfg": _WEIGHTS,
+    "pretrained_cfg_overlay": _WEIGHTS,
+    "pretrained_strict": "weights fit exactly, up to a new classifier: leave it out",
+    "pretrained_model_args": _LEAVE,
+    "pretrained": "model.pretrained says whether published weights are loaded",
+    "cache_dir": "the environment's HF_HOME and TORCH_HOME say where published weights are",
+    "num_classes": "the data decide; data.classes=[<name>, ...] takes some of theirs",
+    "in_chans": "data.channels decides",
+    "features_only": "a network without a classifier learns no classes: leave it out",
+    "scriptable": _LEAVE,
+    "exportable": _LEAVE,
+    "no_jit": _LEAVE,
+    "device": "trainer.device decides",
+    "dtype": "trainer.precision decides",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,9 @@ class Model:
     def __post_init__(self) -> None:
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+        refused = [key for key in self.args if key in REFUSED_ARGS]
+        if refused:
+            raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
 
     def settled(self, transfer: Transfer) -> Model:
         """With what the policy decides: whether pretrained weights are meant, and whether any are loaded at all.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import socket
 import time
 import urllib.request
@@ -18,8 +20,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from cnntrain import cli
 from cnntrain.build import weights
 from cnntrain.build.run import build
+from cnntrain.config import compose
+from cnntrain.config.check import plain
 from cnntrain.config.schema import Model
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
@@ -307,6 +312,50 @@ def test_arguments_reach_the_constructor_and_unknown_ones_are_answered(settings:
         settings(args={"block": "x"}).create(10, 3, None, pretrained=False)
     with pytest.raises(ConfigError, match=r"model\.name=test_resnet\.nonesuch"):
         settings(name="test_resnet.nonesuch").create(10, 3, None, pretrained=False)
+
+
+class Marks:
+    """Unpickled, it leaves a file: what a weights file from elsewhere could do."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+@pytest.mark.parametrize("command", ["train", "summary", "models", "resume", "config-dir"])
+def test_no_command_lets_timm_load_a_file(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, marker = tmp_path / "weights.pth", tmp_path / "executed"
+    file.write_bytes(pickle.dumps(Marks(marker)))
+    assert pickle.loads(file.read_bytes()) is None and marker.exists(), "it works"
+    marker.unlink()
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    yaml = f"defaults: [timm, _self_]\nname: {TINY}\nargs: {{checkpoint_path: {file}}}\n"
+    (tmp_path / "own" / "model" / "odd.yaml").write_text(yaml)
+    (tmp_path / "run").mkdir()
+    saved = {**configured("model=lenet5"), "resume": None}
+    saved["model"]["args"] = {"checkpoint_path": str(file)}
+    (tmp_path / "run" / "config.yaml").write_text(json.dumps(saved))
+    typed = [f"model={TINY}", f"+model.args.checkpoint_path={file}"]
+    argv = {
+        "train": ["data=fake", "trainer.epochs=1", *typed],
+        "summary": ["summary", *typed],
+        "models": ["models", "filter=odd", "--config-dir", str(tmp_path / "own")],
+        "resume": ["resume=run"],
+        "config-dir": ["--config-dir", str(tmp_path / "own"), "model=odd", "data=fake"],
+    }[command]
+    assert cli.main(argv) == 2
+    said = "model.args.checkpoint_path is not offered: model.weights=<file> loads weights, as tensors alone\n"
+    assert capsys.readouterr().err == f"cnntrain: {'model=odd: ' if command == 'models' else ''}{said}"
+    assert not marker.exists()
+
+
+def configured(*overrides: str) -> dict[str, Any]:
+    return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
 
 
 def test_the_preprocessing_of_pretrained_weights_fits_the_channels() -> None:

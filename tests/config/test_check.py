@@ -7,13 +7,16 @@ import importlib
 import string
 from dataclasses import asdict, dataclass, fields
 from functools import cache
+from inspect import signature
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+import timm
 import yaml
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from timm.models import build_model_with_cfg
 
 from cnntrain.commands.eval import Eval
 from cnntrain.config import compose
@@ -29,7 +32,7 @@ from cnntrain.config.groups import (
     plugin_class,
     plugin_names,
 )
-from cnntrain.config.schema import Checkpoint, Command, Model, TrainConfig, Trainer
+from cnntrain.config.schema import REFUSED_ARGS, Checkpoint, Command, Model, TrainConfig, Trainer
 from cnntrain.core.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -304,6 +307,20 @@ def test_eval_needs_one_of_run_and_checkpoint() -> None:
 
 
 # properties
+
+
+@pytest.mark.parametrize("key", sorted(REFUSED_ARGS))
+def test_arguments_of_timms_that_load_or_overrule_are_refused(key: str) -> None:
+    whole = tree()
+    whole["model"]["args"] = {"drop_path_rate": 0.1, key: None}
+    assert problems(whole) == [f"model.args.{key} is not offered: {REFUSED_ARGS[key]}"]
+
+
+def test_timms_own_arguments_are_refused() -> None:
+    """Whatever `timm.create_model` and its builder take themselves, and do not hand to the network."""
+    taken = {*signature(timm.create_model).parameters, *signature(build_model_with_cfg).parameters}
+    inner = {"model_name", "model_cls", "variant", "model_cfg", "feature_cfg", "pretrained_filter_fn", "kwargs_filter"}
+    assert taken - inner - {"kwargs"} <= REFUSED_ARGS.keys()
 
 
 @st.composite
