@@ -5,9 +5,9 @@ It is a flag, never a key of a configuration: nothing that is loaded can name co
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cnntrain.config import sources
 from cnntrain.core.errors import ConfigError
 
 ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
@@ -31,7 +32,7 @@ class Imported:
     Attributes:
         word: what was given to ``--import``; a file's path is absolute.
         module: the name that it has in Python.
-        sha256: of its source; of a package that of all its sources.
+        sha256: of its source and of those beside it that it imports; in a package of all the package's sources.
     """
 
     word: str
@@ -52,7 +53,29 @@ def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) 
     """
     global _imported
     before = _imported
-    loaded = {word: _load(word, f"--import {word}", "", word.endswith(".py") or "/" in word) for word in words}
+    with _folders_on_path(words):
+        _imported = tuple(_loaded(words, broken))
+        try:
+            yield
+        finally:
+            _imported = before
+
+
+@contextmanager
+def _folders_on_path(words: Sequence[str]) -> Iterator[None]:
+    """Within the block a file imports those beside it, at its top and in its functions, as a script does."""
+    folders = list(dict.fromkeys(str(_path(each).parent) for each in words if _is_file(each)))
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for each in folders:
+            if each in sys.path:  # the user's code may have changed it
+                sys.path.remove(each)
+
+
+def _loaded(words: Sequence[str], broken: Callable[[str], None] | None) -> list[Imported]:
+    loaded = {word: _load(word, f"--import {word}", "", _is_file(word)) for word in words}
     for each in entry_points(group=ENTRY_POINTS):
         try:
             offered = _offered(each)
@@ -62,11 +85,15 @@ def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) 
             broken(str(error))
         else:
             loaded.setdefault(offered.word, offered)
-    _imported = tuple(loaded.values())
-    try:
-        yield
-    finally:
-        _imported = before
+    return list(loaded.values())
+
+
+def _is_file(word: str) -> bool:
+    return word.endswith(".py") or "/" in word
+
+
+def _path(word: str) -> Path:
+    return Path(os.path.abspath(Path(word).expanduser()))  # one name a file, however it is spelt
 
 
 def present() -> tuple[Imported, ...]:
@@ -147,7 +174,7 @@ def _load(word: str, origin: str, advice: str, is_file: bool) -> Imported:
     Raises:
         ConfigError: there is none, or it fails.
     """
-    path = Path(word).expanduser().absolute()
+    path = _path(word)
     if is_file and not path.is_file():
         raise ConfigError(f"{origin}: there is no such file")
     try:
@@ -160,11 +187,12 @@ def _load(word: str, origin: str, advice: str, is_file: bool) -> Imported:
         raise ConfigError(f"{origin} fails: {error}{advice}") from error
     except (Exception, SystemExit) as error:  # whatever the user's code raises, a script's own exit too
         raise ConfigError(f"{origin} fails: {type(error).__name__}: {error}{advice}") from error
-    return Imported(str(path) if is_file else word, module.__name__, _digest(module))
+    files = sources.beside(path) if is_file else sources.package(module, sys.modules)
+    return Imported(str(path) if is_file else word, module.__name__, sources.digest(files))
 
 
 def _from_file(path: Path) -> ModuleType:
-    """The module in a file, under the file's name; other files beside it can be imported by it."""
+    """The module in a file, under the file's name."""
     known = sys.modules.get(path.stem)
     if known is not None:
         if known.__file__ is not None and Path(known.__file__).absolute() == path:
@@ -174,26 +202,12 @@ def _from_file(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[path.stem]
         raise
-    finally:
-        sys.path.remove(str(path.parent))
     return module
-
-
-def _digest(module: ModuleType) -> str:
-    if module.__file__ is None:
-        return ""
-    file = Path(module.__file__)
-    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
-    sha = hashlib.sha256()
-    for each in files:
-        sha.update(each.relative_to(file.parent).as_posix().encode() + b"\0" + each.read_bytes())
-    return sha.hexdigest()
 
 
 def model_names() -> frozenset[str]:

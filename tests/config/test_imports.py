@@ -58,15 +58,12 @@ class StripeSet(Data):
     stripes: Count
 
     def load(self):
-        import numpy as np
-
         from cnntrain.data.sets.arrays import Arrays, array_set
+        from BESIDE import striped
 
         parts = {}
         for part, count in (("train", 24), ("val", 8), ("test", 8)):
-            labels = np.arange(count, dtype=np.int64) % 2
-            images = np.zeros((count, 3, 16, 16), np.uint8)
-            images[labels == 1, :, :: self.stripes] = 255
+            images, labels = striped(count, self.stripes)
             parts[part] = Arrays(images, labels, [f"{part}/{i}" for i in range(count)])
         return array_set(parts, ["plain", "striped"], self.channels)
 
@@ -86,9 +83,12 @@ class Halving(Schedule):
 @dataclass(frozen=True)
 class UpsideDown(Augment):
     def train_transform(self, seen):
-        from torchvision.transforms import v2
+        def transform(image, target):
+            from BESIDE.flips import vertical
 
-        return v2.Compose([seen.fit, v2.RandomVerticalFlip(1.0)])
+            return vertical(*seen.fit(image, target))
+
+        return transform
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,21 @@ class Greet(Command):
         print(f"hello {self.name}")
         return Ended(made="greeting")
 """
+BESIDE = {  # a package that the parts import in their functions
+    "__init__": """
+import numpy as np
+
+def striped(count, stripes):
+    labels = np.arange(count, dtype=np.int64) % 2
+    images = np.zeros((count, 3, 16, 16), np.uint8)
+    images[labels == 1, :, ::stripes] = 255
+    return images, labels
+""",
+    "flips": """
+def vertical(image, target):
+    return image.flip(-2), target
+""",
+}
 YAML = {
     "data/stripe_set": "defaults: [base, _self_]\nname: stripe_set\nbatch_size: 8\nnum_workers: 0\nstripes: 2",
     "transfer/only_last": "defaults: [linear_probe, _self_]\nname: only_last",
@@ -129,21 +144,25 @@ OWN = ("data=stripe_set", "transfer=only_last", "schedule=halving", "model.pretr
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Two files of a user's, with their configs/, under names that no other test has."""
+    """Two files of a user's with a package beside them and their configs/, under names that no other test has."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     name = f"own_{abs(hash(str(tmp_path))) % 10**8}"
     nets, parts = tmp_path / "code" / f"{name}_nets.py", tmp_path / "code" / f"{name}_parts.py"
     nets.parent.mkdir()
     nets.write_text(NETS.format(name=name))
-    parts.write_text(PARTS)
+    parts.write_text(PARTS.replace("BESIDE", f"{name}_beside"))
+    beside = nets.parent / f"{name}_beside"
+    beside.mkdir()
+    for each, text in BESIDE.items():
+        (beside / f"{each}.py").write_text(text)
     for path, text in YAML.items():
         file = tmp_path / "code" / "configs" / f"{path}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n")
-    yield SimpleNamespace(nets=nets, parts=parts, model=f"{name}_net")
-    for each in (nets, parts):
-        sys.modules.pop(each.stem, None)
+    yield SimpleNamespace(nets=nets, parts=parts, beside=beside, model=f"{name}_net")
+    for each in [each for each in sys.modules if each.startswith(name)]:
+        del sys.modules[each]
     _registry._model_entrypoints.pop(f"{name}_net", None)
 
 
@@ -185,7 +204,7 @@ def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: A
     assert (code, err) == (0, "")
     assert json.loads((place / "result.json").read_text())["epochs"] == 3
 
-    own.parts.write_text(PARTS + "\n# changed\n")
+    own.parts.write_text(own.parts.read_text() + "\n# changed\n")
     sys.modules.pop(own.parts.stem)
     code, out, err = run(*flags, f"resume={place}", "trainer.epochs=4")
     assert code == 0
@@ -194,7 +213,8 @@ def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: A
 
 def test_an_augmentation_an_optimizer_and_a_task_of_the_users_own(own: Any, run: Run) -> None:
     words = ("data=stripe_set", "augment=upside_down", "optim=sign_descent", "task=classify_two", "trainer.epochs=1")
-    code, out, err = run("--import", str(own.parts), *words, "data.image_size=32", "checkpoint.metric=val/loss")
+    sized = ("data.image_size=32", "data.num_workers=1", "checkpoint.metric=val/loss")  # a worker flips the images
+    code, out, err = run("--import", str(own.parts), *words, *sized)
     assert (code, err) == (0, "")
     assert " right " in out and "top-5" not in out
     place = Path(out.splitlines()[-1])
@@ -243,12 +263,12 @@ def test_several_processes_have_the_users_code(own: Any, cnntrain: Any, result_o
 
 
 def test_nothing_is_left_of_an_import(own: Any) -> None:
-    before = command_names(), plugin_names("data")
+    before = command_names(), plugin_names("data"), list(sys.path)
     with imports.imported([str(own.parts)]):
         assert plugin_class("data", "stripe_set").__name__ == "StripeSet"
         assert [each.module for each in imports.present()] == [own.parts.stem]
         assert imports.config_dirs() == [own.parts.parent / "configs"]
-    assert (command_names(), plugin_names("data")) == before
+    assert (command_names(), plugin_names("data"), sys.path) == before
     assert imports.present() == ()
 
 
@@ -269,6 +289,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             monkeypatch.syspath_prepend(str(code))
 
     return make
+
+
+def test_the_digest_is_of_the_files_beside_too_even_of_those_not_imported_yet(own: Any) -> None:
+    def digest() -> str:
+        with imports.imported([str(own.parts)]):
+            return imports.present()[0].sha256
+
+    before = digest()
+    assert digest() == before
+    (own.beside / "flips.py").write_text("def vertical(image, target): return image, target")
+    assert digest() != before
 
 
 @pytest.mark.parametrize("value", ["{module}", "{module}:Halving", "{module} : Halving [extra]"])
