@@ -10,7 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -19,10 +19,13 @@ from typing import Any
 
 from cnntrain.config import sources
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 
 ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
 
 _imported: tuple[Imported, ...] = ()
+_executed: dict[Path, str] = {}  # the user's files that this process has loaded, with digests of what it executed
+_packages: dict[ModuleType, str] = {}  # modules given by name, with their packages' digests when first seen
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,21 @@ def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) 
         words: files, or names of modules.
         broken: is told what is wrong with an installed package, which is then left out; None: it is raised.
 
+    A file that has changed since this process executed it is executed anew, with all of the user's files.
+
     Raises:
-        ConfigError: there is no such file or module, or it fails while it is imported.
+        ConfigError: there is no such file or module, it fails while it is imported, or an installed one has changed.
     """
     global _imported
     before = _imported
     with _folders_on_path(words):
-        _imported = tuple(_loaded(words, broken))
+        files = _files(words)
+        _renew(files)
+        try:
+            _imported = tuple(_loaded(words, broken))
+        except BaseException:
+            _forget(files)  # half a module may have registered its networks
+            raise
         try:
             yield
         finally:
@@ -72,6 +83,46 @@ def _folders_on_path(words: Sequence[str]) -> Iterator[None]:
         for each in folders:
             if each in sys.path:  # the user's code may have changed it
                 sys.path.remove(each)
+
+
+def _files(words: Sequence[str]) -> dict[str, Path]:
+    """The files given and those beside them that they import, by their names in Python.
+
+    Raises:
+        ConfigError: a file is not there, or another module has its name.
+    """
+    found: dict[str, Path] = {}
+    for word in filter(_is_file, words):
+        if not _path(word).is_file():
+            raise ConfigError(f"--import {word}: there is no such file")
+        for name, path in sources.beside(_path(word)).items():
+            taken = found.get(name) or getattr(sys.modules.get(name), "__file__", None)
+            if taken is not None and os.path.realpath(taken) != os.path.realpath(path):
+                raise ConfigError(f"--import {word}: there is a module {name} already, {taken}: rename {path}")
+            found[name] = path
+    return found
+
+
+def _renew(files: Mapping[str, Path]) -> None:
+    """Where a loaded file differs from what was executed, unload them all: classes of two readings do not mix."""
+    now = {path: sources.digest({"": path}) for path in files.values()}
+    if any(name in sys.modules and _executed.get(path) != now[path] for name, path in files.items()):
+        _forget(files)
+    _executed.update(now)
+
+
+def _forget(files: Mapping[str, Path]) -> None:
+    """Unload these modules, so that nothing of them is found any more."""
+    for name, path in files.items():
+        sys.modules.pop(name, None)
+        folder, _, last = name.rpartition(".")
+        if folder in sys.modules:  # one without __init__.py stays, and must not offer it either
+            vars(sys.modules[folder]).pop(last, None)
+        with suppress(OSError):  # nobody can have written bytecode where this fails
+            # Python holds it against the source's time in whole seconds, in which two versions may have been saved
+            Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+    registry.forget(files.keys())
+    importlib.invalidate_caches()
 
 
 def _loaded(words: Sequence[str], broken: Callable[[str], None] | None) -> list[Imported]:
@@ -175,38 +226,29 @@ def _load(word: str, origin: str, advice: str, is_file: bool) -> Imported:
         ConfigError: there is none, or it fails.
     """
     path = _path(word)
-    if is_file and not path.is_file():
-        raise ConfigError(f"{origin}: there is no such file")
     try:
         module = _from_file(path) if is_file else importlib.import_module(word)
-    except ConfigError:
-        raise
     except ModuleNotFoundError as error:
         if error.name == word.split(".")[0]:
             raise ConfigError(f"{origin}: there is no such module{advice or '; a file ends in .py'}") from error
         raise ConfigError(f"{origin} fails: {error}{advice}") from error
     except (Exception, SystemExit) as error:  # whatever the user's code raises, a script's own exit too
         raise ConfigError(f"{origin} fails: {type(error).__name__}: {error}{advice}") from error
-    files = sources.beside(path) if is_file else sources.package(module, sys.modules)
-    return Imported(str(path) if is_file else word, module.__name__, sources.digest(files))
+    digest = sources.digest(sources.beside(path) if is_file else sources.package(module, sys.modules))
+    if not is_file and _packages.setdefault(module, digest) != digest:
+        raise ConfigError(f"{origin} has changed since this process imported it: start Python anew")
+    return Imported(str(path) if is_file else word, module.__name__, digest)
 
 
 def _from_file(path: Path) -> ModuleType:
     """The module in a file, under the file's name."""
-    known = sys.modules.get(path.stem)
-    if known is not None:
-        if known.__file__ is not None and Path(known.__file__).absolute() == path:
-            return known
-        raise ConfigError(f"--import {path}: there is a module {path.stem} already; give the file another name")
+    if path.stem in sys.modules:  # it is this file, unchanged
+        return sys.modules[path.stem]
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[path.stem]
-        raise
+    spec.loader.exec_module(module)
     return module
 
 

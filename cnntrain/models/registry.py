@@ -9,6 +9,8 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
+from collections.abc import Collection
 from pathlib import Path
 
 _ENTRYPOINT = re.compile(r"^@(?:timm\.models\.)?register_model\s*\ndef (\w+)", re.MULTILINE)
@@ -39,6 +41,26 @@ def register() -> None:
     """Import every family in this package, which puts its models into timm's registry; once is enough."""
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__package__}.{module.name}")
+
+
+def forget(modules: Collection[str]) -> None:
+    """Take what these modules have registered out of timm's registry, which offers no way to do so."""
+    timms = sys.modules.get("timm.models._registry")
+    if timms is None:
+        return
+    gone = {name for name, function in timms._model_entrypoints.items() if function.__module__ in modules}
+    tagged = {each for name in gone for each in timms._model_with_tags.get(name, ())} | gone
+    for table in (
+        timms._model_entrypoints,
+        timms._model_to_module,
+        timms._model_default_cfgs,
+        timms._model_with_tags,
+        timms._model_pretrained_cfgs,
+    ):
+        for name in tagged & table.keys():
+            del table[name]
+    for names in (timms._model_has_pretrained, *timms._module_to_models.values()):
+        names -= tagged
 
 
 def _registered_in(folder: Path) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import yaml
 from timm.models import _registry
 
 from cnntrain import cli
 from cnntrain.config import imports
 from cnntrain.config.groups import command_names, plugin_class, plugin_names
+from cnntrain.config.search_path import is_model
 from cnntrain.core.errors import ConfigError
 
 NETS = """
@@ -205,7 +208,6 @@ def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: A
     assert json.loads((place / "result.json").read_text())["epochs"] == 3
 
     own.parts.write_text(own.parts.read_text() + "\n# changed\n")
-    sys.modules.pop(own.parts.stem)
     code, out, err = run(*flags, f"resume={place}", "trainer.epochs=4")
     assert code == 0
     assert f"note: {own.parts.stem} is not the same code as when {place} was made" in out
@@ -302,6 +304,107 @@ def test_the_digest_is_of_the_files_beside_too_even_of_those_not_imported_yet(ow
     assert digest() != before
 
 
+def widths(own: Any) -> tuple[int, int]:
+    """Of the user's network and of the stripes, as they are chosen now, by the code that is imported now."""
+    with imports.imported([str(own.nets), str(own.parts)]):
+        assert is_model(own.model)
+        net = timm.create_model(own.model)
+        images, _ = vars(sys.modules[f"{own.beside.name}"])["striped"](2, 2)
+        return net.get_classifier().in_features, int((images[1, 0, :, 0] > 0).sum())
+
+
+def test_what_was_edited_is_executed_anew_and_nothing_old_is_found(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process, as in a notebook, within a second and to the same size; a warning of timm's would be an error."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    own.parts.write_text(f"import {own.beside.name}\n" + own.parts.read_text())
+    old_net, old_images = own.nets.read_text(), (own.beside / "__init__.py").read_text()
+    assert widths(own) == (8, 8)
+    with imports.imported([str(own.nets), str(own.parts)]):
+        kept, before = plugin_class("data", "stripe_set"), imports.present()
+    with imports.imported([str(own.nets), str(own.parts)]):
+        assert plugin_class("data", "stripe_set") is kept  # unchanged, it is one class for all that a process does
+    own.nets.write_text(old_net.replace(", 8, ", ", 9, "))
+    assert widths(own) == (9, 8)
+    (own.beside / "__init__.py").write_text(old_images.replace("::stripes", ":: 1     "))
+    assert widths(own) == (9, 16)
+    (own.beside / "__init__.py").write_text(old_images)
+    assert widths(own) == (9, 8)
+
+    own.nets.write_text(old_net.replace(own.model, f"{own.model[:-3]}two"))
+    own.parts.write_text(own.parts.read_text().replace("StripeSet", "StripesSet"))
+    with imports.imported([str(own.nets), str(own.parts)]):
+        assert not is_model(own.model) and is_model(f"{own.model[:-3]}two")
+        assert imports.model_names() == {f"{own.model[:-3]}two"}
+        assert set(plugin_names("data")) >= {"stripes_set"} and "stripe_set" not in plugin_names("data")
+        assert [each.sha256 for each in imports.present()] != [each.sha256 for each in before]
+    assert own.model not in timm.list_models() and own.model not in timm.list_pretrained()
+    _registry._model_entrypoints.pop(f"{own.model[:-3]}two")
+
+
+def test_what_the_caller_imported_itself_or_what_failed_is_executed_anew_too(
+    own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(own.nets.parent))
+    own.parts.write_text(f"import {own.beside.name}\n" + own.parts.read_text())
+    importlib.import_module(own.nets.stem)  # nobody knows what stood in the file then
+    text = own.nets.read_text()
+    own.nets.write_text(text.replace(", 8, ", ", 9, ") + "\n1 / 0\n")
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        widths(own)
+    assert own.model not in timm.list_models()
+    own.nets.write_text(text.replace(", 8, ", ", 7, "))
+    assert widths(own)[0] == 7
+
+
+def test_a_module_in_a_folder_without_init_is_executed_anew(tmp_path: Path) -> None:
+    (tmp_path / "space_b").mkdir()
+    main, inner = tmp_path / "main_b.py", tmp_path / "space_b" / "inner.py"
+    main.write_text("from space_b import inner\n")
+    for value in (1, 2):
+        inner.write_text(f"value = {value}\n")
+        with imports.imported([str(main)]):
+            assert vars(sys.modules["main_b"])["inner"].value == value
+    for name in ("main_b", "space_b", "space_b.inner"):
+        del sys.modules[name]
+
+
+def test_an_installed_module_that_has_changed_needs_python_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "pack_b").mkdir()
+    for name in ("__init__", "one", "two"):
+        (tmp_path / "pack_b" / f"{name}.py").write_text("")
+    for _ in range(2):
+        with imports.imported(["pack_b.one"]):
+            pass
+    (tmp_path / "pack_b" / "two.py").write_text("x = 1")
+    said = "--import pack_b.one has changed since this process imported it: start Python anew"
+    with pytest.raises(ConfigError, match=said), imports.imported(["pack_b.one"]):
+        pass
+    for name in ("pack_b", "pack_b.one"):
+        del sys.modules[name]
+    with imports.imported(["pack_b.one"]):  # a caller who imports it anew knows what he does
+        pass
+
+
+def test_two_files_of_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"main_{folder}.py").write_text("import tools_c\n")
+        (tmp_path / folder / "tools_c.py").write_text("")
+    words = [str(tmp_path / folder / f"main_{folder}.py") for folder in ("a", "b")]
+    first, second = (tmp_path / folder / "tools_c.py" for folder in ("a", "b"))
+    said = f"--import {words[1]}: there is a module tools_c already, {first}: rename {second}"
+    with pytest.raises(ConfigError, match=said), imports.imported(words):
+        pass
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with imports.imported([words[0], f"{tmp_path}/b/../a/main_a.py", f"{tmp_path}/link/main_a.py"]):
+        assert {each.module for each in imports.present()} == {"main_a"}
+    for name in ("main_a", "tools_c"):
+        del sys.modules[name]
+
+
 @pytest.mark.parametrize("value", ["{module}", "{module}:Halving", "{module} : Halving [extra]"])
 def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, install: Install, value: str) -> None:
     install(f"stripes = {value.format(module=own.parts.stem)}", own.parts.parent)
@@ -347,7 +450,7 @@ def test_an_odd_entry_point_is_named_with_its_package(
         ("broken_code.py", "x = (", "--import broken_code.py fails: SyntaxError: "),
         ("raising_code.py", "1 / 0", "--import raising_code.py fails: ZeroDivisionError: division by zero"),
         ("wanting_code.py", "import no_such_module_either", "--import wanting_code.py fails: No module named"),
-        ("json.py", "", "there is a module json already; give the file another name"),
+        ("json.py", "", "--import json.py: there is a module json already, "),
     ],
 )
 def test_what_cannot_be_imported_is_said(
