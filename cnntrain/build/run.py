@@ -101,7 +101,7 @@ def _about(config: TrainConfig, data: DataSet, model: nn.Module, loaders: Loader
         "preprocess": asdict(loaders.preprocess),
         "small_stem": getattr(model, "small_stem", False),
         "batch_size": loaders.batch_size,
-        "imports": imports.remembered(),
+        "imports": imports.remembered(config),
     }
 
 
@@ -121,7 +121,7 @@ def _around(
         "augment": asdict(config.augment),
         "data": [data.fingerprint, data.modified],
         "precision": config.trainer.precision,
-        "imports": imports.remembered(),
+        "imports": sorted(each.sha256 for each in imports.present()),  # whatever they do; wherever they lie
     }
     return Around(
         loaders={"train": loaders.train, "val": loaders.val},

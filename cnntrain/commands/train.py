@@ -65,7 +65,7 @@ class Train(TrainConfig):
         (place / folder.RESULT).unlink(missing_ok=True)
         text = yaml.safe_dump({**asdict(self), "resume": None}, sort_keys=False)
         files.write_atomic(place / folder.CONFIG, text.encode())
-        if needed := imports.remembered():
+        if needed := imports.remembered(self):
             files.write_atomic(place / folder.IMPORTS, plain_json.text(needed, indent=2).encode())
 
 

@@ -5,27 +5,24 @@ It is a flag, never a key of a configuration: nothing that is loaded can name co
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
+from inspect import getmro
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cnntrain.config import sources
+from cnntrain.config import loading
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError
 from cnntrain.models import registry
 
 ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
 
 _imported: tuple[Imported, ...] = ()
-_executed: dict[Path, str] = {}  # the user's files that this process has loaded, with digests of what it executed
-_packages: dict[ModuleType, str] = {}  # modules given by name, with their packages' digests when first seen
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,13 @@ class Imported:
         word: what was given to ``--import``; a file's path is absolute.
         module: the name that it has in Python.
         sha256: of its source and of those beside it that it imports; in a package of all the package's sources.
+        asked: it was given, rather than offered by an installed package.
     """
 
     word: str
     module: str
     sha256: str
+    asked: bool
 
 
 @contextmanager
@@ -58,13 +57,13 @@ def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) 
     """
     global _imported
     before = _imported
-    with _folders_on_path(words):
-        files = _files(words)
-        _renew(files)
+    with loading.folders_on_path(words):
+        files = loading.files(words)
+        loading.renew(files)
         try:
             _imported = tuple(_loaded(words, broken))
         except BaseException:
-            _forget(files)  # half a module may have registered its networks
+            loading.forget(files)  # half a module may have registered its networks
             raise
         try:
             yield
@@ -72,61 +71,8 @@ def imported(words: Sequence[str], broken: Callable[[str], None] | None = None) 
             _imported = before
 
 
-@contextmanager
-def _folders_on_path(words: Sequence[str]) -> Iterator[None]:
-    """Within the block a file imports those beside it, at its top and in its functions, as a script does."""
-    folders = list(dict.fromkeys(str(_path(each).parent) for each in words if _is_file(each)))
-    sys.path[:0] = folders
-    try:
-        yield
-    finally:
-        for each in folders:
-            if each in sys.path:  # the user's code may have changed it
-                sys.path.remove(each)
-
-
-def _files(words: Sequence[str]) -> dict[str, Path]:
-    """The files given and those beside them that they import, by their names in Python.
-
-    Raises:
-        ConfigError: a file is not there, or another module has its name.
-    """
-    found: dict[str, Path] = {}
-    for word in filter(_is_file, words):
-        if not _path(word).is_file():
-            raise ConfigError(f"--import {word}: there is no such file")
-        for name, path in sources.beside(_path(word)).items():
-            taken = found.get(name) or getattr(sys.modules.get(name), "__file__", None)
-            if taken is not None and os.path.realpath(taken) != os.path.realpath(path):
-                raise ConfigError(f"--import {word}: there is a module {name} already, {taken}: rename {path}")
-            found[name] = path
-    return found
-
-
-def _renew(files: Mapping[str, Path]) -> None:
-    """Where a loaded file differs from what was executed, unload them all: classes of two readings do not mix."""
-    now = {path: sources.digest({"": path}) for path in files.values()}
-    if any(name in sys.modules and _executed.get(path) != now[path] for name, path in files.items()):
-        _forget(files)
-    _executed.update(now)
-
-
-def _forget(files: Mapping[str, Path]) -> None:
-    """Unload these modules, so that nothing of them is found any more."""
-    for name, path in files.items():
-        sys.modules.pop(name, None)
-        folder, _, last = name.rpartition(".")
-        if folder in sys.modules:  # one without __init__.py stays, and must not offer it either
-            vars(sys.modules[folder]).pop(last, None)
-        with suppress(OSError):  # nobody can have written bytecode where this fails
-            # Python holds it against the source's time in whole seconds, in which two versions may have been saved
-            Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
-    registry.forget(files.keys())
-    importlib.invalidate_caches()
-
-
 def _loaded(words: Sequence[str], broken: Callable[[str], None] | None) -> list[Imported]:
-    loaded = {word: _load(word, f"--import {word}", "", _is_file(word)) for word in words}
+    loaded = {word: _load(word, f"--import {word}", "", loading.is_file(word)) for word in words}
     for each in entry_points(group=ENTRY_POINTS):
         try:
             offered = _offered(each)
@@ -135,16 +81,8 @@ def _loaded(words: Sequence[str], broken: Callable[[str], None] | None) -> list[
                 raise
             broken(str(error))
         else:
-            loaded.setdefault(offered.word, offered)
+            loaded[offered.word] = offered
     return list(loaded.values())
-
-
-def _is_file(word: str) -> bool:
-    return word.endswith(".py") or "/" in word
-
-
-def _path(word: str) -> Path:
-    return Path(os.path.abspath(Path(word).expanduser()))  # one name a file, however it is spelt
 
 
 def present() -> tuple[Imported, ...]:
@@ -157,11 +95,12 @@ def modules() -> list[ModuleType]:
     names = [each.module for each in _imported]
     if not names:
         return []
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if any(name == each or name.startswith(f"{each}.") for each in names)
-    ]
+    return [module for name, module in list(sys.modules.items()) if any(_is_in(name, each) for each in names)]
+
+
+def _is_in(name: str, module: str) -> bool:
+    """Whether this is the name of a module or of one in it."""
+    return name == module or name.startswith(f"{module}.")
 
 
 def config_dirs() -> list[Path]:
@@ -174,31 +113,52 @@ def config_dirs() -> list[Path]:
     return found
 
 
-def remembered() -> list[dict[str, str]]:
-    """What a run keeps of it: plain values."""
-    return [asdict(each) for each in _imported]
+def remembered(config: TrainConfig) -> list[dict[str, Any]]:
+    """What a run of this configuration keeps of it: plain values.
+
+    It needs the modules that define what was chosen: its network, its plugins, its command. What else was given may do
+    something of its own, and is noted; what else happens to be installed has nothing to do with the run.
+    """
+    defining = _defining(config)
+    needed = {each: any(_is_in(name, each.module) for name in defining) for each in _imported}
+    return [
+        {"word": each.word, "module": each.module, "sha256": each.sha256, "needed": needed[each]}
+        for each in _imported
+        if needed[each] or each.asked
+    ]
+
+
+def _defining(config: TrainConfig) -> set[str]:
+    """The modules of the classes that a configuration consists of, what they inherit included, and of its network."""
+    parts: list[Any] = [config, *(getattr(config, each.name) for each in fields(config))]
+    names = {kind.__module__ for part in parts if is_dataclass(part) for kind in getmro(type(part))}
+    return names | {registry.defined_in(config.model.name)}
 
 
 def check(needed: Sequence[Mapping[str, Any]], what: str) -> list[str]:
-    """Hold what a run needs against what is imported.
+    """Hold what a run remembers against what is imported.
 
     Args:
         needed: what `remembered` gave when the run was made.
         what: the run, for people.
 
     Returns:
-        Lines on modules that have changed since.
+        Lines on modules that have changed since, or that are not there and may be wanted.
 
     Raises:
-        ConfigError: something is missing.
+        ConfigError: something that it needs is missing.
     """
     now = {each.module: each for each in _imported}
-    missing = [str(each["word"]) for each in needed if each["module"] not in now]
+    absent = [each for each in needed if each["module"] not in now]
+    missing = [str(each["word"]) for each in absent if each["needed"]]
     if missing:
         flags = " ".join(f"--import {each}" for each in missing)
         raise ConfigError(f"{what} was made with code of your own: give {flags} again")
-    changed = [each["module"] for each in needed if now[str(each["module"])].sha256 != each["sha256"]]
-    return [f"note: {each} is not the same code as when {what} was made" for each in changed]
+    changed = [each["module"] for each in needed if each not in absent and now[each["module"]].sha256 != each["sha256"]]
+    return [
+        *(f"note: {each['word']} was imported when {what} was made, and is not now" for each in absent),
+        *(f"note: {each} is not the same code as when {what} was made" for each in changed),
+    ]
 
 
 def _offered(offer: EntryPoint) -> Imported:
@@ -223,33 +183,20 @@ def _load(word: str, origin: str, advice: str, is_file: bool) -> Imported:
         origin: what asks for it, and `advice` what to do where it fails, for people.
 
     Raises:
-        ConfigError: there is none, or it fails.
+        ConfigError: there is none, it fails, or an installed one has changed.
     """
-    path = _path(word)
+    path = loading.path_of(word)
     try:
-        module = _from_file(path) if is_file else importlib.import_module(word)
+        module, digest = loading.load_file(path) if is_file else loading.load_module(word)
+    except ConfigError:
+        raise
     except ModuleNotFoundError as error:
         if error.name == word.split(".")[0]:
             raise ConfigError(f"{origin}: there is no such module{advice or '; a file ends in .py'}") from error
         raise ConfigError(f"{origin} fails: {error}{advice}") from error
     except (Exception, SystemExit) as error:  # whatever the user's code raises, a script's own exit too
         raise ConfigError(f"{origin} fails: {type(error).__name__}: {error}{advice}") from error
-    digest = sources.digest(sources.beside(path) if is_file else sources.package(module, sys.modules))
-    if not is_file and _packages.setdefault(module, digest) != digest:
-        raise ConfigError(f"{origin} has changed since this process imported it: start Python anew")
-    return Imported(str(path) if is_file else word, module.__name__, digest)
-
-
-def _from_file(path: Path) -> ModuleType:
-    """The module in a file, under the file's name."""
-    if path.stem in sys.modules:  # it is this file, unchanged
-        return sys.modules[path.stem]
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    return Imported(str(path) if is_file else word, module.__name__, digest, asked=not advice)
 
 
 def model_names() -> frozenset[str]:

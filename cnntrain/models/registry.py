@@ -43,6 +43,14 @@ def register() -> None:
         importlib.import_module(f"{__package__}.{module.name}")
 
 
+def defined_in(name: str) -> str:
+    """The module that has registered a network, a pretrained tag apart. Brings in timm, and registers ours."""
+    from timm.models import model_entrypoint
+
+    register()
+    return model_entrypoint(name.split(".", 1)[0]).__module__
+
+
 def forget(modules: Collection[str]) -> None:
     """Take what these modules have registered out of timm's registry, which offers no way to do so."""
     timms = sys.modules.get("timm.models._registry")

@@ -93,8 +93,8 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def imports(folder: Path) -> list[dict[str, str]]:
-    """The user's own code that the run needs.
+def imports(folder: Path) -> list[dict[str, Any]]:
+    """The user's own code that the run was made with.
 
     Raises:
         InputError: the file is damaged.
@@ -103,7 +103,10 @@ def imports(folder: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     try:
-        return [{key: str(each[key]) for key in ("word", "module", "sha256")} for each in json.loads(path.read_text())]
+        return [
+            {**{key: str(each[key]) for key in ("word", "module", "sha256")}, "needed": bool(each["needed"])}
+            for each in json.loads(path.read_text(encoding="utf-8"))
+        ]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
 

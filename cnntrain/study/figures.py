@@ -34,7 +34,7 @@ def figures(name: str) -> dict[str, Any]:
         net = model.create(classes, image[0], None, pretrained=False)
     rows, macs = layers.measure(net, image[0], image[1])
     return {
-        "family": timm.models.model_entrypoint(registered).__module__.rsplit(".", 1)[-1],
+        "family": registry.defined_in(registered).rsplit(".", 1)[-1],
         "params": sum(p.numel() for p in auxiliary.main_parameters(net)),
         "macs": macs,
         "input": "x".join(map(str, image)),

@@ -6,18 +6,20 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import timm
+import torch
 import yaml
 from timm.models import _registry
 
 from cnntrain import cli
 from cnntrain.config import imports
-from cnntrain.config.groups import command_names, plugin_class, plugin_names
+from cnntrain.config.groups import command_class, command_names, plugin_class, plugin_names
 from cnntrain.config.search_path import is_model
 from cnntrain.core.errors import ConfigError
 
@@ -379,7 +381,7 @@ def test_an_installed_module_that_has_changed_needs_python_anew(
         with imports.imported(["pack_b.one"]):
             pass
     (tmp_path / "pack_b" / "two.py").write_text("x = 1")
-    said = "--import pack_b.one has changed since this process imported it: start Python anew"
+    said = "pack_b.one has changed since this process imported it: start Python anew"
     with pytest.raises(ConfigError, match=said), imports.imported(["pack_b.one"]):
         pass
     for name in ("pack_b", "pack_b.one"):
@@ -411,6 +413,60 @@ def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, insta
     with imports.imported([]):
         assert plugin_class("schedule", "halving").__name__ == "Halving"
         assert [each.module for each in imports.present()] == [own.parts.stem]
+
+
+def test_a_run_needs_the_modules_that_define_what_it_chose_and_no_others(
+    own: Any, install: Install, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(f"odd = {own.parts.stem}", own.parts.parent)
+    sizes = ("data.train_size=16", "data.val_size=8", "data.test_size=8", "data.batch_size=8", "data.num_workers=0")
+    small = ("model=lenet5", "data=fake", *sizes, "trainer.epochs=1")
+    code, out, err = run("--import", str(own.nets), *small)
+    assert (code, err) == (0, "")
+    place = Path(out.splitlines()[-1])
+    (kept,) = json.loads((place / "imports.json").read_text())  # what was given may do something of its own
+    assert (kept["word"], kept["needed"]) == (str(own.nets), False)
+    assert torch.load(place / "last.ckpt", weights_only=True)["imports"] == [kept]
+
+    monkeypatch.setattr(imports, "entry_points", lambda group: [])  # on another machine
+    for argv in (["eval", f"run={place}"], [f"resume={place}", "trainer.epochs=2"]):
+        code, out, err = run(*argv)
+        assert (code, err) == (0, "")
+        assert f"note: {own.nets} was imported when {place}" in out and out.count("is not now") == 1
+
+
+def test_what_is_inherited_and_the_command_are_needed_too(own: Any, configure: Callable[..., Any]) -> None:
+    parts = own.parts.parent / f"{own.parts.stem}_more.py"
+    parts.write_text(
+        f"from {own.parts.stem} import Halving\nfrom cnntrain.commands.train import Train\n"
+        "class Quartering(Halving): ...\nclass Drill(Train): ...\n"
+    )
+    with imports.imported([str(own.nets), str(own.parts), str(parts)]):
+        quartering = plugin_class("schedule", "quartering")(name="quartering", warmup_epochs=0)
+        config = configure()
+        drill = command_class("drill")(**vars(config))
+        model = replace(config, model=replace(config.model, name=own.model))
+        found = [
+            [each["module"] for each in imports.remembered(each) if each["needed"]]
+            for each in (config, replace(config, schedule=quartering), drill, model)
+        ]
+    assert found == [[], [own.parts.stem, parts.stem], [parts.stem], [own.nets.stem]]
+
+
+def test_kept_activations_depend_on_the_code_and_not_on_where_it_lies(own: Any, make_run: Callable[..., Any]) -> None:
+    def depends_on(file: Path) -> Any:
+        with imports.imported([str(file)]):
+            return make_run("data.train_size=16").run.around(print, print).depends_on["imports"]
+
+    moved = own.nets.parent / "elsewhere" / own.nets.name
+    moved.parent.mkdir()
+    moved.write_text(own.nets.read_text())
+    first = depends_on(own.nets)
+    del sys.modules[own.nets.stem]
+    _registry._model_entrypoints.pop(own.model)
+    assert depends_on(moved) == first
+    moved.write_text(own.nets.read_text() + "# edited\n")
+    assert depends_on(moved) != first
 
 
 @pytest.mark.parametrize(
