@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
+from cnntrain.config.search_path import model_names
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_counts
-from cnntrain.models import registry
 from cnntrain.study import catalog
 
 COLUMNS = (
@@ -47,7 +47,7 @@ class Models(Command):
         names = [each for each in named if fnmatchcase(each, self.filter)]
         figures = _figures(names)
         if self.all:
-            names += [each for each in sorted(registry.names() - set(named)) if fnmatchcase(each, self.filter)]
+            names += [each for each in sorted(model_names() - set(named)) if fnmatchcase(each, self.filter)]
         rows = _sorted([each for each in catalog.rows(names, figures) if _within(each, self)], self)
         if self.format == "json":
             print(plain_json.text(rows, indent=2))

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from cnntrain.config import imports
+from cnntrain.config.groups import PACKAGE
 from cnntrain.config.search_path import folders
 from cnntrain.core import plain_json
 from cnntrain.core.paths import cache_home
@@ -26,6 +28,8 @@ from cnntrain.models import registry
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
 COMPUTED = ("family", "params", "macs", "input", "depth", "source", "weights")
+FIGURING = ("config", "core", "models", "study")  # the rooms from which `figures` imports
+OWN = "own"  # the source of what is defined in the user's files
 DECK_ERRORS = Path(registry.__file__).parent / "deck_errors.yaml"
 
 
@@ -73,33 +77,41 @@ def deck_errors() -> Mapping[str, Mapping[str, Any]]:
 
 
 class Cache:
-    """Figures by model in a file whose name is a digest of all that they depend on.
+    """Figures by model in files whose names are digests of all that they depend on: one of the networks that come with
+    us, and one of the user's own, so that an edit of his does not cost the figures of all.
 
     A file that is missing, damaged or does not hold what is needed counts as empty.
     """
 
     def __init__(self) -> None:
-        self.path = cache_home() / f"models-{_digest()[:16]}.json"
-        self.figures = self._read()
-
-    def _read(self) -> dict[str, dict[str, Any]]:
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            return {name: each for name, each in content.items() if set(each) == set(COMPUTED)}
-        except (OSError, ValueError, AttributeError, TypeError):
-            return {}
+        own = [each.sha256 for each in imports.present()]
+        self.path = cache_home() / f"models-{_digest([])[:16]}.json"
+        self.own_path = cache_home() / f"models-{_digest(own)[:16]}.json"
+        self.figures = {**_read(self.path), **_read(self.own_path)}
 
     def add(self, computed: Mapping[str, dict[str, Any]]) -> None:
         """Keep these figures too. A folder that cannot be written costs only the time to compute them again."""
         from cnntrain.core.errors import RunError
         from cnntrain.core.files import write_atomic
 
-        self.figures = {**self._read(), **self.figures, **computed}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path, plain_json.text(self.figures).encode())
-        except (OSError, RunError):
-            return
+        self.figures = {**self.figures, **computed}
+        for path, is_own in ((self.path, False), (self.own_path, True)):
+            chosen = {name: each for name, each in self.figures.items() if (each["source"] == OWN) == is_own}
+            if not chosen:
+                continue
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, plain_json.text({**_read(path), **chosen}).encode())
+            except (OSError, RunError):
+                return
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: each for name, each in content.items() if set(each) == set(COMPUTED)}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def rows(names: Sequence[str], figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -119,19 +131,21 @@ def rows(names: Sequence[str], figures: Mapping[str, Mapping[str, Any]]) -> list
 
 def source(registered: str) -> str:
     """Where the network of a registered name is defined."""
+    if registered in imports.model_names():
+        return OWN
     if registered not in registry.local_names():
         return "timm"
     return "torchvision" if registered.startswith("tv_") else "local"
 
 
-def _digest() -> str:
-    """Over the YAML, our sources that the figures come from, and the versions of the libraries."""
-    study, nets = Path(__file__).parent, Path(registry.__file__).parent
-    sources = [*nets.glob("*.py"), *(study / "anatomy").glob("*.py"), study / "catalog.py", study / "figures.py"]
-    files = sorted(sources)
+def _digest(own: Sequence[str]) -> str:
+    """Over the YAML, our sources that the figures come from, the versions of the libraries, and digests of the user's
+    code."""
+    files = sorted(file for room in FIGURING for file in (PACKAGE / room).rglob("*.py"))
     for folder in folders():
         files += sorted((folder / "model").glob("*.yaml"))
-    sha = hashlib.sha256(repr([__version__, *map(version, ("torch", "torchvision", "timm"))]).encode())
+    known = [__version__, *map(version, ("torch", "torchvision", "timm")), *own]
+    sha = hashlib.sha256(repr(known).encode())
     for file in files:
         sha.update(f"{file.name};".encode() + hashlib.sha256(file.read_bytes()).digest())
     return sha.hexdigest()

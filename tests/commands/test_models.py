@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from typing import Any
 
 import pytest
 
+from cnntrain import cli
 from cnntrain.commands.models import Models
 from cnntrain.commands.summary import Summary
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
+from cnntrain.config.search_path import looking_in
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_bytes
+from cnntrain.models import registry
 from cnntrain.study import catalog, figures
 from cnntrain.study.anatomy.network import Network
 
@@ -183,6 +187,59 @@ def test_a_changed_yaml_or_source_has_figures_of_its_own(
     assert {entry.name for entry in catalog.entries()} >= {"mine", "vgg16"}
     monkeypatch.setattr(catalog, "version", lambda name: "0")
     assert catalog.Cache().path.name not in (before.name, after.name)
+
+
+def test_the_figures_come_from_the_rooms_that_are_in_the_key() -> None:
+    source = Path(figures.__file__).read_text(encoding="utf-8")
+    used = set(re.findall(r"^from cnntrain\.(\w+)", source, re.MULTILINE))
+    assert used and used <= set(catalog.FIGURING)
+
+
+OWN = """
+from timm.models import generate_default_cfgs, register_model
+from torch import nn
+
+from cnntrain.models.base import Net, Stage, build
+
+default_cfgs = generate_default_cfgs({"figured_net": dict(input_size=(1, 8, 8), num_classes=2)})
+
+@register_model
+def figured_net(pretrained=False, **kwargs):
+    def net(num_classes=2, in_chans=1, drop_rate=0.0):
+        stages = [Stage("stem", nn.Conv2d(in_chans, 6, 3, 1, 1, bias=False), 6, 1)]
+        return Net(stages, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
+
+    return build(net, "figured_net", pretrained, **kwargs)
+
+@register_model
+def figured_other(pretrained=False, **kwargs):
+    return figured_net(pretrained, **kwargs)
+"""
+
+
+def test_a_network_of_the_users_own_has_the_figures_of_its_code_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "figured.py"
+    (tmp_path / "configs" / "model").mkdir(parents=True)
+    (tmp_path / "configs" / "model" / "figured_net.yaml").write_text("defaults: [timm, _self_]\nname: figured_net\n")
+
+    assert cli.main(["models", "filter=nin"]) == 0
+    capsys.readouterr()
+
+    def shown(*words: str) -> list[tuple[str, str, int | None]]:
+        assert cli.main(["--import", "figured.py", "models", "filter=figured*", "format=json", *words]) == 0
+        return [(row["name"], row["source"], row["params"]) for row in json.loads(capsys.readouterr().out)]
+
+    for channels in (6, 5):
+        code.write_text(OWN.replace("6", str(channels)))
+        assert shown() == [("figured_net", "own", channels * 9 + channels * 2 + 2)]
+        with looking_in(None):
+            assert set(catalog.Cache().figures) == {"nin"}  # of which nothing has changed
+    assert shown("all=true")[1] == ("figured_other", "own", None)
+    registry.forget({"figured"})
+    del sys.modules["figured"]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(
