@@ -109,7 +109,7 @@ LAYERS = (
     {"core"},
 )
 ROOMS = 18
-BEFORE_TORCH = ("cli", "config", "runs.folder", "core.errors", "core.signals")
+BEFORE_TORCH = ("cli", "commands", "config", "runs.folder", "core.errors", "core.signals")
 PLUGIN_GROUPS = ("augment", "data", "optim", "schedule", "transfer")
 
 

@@ -12,7 +12,7 @@ from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic
 from cnntrain.runs import history
-from cnntrain.study import comparison, curves
+from cnntrain.study import comparison
 from cnntrain.study.comparison import EPOCH, Comparison, Point
 from cnntrain.tasks.base import Column
 
@@ -40,6 +40,8 @@ class Plot(Command):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Draw what is asked for, print its numbers, and end with the picture's path."""
+        from cnntrain.study import curves  # brings matplotlib in
+
         runs, unfinished = history.read(self.runs)
         shown = comparison.compare(runs, self.x, self.y, self.curve)
         shown.left_out = {**unfinished, **shown.left_out}
@@ -99,7 +101,7 @@ def _tables(config: Plot, shown: Comparison) -> Iterator[tuple[str, list[str], l
             epochs = sorted({str(point.x) for points in last.values() for point in points})
             cells = [_cell(shown.column(metric), last[metric]) for metric in config.y]
             rows.append([curve.label, "/".join(epochs), *cells])
-        titles = [curves.label(metric, shown.column(metric)) for metric in config.y]
+        titles = [shown.label(metric) for metric in config.y]
         yield f"the last epoch: {about}", [first, EPOCH, *titles], rows
         return
     for metric, found in shown.curves.items():
@@ -110,7 +112,7 @@ def _tables(config: Plot, shown: Comparison) -> Iterator[tuple[str, list[str], l
             for each in found
         ]
         columns = [first, *map(history.text, places)]
-        yield f"{curves.label(metric, column)} by {config.x}: {about}", columns, rows
+        yield f"{shown.label(metric)} by {config.x}: {about}", columns, rows
 
 
 def _cell(column: Column, points: Sequence[Point]) -> str:

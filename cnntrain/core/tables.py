@@ -7,11 +7,10 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BAR = r"\|"
 PIPED_WIDTH = 240  # characters, where the output is no terminal
@@ -23,6 +22,8 @@ def console(file: IO[str] | None = None, **settings: Any) -> Console:
     In a notebook too it is text: rich would show each line as a page of its own, even of what goes to a file, and move
     a cursor that is not there.
     """
+    from rich.console import Console
+
     is_terminal = (file or sys.stdout).isatty()
     return Console(
         file=file,
@@ -37,6 +38,9 @@ def console(file: IO[str] | None = None, **settings: Any) -> Console:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
     """Aligned columns, those named in `left` to the left, in the terminal's width."""
+    from rich import box
+    from rich.table import Table
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
     text_only = console(file=io.StringIO(), width=width)
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

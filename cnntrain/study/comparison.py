@@ -13,6 +13,7 @@ from cnntrain.core.words import suggest
 from cnntrain.runs.history import AbsentError, Finished, is_number, text
 from cnntrain.tasks.base import Column
 
+PARTS = {"train": "training", "val": "validation", "test": "test"}
 WORDS = {"lr": "learning rate"}
 EPOCH = "epoch"  # the x that is no key of the configuration
 
@@ -74,6 +75,12 @@ class Comparison:
         """That of a metric such as ``val/error``; of one that no task has, such as ``lr``, one of its own name."""
         name = metric.rpartition("/")[2]
         return self.columns.get(name) or Column(name, name, WORDS.get(name, name))
+
+    def label(self, metric: str) -> str:
+        """``val/error`` is the validation error, in percent."""
+        part, column = metric.rpartition("/")[0], self.column(metric)
+        name = f"{PARTS[part]} {column.words}" if part in PARTS else column.words
+        return f"{name} (%)" if column.percent else name
 
 
 def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> Comparison:

@@ -15,25 +15,16 @@ from matplotlib.transforms import ScaledTranslation
 
 from cnntrain.runs.history import is_number, text
 from cnntrain.study.comparison import EPOCH, Comparison, Curve, ordered
-from cnntrain.tasks.base import Column
 
 # told apart with every kind of colour vision (Okabe and Ito 2008, without the yellow, which is faint on white)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":")  # after each round of colours
-PARTS = {"train": "training", "val": "validation", "test": "test"}
 PANEL_WIDTH, HEIGHT, LEGEND_WIDTH = 4.8, 3.8, 1.7  # inches
 DODGE, DODGED = 4.0, 16.0  # points between the bars of neighbouring curves, and at most between the first and the last
 ABOVE_ALL = 102  # percent, so that a marker at 100 is whole
 LETTERS = 50  # that fit below a panel
 LOGARITHMIC = 10  # from the least to the most x, all above 0: the ratio from which the axis is logarithmic
-
-
-def label(metric: str, column: Column) -> str:
-    """``val/error`` is the validation error, in percent."""
-    part = metric.rpartition("/")[0]
-    name = f"{PARTS[part]} {column.words}" if part in PARTS else column.words
-    return f"{name} (%)" if column.percent else name
 
 
 def figure(shown: Comparison, x: str, title: str, curve: str | None, y_range: Sequence[float] | None) -> Figure:
@@ -46,7 +37,7 @@ def figure(shown: Comparison, x: str, title: str, curve: str | None, y_range: Se
         scale = 100 if shown.column(metric).percent else 1
         (_draw_by_epoch if x == EPOCH else _draw_by_setting)(panel, curves, scale)
     for panel, metric in zip(panels, shown.curves, strict=True):  # all are drawn: they may share limits
-        _dress(panel, x, label(metric, shown.column(metric)), shown.column(metric).percent, y_range)
+        _dress(panel, x, shown.label(metric), shown.column(metric).percent, y_range)
     handles, labels = panels[0].get_legend_handles_labels()
     if curve is not None:
         drawn.legend(handles, labels, title=curve, loc="outside right center", frameon=False, alignment="left")
