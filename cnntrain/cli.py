@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--version" in line.flags:  # whatever the user's code does
             print(f"cnntrain {__version__}")
             return DONE
-        with imports.imported(line.imports), looking_in(line.config_dir):
+        with imports.imported(line.imports, _warn if line.asks_help else None), looking_in(line.config_dir):
             return _run(line)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _report(error)
@@ -140,7 +140,7 @@ def compose_and_start(
         parsed = compose.parse(overrides)
         compose.check_overrides(command, parsed, multirun=False)
         tree = plain(compose.compose_config(command, compose.force(parsed)))
-        return start(command, tree, overrides, line)
+        return start(command, tree, [each.lstrip("+") for each in overrides], line)
 
 
 def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) -> Ended:
@@ -186,6 +186,10 @@ def _say(line: str, file: TextIO | None = None) -> None:
     """Print a line, once over all ranks."""
     if os.environ.get("RANK", "0") == "0":
         print(line, file=file, flush=True)
+
+
+def _warn(problem: str) -> None:
+    _say(f"cnntrain: {problem}", sys.stderr)
 
 
 def _command(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -236,6 +240,11 @@ class Line:
     words: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
     config_dir: str | None = None
+
+    @property
+    def asks_help(self) -> bool:
+        """Whether it is answered whatever is wrong with an installed package of the user's."""
+        return bool({"--help", "-h"} & {*self.flags})
 
     @classmethod
     def read(cls, argv: Sequence[str]) -> Line:
@@ -288,8 +297,9 @@ def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
 def _report(error: Exception) -> int:
     """Print an error, once over all ranks, and return its exit code."""
     if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException)):
+        signals.let_the_first_speak()
         for problem in error.problems if isinstance(error, ConfigError) else [compose.explain(error)]:
-            _say(f"cnntrain: {problem}", sys.stderr)
+            print(f"cnntrain: {problem}", file=sys.stderr, flush=True)
         return WRONG
     from cnntrain.core.launch import report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -39,6 +40,7 @@ PROCESS_SECONDS = 180
 
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
+atexit.register(_always.close)
 
 
 @dataclass

@@ -85,6 +85,12 @@ def test_it_does_what_the_command_does(trained: dict[str, Any], cnntrain: Any, r
     assert {key: result[key] for key in same} == {key: trained[key] for key in same}
 
 
+def test_a_plus_is_taken_off_a_key_that_is_there(trained: dict[str, Any]) -> None:
+    more = trained["steps"] + 1
+    again = package.train(f"resume={trained['run_dir']}", f"+trainer.max_steps={more}", "++trainer.epochs=9")
+    assert again["steps"] == more
+
+
 def test_errors_are_raised(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'optim\.lrr'; did you mean 'optim\.lr'"):
         package.train("optim.lrr=1")

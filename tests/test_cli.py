@@ -24,6 +24,7 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir, command_class, command_names
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import groups
+from cnntrain.core import signals
 
 SMOKE = ("experiment=smoke", "trainer.device=cpu")
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "PIL", "tensorboard", "rich")
@@ -196,10 +197,13 @@ def test_an_unknown_key_in_a_users_yaml_is_reported(cnn: Any, tmp_path: Path) ->
         assert_plain_error(cnn(*words), "unknown key 'optim.lrr'; did you mean 'optim.lr'?")
 
 
-def test_only_the_first_rank_reports(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_rank_reports_first(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another says what is wrong on its machine alone: where the first has the same error, it has ended the group."""
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
     monkeypatch.setenv("RANK", "1")
     screen = cnn("optim.lrr=1")
-    assert screen.code == 2 and screen.err == screen.out == ""
+    assert screen.code == 2 and "optim.lrr" in screen.err and waited == [signals.FIRST_SPEAKS]
 
 
 def test_an_interrupt_is_no_traceback(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:

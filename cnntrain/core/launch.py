@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -119,9 +118,7 @@ def report(error: Exception) -> int:
 
     It comes from rank 0; from another rank only when rank 0 has not had the same and ended the group.
     """
-    if int(os.environ.get("RANK", 0)) > 0:
-        signals.restore()
-        time.sleep(3)
+    signals.let_the_first_speak()
     expected = isinstance(error, (UserError, RunError, OSError))
     message = str(error) if expected else "".join(traceback.format_exception(error))
     for line in message.rstrip().splitlines():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+FIRST_SPEAKS = 3.0  # seconds
 STOPPED = 75  # EX_TEMPFAIL: run it again
 
 _received: str | None = None
@@ -58,6 +60,15 @@ def restore() -> None:
     """Let signals end the process again."""
     for each in HANDLED:
         signal.signal(each, signal.SIG_DFL)
+
+
+def let_the_first_speak() -> None:
+    """Before an error is said: on another rank than the first wait a little, in which the first, where it has the same
+    error, ends the group.
+    """
+    if int(os.environ.get("RANK", 0)) > 0:
+        restore()
+        time.sleep(FIRST_SPEAKS)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
