@@ -177,7 +177,7 @@ def test_code_of_the_users_that_changed_is_noted_and_missing_code_refused(
     run, code = make(), tmp_path / "code_that_changes.py"
     code.write_text("A = 1\n")
     with imports.imported([str(code)]):
-        needed = imports.remembered()
+        needed = [asdict(each) for each in imports.present()]
         (run / folder.IMPORTS).write_text(json.dumps(needed))
         assert resolve(which or run).notes == []
         (run / folder.IMPORTS).write_text(json.dumps([{**needed[0], "sha256": "0" * 64}]))
