@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from cnntrain import __version__, cli
@@ -442,3 +444,26 @@ def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_p
     assert depths == [1, 2]
     assert all(json.loads((run / "result.json").read_text())["status"] == "finished" for run in runs)
     assert "transfer.depth=99" in screen.err and "Traceback" not in screen.err
+
+
+def test_a_signal_in_a_sweep_ends_the_sweep_and_resume_auto_goes_on_with_it(cnn: Any, tmp_path: Path) -> None:
+    sweep = ("-m", *SMOKE, "trainer.max_steps=4", "seed=1,2,3", "resume=auto")
+    step, steps = torch.optim.SGD.step, []
+
+    def signalled(self: torch.optim.SGD, closure: None = None) -> None:
+        steps.append(None)
+        if len(steps) == 6:  # in the second job
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(self, closure)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", signalled)
+        screen = cnn(*sweep)
+    assert screen.code == signals.STOPPED
+    assert "the sweep has ended; resume=auto behind the same command goes on with it" in screen.out
+    ends = [json.loads((run / "result.json").read_text())["status"] for run in made(tmp_path)]
+    assert sorted(ends) == ["finished", "stopped"]
+    again = cnn(*sweep)
+    assert again.code == 0 and again.out.count("this run has finished") == 1
+    results = [json.loads((run / "result.json").read_text()) for run in made(tmp_path)]
+    assert [(each["status"], each["steps"]) for each in results] == [("finished", 4)] * 3
