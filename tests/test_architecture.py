@@ -210,6 +210,24 @@ def test_only_one_module_writes_json() -> None:
         assert not calls & {"json.dump", "json.dumps"} or name_of(file) == "cnntrain.core.plain_json", file
 
 
+SHOWN = re.compile(r"plain_json\.text\(|tables\.|draw\(")  # for scripts, or tables, whose cells are made printable
+PRINTS = {"cnntrain.core.words", "cnntrain.cli", "cnntrain.commands.eval"}
+LAID_OUT = {
+    ("cnntrain.commands.summary", "text"),
+    ("cnntrain.commands.models", "CLEAR"),
+}  # tables with more below; none
+
+
+def test_what_is_shown_is_made_printable() -> None:
+    """Lines go through `tell` or a screen, which let no control characters of a name or of a file pass."""
+    for file in FILES:
+        for each in ast.walk(parsed(file)):
+            if isinstance(each, ast.Call) and ast.unparse(each.func) == "print" and name_of(file) not in PRINTS:
+                shown = ast.unparse(each.args[0])
+                assert SHOWN.match(shown) or (name_of(file), shown) in LAID_OUT, f"{file}: print({shown})"
+        assert "rich.console" not in imports(file) or name_of(file) == "cnntrain.core.console", file
+
+
 def test_there_is_one_loop() -> None:
     """Only `training.step` moves weights, and only the loop calls it."""
     movers = set()

@@ -14,6 +14,7 @@ from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import NotNegative
 from cnntrain.core.units import in_bytes
+from cnntrain.core.words import tell
 from cnntrain.transfer.frozen import store
 
 COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days unused")
@@ -52,7 +53,7 @@ class Cache(Command):
         if self.format == "json":
             print(plain_json.text([_row(folder.name, meta) for folder, meta in chosen], indent=2))
         elif self.clear:
-            print(f"deleted {len(chosen)} entries, {total}{more} from {root}")
+            tell(f"deleted {len(chosen)} entries, {total}{more} from {root}")
         else:
             cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
             print(tables.table(f"{len(chosen)} entries, {total}{more} in {root}", COLUMNS, cells, LEFT), end="")

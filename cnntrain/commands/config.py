@@ -11,7 +11,7 @@ from cnntrain.config.groups import builtin_dir
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_new
-from cnntrain.core.words import suggest
+from cnntrain.core.words import suggest, tell
 
 
 @dataclass(frozen=True)
@@ -34,5 +34,5 @@ class Config(Command):
         if target.resolve() == (ours / f"{self.what}.yaml").resolve():
             raise InputError(f"{target} is the original: run this in a folder of your own, or give to=<folder>")
         write_new(target, (ours / f"{self.what}.yaml").read_bytes())
-        print("it comes before ours wherever this folder is ./configs or is given as --config-dir")
+        tell("it comes before ours wherever this folder is ./configs or is given as --config-dir")
         return Ended(made=str(target))

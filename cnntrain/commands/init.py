@@ -10,6 +10,7 @@ from typing import ClassVar
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_new
+from cnntrain.core.words import tell
 
 EXPERIMENT = """\
 # @package _global_
@@ -64,5 +65,5 @@ class Init(Command):
             raise InputError(f"{', '.join(there)}: there already; take another folder")
         for path, text in files.items():
             write_new(path, text.encode())
-        print(f"cd {self.folder} && cnntrain experiment=first")
+        tell(f"cd {self.folder} && cnntrain experiment=first")
         return Ended(made=str(root))

@@ -16,6 +16,7 @@ from cnntrain.config.search_path import model_names
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_counts
+from cnntrain.core.words import tell
 from cnntrain.study import catalog
 
 COLUMNS = (
@@ -23,6 +24,7 @@ COLUMNS = (
 )  # fmt: skip
 LEFT = ("name", "paper", "family", "source", "weights")
 PAPER_WIDTH = 40  # characters
+CLEAR = "\r\033[K"  # the terminal's line
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,12 @@ def _figures(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     try:
         for number, name in enumerate(missing, 1):
             if sys.stderr.isatty():
-                print(f"\r\033[Kcomputing figures {number}/{len(missing)}: {name}", end="", file=sys.stderr, flush=True)
+                print(CLEAR, end="", file=sys.stderr)
+                tell(f"computing figures {number}/{len(missing)}: {name}", sys.stderr, end="")
             computed[name] = _named(name, figures)
     finally:
         if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print(CLEAR, end="", file=sys.stderr, flush=True)
         kept.add(computed)
     return kept.figures
 

@@ -11,6 +11,7 @@ from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic
+from cnntrain.core.words import LINE, printable, tell
 from cnntrain.runs import history
 from cnntrain.study import comparison
 from cnntrain.study.comparison import EPOCH, Comparison, Point
@@ -59,7 +60,7 @@ class Plot(Command):
             print(draw(title, columns, rows, columns[:1]))
         bullet = "- " if self.format == "markdown" else ""
         for note in _notes(shown):
-            print(f"{bullet}{note}")
+            tell(f"{bullet}{printable(note, LINE)}")
         return Ended(made=str(path))
 
 

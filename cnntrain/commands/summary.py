@@ -13,6 +13,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count
 from cnntrain.core.units import in_bytes
+from cnntrain.core.words import CELL, printable
 from cnntrain.data.base import Data
 from cnntrain.transfer.base import Transfer
 
@@ -124,7 +125,7 @@ def _footer(network: Network, layout: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return ", ".join(printable(name, CELL) for name in names[:3]) + more
 
 
 def _times(sizes: Sequence[float]) -> str:

@@ -17,6 +17,7 @@ from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import StopError
 from cnntrain.core.lock import held
+from cnntrain.core.words import tell
 from cnntrain.runs import folder
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ende
     except BaseException as error:
         outcome |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         if dist.rank() == 0:
-            print(f"failed; once the cause is mended: cnntrain resume={place}", file=sys.stderr, flush=True)
+            tell(f"failed; once the cause is mended: cnntrain resume={place}", sys.stderr)
         raise
     finally:
         found = result(run, place, outcome, typed)

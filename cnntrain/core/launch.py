@@ -19,6 +19,7 @@ import torch
 
 from cnntrain.core import dist, plain_json, signals
 from cnntrain.core.errors import RunError, UserError
+from cnntrain.core.words import tell
 
 FAILED, WRONG = 1, 2
 SIGNALS = "TORCHELASTIC_SIGNALS_TO_HANDLE"  # by which the launcher tells itself what it was given
@@ -72,7 +73,7 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
                     raise KeyboardInterrupt from error
                 codes = [each.exitcode for each in getattr(error, "failures", {}).values()]
                 for killed in (signal.Signals(-code).name for code in codes if code < 0):
-                    print(f"cnntrain: a process of the run was ended by {killed} (out of memory?)", file=sys.stderr)
+                    tell(f"cnntrain: a process of the run was ended by {killed} (out of memory?)", sys.stderr)
                 return max(codes, default=FAILED) if min(codes, default=FAILED) > 0 else FAILED, None
         code, made = json.loads(result_file.read_text(encoding="utf-8"))
         return code, made
@@ -121,6 +122,6 @@ def report(error: Exception) -> int:
     signals.let_the_first_speak()
     expected = isinstance(error, (UserError, RunError, OSError))
     message = str(error) if expected else "".join(traceback.format_exception(error))
-    for line in message.rstrip().splitlines():
-        print(f"cnntrain: {line}", file=sys.stderr, flush=True)
+    for line in message.rstrip().split("\n"):
+        tell(f"cnntrain: {line}", sys.stderr)
     return WRONG if isinstance(error, UserError) else FAILED

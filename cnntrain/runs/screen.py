@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cnntrain.core.tables import console
+from cnntrain.core.console import console
 
 REFRESH_SECONDS = 0.25
 LOG_WIDTH = 160
@@ -29,6 +29,7 @@ class Screen:
         self.shown_at = 0.0  # by the clock
 
     def say(self, what: Any) -> None:
+        """Show a line, which may hold anything and stays one line, or a table."""
         for each in (self.console, self.log):
             if each is not None:
                 each.print(what)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from cnntrain.core.words import CELL, MOST, printable
 from cnntrain.runs.history import is_number, text
 from cnntrain.study.comparison import EPOCH, Comparison, Curve, ordered
 
@@ -40,8 +41,8 @@ def figure(shown: Comparison, x: str, title: str, curve: str | None, y_range: Se
         _dress(panel, x, shown.label(metric), shown.column(metric).percent, y_range)
     handles, labels = panels[0].get_legend_handles_labels()
     if curve is not None:
-        drawn.legend(handles, labels, title=curve, loc="outside right center", frameon=False, alignment="left")
-    drawn.suptitle(title, fontsize="large")
+        drawn.legend(handles, labels, title=_shown(curve), loc="outside right center", frameon=False, alignment="left")
+    drawn.suptitle(_shown(title, MOST), fontsize="large")
     return drawn
 
 
@@ -56,6 +57,12 @@ def picture(drawn: Figure, kind: str) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "cnntrain"}):
         drawn.savefig(content, format=kind, metadata=dateless)
     return content.getvalue()
+
+
+def _shown(value: str, most: int = CELL) -> str:
+    """Text of a user's as it is: no formula between dollars, no label that is hidden for its underscore."""
+    words = printable(value, most).replace("$", r"\$")
+    return f" {words}" if words.startswith("_") else words
 
 
 def _style(number: int) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def _draw_by_epoch(panel: Axes, curves: Sequence[Curve], scale: float) -> None:
         mean, low, high = _scaled(curve, scale)
         style = _style(number)
         panel.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
-        panel.plot(epochs, mean, label=curve.label, marker="o" if len(epochs) == 1 else None, **style)
+        panel.plot(epochs, mean, label=_shown(curve.label), marker="o" if len(epochs) == 1 else None, **style)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.02)
 
@@ -97,20 +104,20 @@ def _draw_by_setting(panel: Axes, curves: Sequence[Curve], scale: float) -> None
             style["linestyle"] = "none"  # there is nothing between two names
         # the mean of equal numbers may be off by a rounding error
         reach = [[max(0, b - a) for a, b in zip(*pair, strict=True)] for pair in ((low, mean), (mean, high))]
-        panel.errorbar(x, mean, reach, label=curve.label, transform=transform, capsize=2, elinewidth=1, **style)
+        panel.errorbar(x, mean, reach, label=_shown(curve.label), transform=transform, capsize=2, elinewidth=1, **style)
         if x:  # what is moved aside does not count in the axes' limits by itself
             panel.update_datalim([*zip(x, low, strict=True), *zip(x, high, strict=True)])
     panel.margins(x=0.12)
     panel.autoscale_view()
-    panel.set_xticks([places[value] for value in values], [text(value) for value in values])
+    panel.set_xticks([places[value] for value in values], [_shown(text(value)) for value in values])
     panel.minorticks_off()
-    if not numbers and sum(len(text(value)) + 2 for value in values) > LETTERS:
+    if not numbers and sum(len(_shown(text(value))) + 2 for value in values) > LETTERS:
         panel.tick_params("x", rotation=90)
 
 
 def _dress(panel: Axes, x: str, y: str, percent: bool, y_range: Sequence[float] | None) -> None:
-    panel.set_xlabel(x)
-    panel.set_ylabel(y)
+    panel.set_xlabel(_shown(x))
+    panel.set_ylabel(_shown(y))
     if y_range is not None:
         panel.set_ylim(*y_range)
     elif percent:

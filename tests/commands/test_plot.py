@@ -25,6 +25,7 @@ from cnntrain.config import compose
 from cnntrain.config.check import check, plain
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import held
+from cnntrain.core.words import CELL, MOST
 from cnntrain.runs import folder, history
 from cnntrain.study import curves
 from cnntrain.study.comparison import Comparison, Curve, Point, compare
@@ -353,6 +354,24 @@ def test_values_that_are_no_numbers_leave_a_gap(x: str) -> None:
 def test_the_mean_of_equal_numbers_has_no_range_below_nothing() -> None:
     (axes,) = axes_of(comparison({"test/top1": [Curve("a", [Point(1, [0.1] * 3)])]}), "seed")
     assert axes.get_lines()[0].get_ydata() == pytest.approx([10])
+
+
+@pytest.mark.parametrize("x", ["epoch", "seed"])
+def test_labels_are_shown_as_they_are_whatever_is_in_them(x: str) -> None:
+    names = ["$\\frac$ and $x$", "_hidden", "\x1b[2J\n", "l" * 100_000]
+    values = [1, 2] if x == "epoch" else ["$a$", "\x1b"]
+    drawn = curves.figure(
+        comparison({"val/top1": [Curve(each, [Point(value, [0.5]) for value in values]) for each in names]}),
+        x, "$\\frac$ \x1b" + "t" * 1000, "curve\x1b", None,
+    )  # fmt: skip
+    assert curves.picture(drawn, "svg")
+    (legend,) = drawn.legends
+    shown = [each.get_text() for each in legend.get_texts()]
+    assert shown[:3] == [r"\$\frac\$ and \$x\$", " _hidden", r"\x1b[2J\n"] and len(shown[3]) == CELL
+    assert legend.get_title().get_text() == r"curve\x1b"
+    assert drawn.get_suptitle().startswith(r"\$\frac\$ \x1bttt") and len(drawn.get_suptitle()) <= MOST + 2
+    if x == "seed":
+        assert [each.get_text() for each in drawn.axes[0].get_xticklabels()] == [r"\$a\$", r"\x1b"]
 
 
 def test_ten_curves_are_told_apart() -> None:

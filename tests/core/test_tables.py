@@ -9,6 +9,8 @@ import rich.console
 from rich.table import Table
 
 from cnntrain.core import tables
+from cnntrain.core.console import console
+from cnntrain.core.words import CELL
 
 
 def test_square_brackets_in_a_name_are_no_markup() -> None:
@@ -16,8 +18,16 @@ def test_square_brackets_in_a_name_are_no_markup() -> None:
     for each in ("runs/[/old]/best.ckpt", "[b]", ":smile:", "[red]x[/red]"):
         assert each in text
     shown = io.StringIO()
-    tables.console(file=shown, width=80).print(Table("a column", title="[/old]", title_justify="left"))
+    console(file=shown, width=80).print(Table("a column", title="[/old]", title_justify="left"))
     assert "[/old]" in shown.getvalue()
+
+
+def test_a_cell_is_short_and_has_nothing_hidden_and_a_row_is_a_row() -> None:
+    rows = [["\x1b[2J", "a\nb|c"], ["x" * 100_000, "1"]]
+    for shown in (tables.table("t\x1b", ["n\x1b", "v"], rows), tables.markdown("t\x1b\n", ["n\x1b", "v"], rows)):
+        assert "\x1b" not in shown and r"\x1b[2J" in shown and r"a\nb" in shown
+        assert max(map(len, shown.splitlines())) < 2 * CELL
+    assert tables.markdown("t", ["n", "v"], rows).splitlines()[4] == r"| \x1b[2J | a\nb\|c |"
 
 
 def test_in_a_notebook_what_goes_to_a_file_is_not_shown(
@@ -25,6 +35,6 @@ def test_in_a_notebook_what_goes_to_a_file_is_not_shown(
 ) -> None:
     monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
     file = io.StringIO()
-    tables.console(file=file).print("kept")
-    tables.console().print("shown")
+    console(file=file).print("kept")
+    console().print("shown")
     assert (file.getvalue(), capsys.readouterr().out) == ("kept\n", "shown\n")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.words import listed
 
 PARTS = ("train", "val", "test")
 
@@ -48,7 +49,7 @@ def _check_counts(labels: np.ndarray, fractions: Sequence[float], classes: Seque
 def _too_few(labels: np.ndarray, fractions: Sequence[float], classes: Sequence[str], reason: str) -> InputError:
     counts = np.bincount(labels, minlength=len(classes))
     smallest = [int(label) for label in np.argsort(counts, kind="stable") if counts[label]][:5]
-    named = ", ".join(f"{classes[label]!r} has {counts[label]}" for label in smallest)
+    named = ", ".join(f"{listed([classes[label]])} has {counts[label]}" for label in smallest)
     return InputError(
         f"too few images for data.split={list(fractions)} ({reason}); of {len(labels)} images in "
         f"{np.count_nonzero(counts)} classes, the smallest: {named}"

@@ -12,7 +12,7 @@ import torch
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
-from cnntrain.core.words import suggest
+from cnntrain.core.words import listed, printable, suggest
 from cnntrain.data.sets.dataset import DataSet, Images, Part
 from cnntrain.data.sets.stratify import PARTS
 
@@ -73,9 +73,8 @@ def _labels(data: DataSet, classes: Sequence[str] | None) -> np.ndarray:
     if unknown:
         hint = suggest(unknown[0], data.classes)
         more = f" and {len(data.classes) - SHOWN} more" if len(data.classes) > SHOWN else ""
-        raise InputError(
-            f"data.classes: the set has no class {unknown[0]!r}{hint}; it has {', '.join(data.classes[:SHOWN])}{more}"
-        )
+        known = ", ".join(map(printable, data.classes[:SHOWN]))
+        raise InputError(f"data.classes: the set has no class {listed(unknown[:1])}{hint}; it has {known}{more}")
     return np.array(sorted(data.classes.index(name) for name in classes))
 
 
@@ -93,7 +92,7 @@ def _drawn(part: Part, index: np.ndarray, per_class: int, seed: int) -> np.ndarr
 def _too_few(data: DataSet, index: np.ndarray, kept: np.ndarray, per_class: int) -> list[str]:
     """A line that names the classes with fewer training images than asked for, where there are any."""
     counts = np.bincount(data.train.labels[index], minlength=len(data.classes))
-    short = [f"{data.classes[label]} has {counts[label]}" for label in kept if counts[label] < per_class]
+    short = [f"{printable(data.classes[label])} has {counts[label]}" for label in kept if counts[label] < per_class]
     more = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
     line = f"fewer training images than data.train_per_class={per_class}, all are taken: {', '.join(short[:SHOWN])}"
     return [line + more] if short else []

@@ -15,6 +15,7 @@ from torch import nn
 
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError, RunError
+from cnntrain.core.words import tell
 from cnntrain.study.anatomy.recorder import Layer
 
 # the fill of a box whose first layer has this in its type
@@ -116,7 +117,7 @@ def png(text: str) -> bytes:
         raise RunError(f"dot failed: {drawn.stderr.decode(errors='replace').strip() or drawn.returncode}")
     if drawn.stderr:  # such as that it made the picture smaller, for a PNG has at most 32767 pixels a side
         said = drawn.stderr.decode(errors="replace").strip()
-        print(f"note: {said}; format=dot and Graphviz's dot -Tsvg have no limit", file=sys.stderr)
+        tell(f"note: {said}; format=dot and Graphviz's dot -Tsvg have no limit", sys.stderr)
     return drawn.stdout
 
 

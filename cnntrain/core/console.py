@@ -1,0 +1,38 @@
+"""Where lines and tables are shown: the terminal, or a file."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cnntrain.core.words import LINE, printable
+
+
+class Plain(Console):
+    """Shows text as it is: square brackets in a folder's or a class's name are no markup. What no line of ours has is
+    escaped (a line break within it, say), whoever shows it, in a line, a title or a cell."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Where rich turns every string into what it shows."""
+        return super().render_str(printable(text, LINE), **settings)
+
+
+def console(file: IO[str] | None = None, **settings: Any) -> Console:
+    """A console on standard output, or on a file.
+
+    In a notebook too it is text: rich would show each line as a page of its own, even of what goes to a file, and move
+    a cursor that is not there.
+    """
+    is_terminal = (file or sys.stdout).isatty()
+    return Plain(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_jupyter=False,
+        force_terminal=is_terminal,
+        **settings,
+    )
