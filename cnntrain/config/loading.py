@@ -13,6 +13,7 @@ from types import ModuleType
 
 from cnntrain.config import sources
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.words import listed
 from cnntrain.models import registry
 
 _executed: dict[Path, str] = {}  # files that this process has loaded, with digests of what it executed
@@ -45,7 +46,7 @@ def files(words: Sequence[str]) -> dict[str, Path]:
     """The files given and those beside them that they import, by their names in Python.
 
     Raises:
-        ConfigError: a file is not there, or another module has its name.
+        ConfigError: a file is not there, another module has its name, or it gives a network a name that is taken.
     """
     found: dict[str, Path] = {}
     for word in filter(is_file, words):
@@ -56,6 +57,11 @@ def files(words: Sequence[str]) -> dict[str, Path]:
             if taken is not None and os.path.realpath(taken) != os.path.realpath(path):
                 raise ConfigError(f"--import {word}: there is a module {name} already, {taken}: rename {path}")
             found[name] = path
+    for path in found.values():
+        names = registry.registered_in([path])
+        clash = sorted(names & registry.names()) if names else []
+        if clash:  # which of the two it would be depends on what is imported first
+            raise ConfigError(f"{path} registers {listed(clash)}, as timm or cnntrain does: give it another name")
     return found
 
 

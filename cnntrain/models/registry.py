@@ -10,7 +10,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 _ENTRYPOINT = re.compile(r"^@(?:timm\.models\.)?register_model\s*\ndef (\w+)", re.MULTILINE)
@@ -28,13 +28,14 @@ def names() -> frozenset[str]:
     spec = importlib.util.find_spec("timm")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("cnntrain needs timm: python -m pip install timm", name="timm")
-    return _registered_in(Path(spec.submodule_search_locations[0]) / "models") | local_names()
+    folder = Path(spec.submodule_search_locations[0]) / "models"
+    return registered_in(folder.glob("*.py")) | local_names()
 
 
 @functools.cache
 def local_names() -> frozenset[str]:
     """The names defined in this package."""
-    return _registered_in(Path(__file__).parent)
+    return registered_in(Path(__file__).parent.glob("*.py"))
 
 
 def register() -> None:
@@ -71,10 +72,11 @@ def forget(modules: Collection[str]) -> None:
         names -= tagged
 
 
-def _registered_in(folder: Path) -> frozenset[str]:
+def registered_in(files: Iterable[Path]) -> frozenset[str]:
+    """The names that source files give to networks, read and not executed."""
     found: set[str] = set()
-    for path in folder.glob("*.py"):
-        source = path.read_text(encoding="utf-8")
+    for path in files:
+        source = path.read_text(encoding="utf-8", errors="replace")  # a user's may have another
         found.update(_ENTRYPOINT.findall(source))
         for table in _DEPRECATIONS.findall(source):
             found.update(_DEPRECATED_NAME.findall(table))

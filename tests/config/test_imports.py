@@ -22,6 +22,7 @@ from cnntrain.config import imports
 from cnntrain.config.groups import command_class, command_names, plugin_class, plugin_names
 from cnntrain.config.search_path import is_model
 from cnntrain.core.errors import ConfigError
+from cnntrain.models import registry
 
 NETS = """
 from timm.models import generate_default_cfgs, register_model
@@ -388,6 +389,16 @@ def test_an_installed_module_that_has_changed_needs_python_anew(
         del sys.modules[name]
     with imports.imported(["pack_b.one"]):  # a caller who imports it anew knows what he does
         pass
+
+
+@pytest.mark.parametrize("name", ["resnet18", "lenet5"])
+def test_a_network_cannot_take_the_name_of_another(own: Any, name: str) -> None:
+    own.nets.write_bytes(("# coding: latin-1\n# é" + own.nets.read_text().replace(own.model, name)).encode("latin-1"))
+    said = f"{own.nets} registers '{name}', as timm or cnntrain does: give it another name"
+    with pytest.raises(ConfigError) as caught, imports.imported([str(own.nets)]):
+        pass
+    assert str(caught.value) == said
+    assert own.nets.stem not in sys.modules and registry.defined_in(name) != own.nets.stem
 
 
 def test_two_files_of_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_no_local_name_hides_one_of_timm():
     registry.register()
     for name in registry.local_names():
         assert timm.models.model_entrypoint(name).__module__.startswith("cnntrain.models.")
-    zoo = registry._registered_in(Path(timm.__file__).parent / "models")
+    zoo = registry.registered_in((Path(timm.__file__).parent / "models").glob("*.py"))
     assert not zoo & registry.local_names()
 
 
