@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentError, Namespace
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from hydra._internal.hydra import Hydra
@@ -24,14 +22,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import command_class, command_names, known_keys
+from cnntrain.config.groups import command_class, command_names
+from cnntrain.config.line import Line
 from cnntrain.config.loader import Loader
 from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.version import __version__
-from cnntrain.core.words import is_text, nearest, suggest
+from cnntrain.core.words import suggest, tell
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -185,7 +184,7 @@ def execute(
 def _say(line: str, file: TextIO | None = None) -> None:
     """Print a line, once over all ranks."""
     if os.environ.get("RANK", "0") == "0":
-        print(line, file=file, flush=True)
+        tell(line, file)
 
 
 def _warn(problem: str) -> None:
@@ -217,89 +216,12 @@ def _as_choice(word: str) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
-VALUE_FLAGS = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i")
-REFUSED = {
-    "--experimental-rerun": "it unpickles its file, which can run code; cnntrain resume=<run folder> continues a run",
-    "--config-name": "the command is the config's name: cnntrain <command>",
-    "-cn": "the command is the config's name: cnntrain <command>",
-    "--config-path": "--config-dir adds a folder of your own",
-    "-cp": "--config-dir adds a folder of your own",
-}
-
-
-@dataclass
-class Line:
-    """A command line: Hydra's flags with their values, our own, and the words.
-
-    Attributes:
-        words: a command and overrides.
-        imports: files and modules of the user's own.
-    """
-
-    flags: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    imports: list[str] = field(default_factory=list)
-    config_dir: str | None = None
-
-    @property
-    def asks_help(self) -> bool:
-        """Whether it is answered whatever is wrong with an installed package of the user's."""
-        return bool({"--help", "-h"} & {*self.flags})
-
-    @classmethod
-    def read(cls, argv: Sequence[str]) -> Line:
-        """Raises ConfigError where a flag is unknown, or one that cnntrain does not offer."""
-        known = {option for action in get_args_parser()._actions for option in action.option_strings}
-        line = cls()
-        words = deque(argv)
-        while words:
-            word = words.popleft()
-            if not is_text(word):
-                raise ConfigError(f"{word.encode(errors='surrogateescape')!r} is not UTF-8 text")
-            name, _, value = word.partition("=")
-            if not word.startswith("-"):
-                line.words.append(word)
-            elif name == "--import":
-                line.imports.append(value or _next(words, "--import", "a file or a module"))
-            elif name in ("--config-dir", "-cd"):
-                line.config_dir = value or _next(words, name, "a folder")
-            elif name in REFUSED:
-                raise ConfigError(f"{name} is not offered: {REFUSED[name]}")
-            elif name not in known:
-                raise ConfigError(f"unknown option '{word}'{_as_override(name, word, words)}")
-            else:
-                line.flags.append(word)
-                if name in VALUE_FLAGS and not value and words and not _is_word(words[0]):
-                    line.flags.append(words.popleft())
-        return line
-
-
-def _next(words: deque[str], flag: str, what: str) -> str:
-    if not words:
-        raise ConfigError(f"{flag} needs {what}")
-    return words.popleft()
-
-
-def _is_word(text: str) -> bool:
-    """Whether this is a command or an override, which --info, with its optional value, must not take for its own."""
-    return "=" in text or text in command_names()
-
-
-def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
-    """How an option in the style of other tools is written here: ``--epochs 3`` is ``trainer.epochs=3``."""
-    key = flag.lstrip("-").replace("-", "_")
-    last = {key.rsplit(".", 1)[-1]: key for key in known_keys()}
-    near = nearest(key, last)
-    value = word.partition("=")[2] or (words[0] if words else "...")
-    return f"; keys are written key=value: {last[near]}={value}" if near else "; see cnntrain --help"
-
-
 def _report(error: Exception) -> int:
     """Print an error, once over all ranks, and return its exit code."""
     if isinstance(error, (ConfigError, HydraException, OmegaConfBaseException)):
         signals.let_the_first_speak()
         for problem in error.problems if isinstance(error, ConfigError) else [compose.explain(error)]:
-            print(f"cnntrain: {problem}", file=sys.stderr, flush=True)
+            tell(f"cnntrain: {problem}", sys.stderr)
         return WRONG
     from cnntrain.core.launch import report
 

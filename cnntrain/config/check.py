@@ -22,7 +22,7 @@ from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.words import is_text, similar, suggest
+from cnntrain.core.words import LINE, is_text, printable, similar, suggest
 
 LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     Ge: ("at least", "ge", operator.ge),
@@ -48,7 +48,7 @@ class Problems:
         self.origin = origin
 
     def add(self, key: str, message: str) -> None:
-        self.found.append(f"{message}{self.origin(key)}")
+        self.found.append(printable(f"{message}{self.origin(key)}", LINE))
 
 
 def _nowhere(key: str) -> str:
@@ -224,7 +224,7 @@ def _unresolved(value: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return "null" if value is None else printable(str(value))
 
 
 def _describe(kind: Any) -> str:

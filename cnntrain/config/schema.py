@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from cnntrain.augment.base import Augment
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
-from cnntrain.core.words import suggest
+from cnntrain.core.words import printable, suggest
 from cnntrain.data.base import Data
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
@@ -200,7 +200,9 @@ class TrainConfig(Command):
 
     def __post_init__(self) -> None:
         if self.name is not None and not is_below(self.name):
-            raise ValueError(f"name={self.name} must be a folder inside {self.output}, such as pets/baseline")
+            raise ValueError(
+                f"name={printable(self.name)} must be a folder inside {self.output}, such as pets/baseline"
+            )
         shares = self.devices * self.trainer.grad_accum
         if self.data.batch_size % shares:
             raise ValueError(

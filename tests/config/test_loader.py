@@ -207,7 +207,7 @@ def test_a_secret_of_the_environment_is_not_written_down(
     assert "hunter2" not in "".join(refused(capsys, "name=${oc.env:SECRET}"))
 
 
-@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/../../x", ".."])
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/../../x", "..", "a\nb", "a\x1b[2J"])
 def test_a_runs_name_leads_into_the_output_folder(write: Write, capsys: pytest.CaptureFixture[str], name: str) -> None:
     said = refused(capsys, f'name="{name}"')
     assert "must be a folder inside outputs" in said[0]
@@ -215,3 +215,5 @@ def test_a_runs_name_leads_into_the_output_folder(write: Write, capsys: pytest.C
 
 def test_bytes_that_are_no_text_are_refused(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "name=\udcff") == ["cnntrain: b'name=\\xff' is not UTF-8 text"]
+    write("optim/mine.yaml", 'defaults: [sgd]\nname: "\\ud800"\n')
+    assert len(refused(capsys, "optim=mine")) == 1
