@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from cnntrain import cli
 from cnntrain.build.run import build
 from cnntrain.commands.train import Train
 from cnntrain.config import compose
@@ -41,6 +46,16 @@ PROCESS_SECONDS = 180
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
 atexit.register(_always.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tracing the lines that run doubles the time: coverage is of the first set of a test's parameters alone."""
+    seen = set()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if name in seen:
+            item.add_marker("no_cover")
+        seen.add(name)
 
 
 @dataclass
@@ -119,6 +134,13 @@ def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
+@pytest.fixture(autouse=True)
+def untraced(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Coverage is not of new processes, which take twice the time with it, but of those of tests marked `traced`."""
+    if request.node.get_closest_marker("traced") is None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture
 def look_in() -> Iterator[Callable[[Path | None], None]]:
     """Until the test ends, look for YAML where ``--config-dir`` would, in ./configs, and in our own folder."""
@@ -186,11 +208,34 @@ def make_run(
 
 
 @pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run the command line in this process, in `tmp_path`: ``typed("data=fake", ...)``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["cnntrain"])
+    loggers = [logging.getLogger(name) for name in (None, "hydra")]
+    kept = [(each.handlers[:], each.level, each.propagate) for each in loggers]
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = cli.main(words)
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
+
+    yield run
+    for each, (handlers, level, propagate) in zip(loggers, kept, strict=True):
+        each.handlers[:], each.propagate = handlers, propagate
+        each.setLevel(level)
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("hydra")]:
+        logging.getLogger(name).disabled = False  # a job's logging has disabled them
+
+
+@pytest.fixture
 def cnntrain(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own: ``cnntrain("data=fake", ...)``."""
 
-    def start(*words: str, launcher: tuple[str, ...] = ("-m", "cnntrain"), wait: bool = True) -> Any:
-        line = [sys.executable, "-W", "error::UserWarning:cnntrain", *launcher, *words]
+    def start(*words: str, wait: bool = True) -> Any:
+        line = [sys.executable, "-W", "error::UserWarning:cnntrain", "-m", "cnntrain", *words]
         process = subprocess.Popen(
             line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=process_environment()
         )
@@ -209,6 +254,57 @@ def cnntrain(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def process_environment() -> dict[str, str]:
     drop = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID")
     return {**{k: v for k, v in os.environ.items() if k not in drop}, "OMP_NUM_THREADS": "1"}
+
+
+class Ranks:
+    """Two processes that torchrun started, which run command lines, one after another; they start at the first."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(dir="/tmp")  # a socket's path has 107 letters at most
+        self.torchrun: subprocess.Popen[bytes] | None = None
+        self.each: list[Connection] = []
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What the first process has printed; the processes end with the first line that fails."""
+        if self.torchrun is None:
+            self.start()
+        with socket.create_server(("localhost", 0)) as free:
+            port = str(free.getsockname()[1])
+        for rank in self.each:
+            rank.send((words, port))
+        answers = [rank.recv() for rank in self.each if rank.poll(PROCESS_SECONDS)]
+        if [code for code, *_ in answers] != [0] * len(self.each):
+            self.end(failed=True)
+            pytest.fail(f"{words}: {answers}")
+        return subprocess.CompletedProcess(words, *answers[0])
+
+    def start(self) -> None:
+        address = f"{self.folder.name}/{time.monotonic_ns()}"
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+        line = [sys.executable, *launcher, str(Path(__file__).parent / "ranks.py"), address]
+        with Listener(address, "AF_UNIX", backlog=2) as listener:
+            self.torchrun = subprocess.Popen(line, cwd=self.folder.name, env=process_environment())
+            connections = [listener.accept() for _ in range(2)]
+        self.each = [each for _, each in sorted((each.recv(), each) for each in connections)]
+
+    def end(self, failed: bool = False) -> None:
+        if self.torchrun is not None:
+            if failed:
+                self.torchrun.terminate()
+            else:
+                for rank in self.each:
+                    rank.send(None)
+            self.torchrun.wait(PROCESS_SECONDS)
+            self.torchrun = None
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[Ranks]:
+    """Run a command line on two processes; of the group "ranks", so that pytest-xdist starts them only once."""
+    started = Ranks()
+    yield started
+    started.end()
+    started.folder.cleanup()
 
 
 @pytest.fixture

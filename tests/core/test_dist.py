@@ -17,8 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnntrain.commands.eval import Eval
-from cnntrain.config.check import check
+from cnntrain.cli import compose_and_start
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core import launch as launch_module
@@ -150,95 +149,90 @@ def counts(metrics: dict[str, Any]) -> tuple[int, float, float]:
     return metrics["count"], metrics["top1"] * metrics["count"], metrics["top5"] * metrics["count"]
 
 
-def test_two_processes_train_and_three_evaluate_as_one_does(
-    configure: Callable[..., TrainConfig],
-    cnntrain: Callable[..., Any],
-    tmp_path: Path,
-    result_of: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ended = configure(*DDP[1:]).execute([])
-    alone = only_run(tmp_path)
-    assert ended == Ended(0, str(alone))
-    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    done = cnntrain(*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert not [
-        each.name for each in temporary.iterdir() if not each.name.startswith("torchinductor_")
-    ]  # torch's cache
-    shutil.rmtree(temporary)
-    two = only_run(tmp_path / "two")
-    assert done.stdout.splitlines()[-1] == str(two)
-    assert done.stdout.count("epoch   1/2") == 1
+def difference(one: Path, other: Path) -> float:
+    """The largest one between the weights of two runs."""
+    weights, others = (checkpoint.load(place / checkpoint.LAST)["model"] for place in (one, other))
+    assert weights.keys() == others.keys()
+    return max((weights[key] - others[key]).abs().max().item() for key in weights)
 
-    one, other = (checkpoint.load(place / checkpoint.LAST)["model"] for place in (alone, two))
-    difference = max((one[key] - other[key]).abs().max().item() for key in one)
-    print(f"largest weight difference after 10 steps: {difference:.2e}")
+
+@pytest.mark.traced
+def test_two_processes_train_as_one_does(
+    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Those that cnntrain itself starts."""
+    assert configure(*DDP[1:]).execute([]).code == 0
+    alone = only_run(tmp_path)
+    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
+    capfd.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setattr(tempfile, "tempdir", None)
+        ended = compose_and_start("train", [*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}"])
+    out, err = capfd.readouterr()
+    two = only_run(tmp_path / "two")
+    assert (ended, err) == (Ended(0, str(two)), "")
+    left = [each.name for each in temporary.iterdir()]
+    assert not [name for name in left if not name.startswith("torchinductor_")]  # torch's cache
+    shutil.rmtree(temporary)
+    assert out.count("epoch   1/2") == 1
     assert result_of(two)["steps"] == 10
-    assert difference <= 1e-10
+    assert difference(alone, two) <= 1e-10
     assert counts(result_of(two)["test"]) == counts(result_of(alone)["test"])
     assert result_of(two)["test"]["loss"] == pytest.approx(result_of(alone)["test"]["loss"], rel=1e-9)
     assert result_of(two)["train"]["images_per_second"] > 0
 
-    settings = {"run": str(two), "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    assert check(settings, Eval).execute([]).code == 0
-    expected = evaluated(two)
-    assert counts(expected) == counts(result_of(two)["test"])
-    assert expected["count"] == 101
-    three = cnntrain("eval", f"run={two}", "devices=3", "device=cpu")
-    assert (three.returncode, three.stderr) == (0, "")
-    assert counts(evaluated(two)) == counts(expected)
 
-
+@pytest.mark.xdist_group("ranks")
 @pytest.mark.parametrize(
     "transfer",
     [
+        (),
         ("transfer=linear_probe", "augment=none", "transfer.cache=ram"),
         ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
-        pytest.param(
-            ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(("transfer=freeze_depth", "transfer.depth=2"), marks=pytest.mark.slow),
+        ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+        ("transfer=freeze_depth", "transfer.depth=2"),
     ],
-    ids=["linear-probe-ram", "gradual", "linear-probe-disk", "freeze-depth-augmented"],
+    ids=["full", "linear-probe-ram", "gradual", "linear-probe-disk", "freeze-depth-augmented"],
 )
-def test_two_processes_with_a_frozen_part_train_as_one_does(
-    configure: Callable[..., TrainConfig], cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any,
+def test_processes_that_torchrun_started_train_and_evaluate_as_one_does(
+    configure: Callable[..., TrainConfig], ranks: Callable[..., Any], tmp_path: Path, result_of: Any,
     transfer: tuple[str, ...],
 ) -> None:  # fmt: skip
     words = (*DDP[1:], "model.pretrained=false", *transfer)
     assert configure(*words).execute([]).code == 0
-    done = cnntrain("data=fake", *words, "devices=2", f"output={tmp_path / 'two'}")
-    assert (done.returncode, done.stderr) == (0, "")
-    places = only_run(tmp_path), only_run(tmp_path / "two")
-    one, other = (checkpoint.load(place / checkpoint.LAST)["model"] for place in places)
-    difference = max((one[key] - other[key]).abs().max().item() for key in one)
-    print(f"largest weight difference, {' '.join(transfer)}: {difference:.2e}")
-    assert difference <= 1e-10
-    results = [result_of(place) for place in places]
+    own = [f"transfer.cache_dir={tmp_path / 'kept'}"] if "transfer.cache=disk" in transfer else []
+    done = ranks("data=fake", *words, *own, f"output={tmp_path / 'two'}")
+    alone, two = only_run(tmp_path), only_run(tmp_path / "two")
+    assert done.stderr == "" and "on 2 x cpu" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(two)
+    results = [result_of(place) for place in (alone, two)]
+    assert results[1]["status"] == "finished" and results[0]["steps"] == results[1]["steps"] > 0
+    assert difference(alone, two) <= 1e-10
     assert results[0]["frozen"] == results[1]["frozen"]
     assert counts(results[0]["test"]) == counts(results[1]["test"])
     assert not list(SHARED_MEMORY.glob("*"))
+    ranks("eval", f"run={alone}", "device=cpu")
+    assert counts(evaluated(alone)) == counts(results[0]["test"])
+    assert evaluated(alone)["count"] == 101
 
 
-def test_processes_that_torchrun_started_join(cnntrain: Callable[..., Any], tmp_path: Path, result_of: Any) -> None:
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "cnntrain")
-    done = cnntrain(*DDP, "trainer.max_steps=2", f"output={tmp_path / 'joined'}", launcher=launcher)
-    assert done.returncode == 0, done.stderr
-    place = only_run(tmp_path / "joined")
-    assert result_of(place)["status"] == "finished"
-    assert result_of(place)["steps"] == 2
-    assert "on 2 x cpu" in done.stdout
-    assert done.stdout.splitlines()[-1] == str(place)
+@pytest.mark.slow
+def test_three_processes_evaluate_as_one_does(
+    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any, capfd: Any
+) -> None:
+    assert configure(*DDP[1:]).execute([]).code == 0
+    alone = only_run(tmp_path)
+    assert compose_and_start("eval", [f"run={alone}", "devices=3", "device=cpu"]).code == 0
+    assert capfd.readouterr().err == ""
+    assert counts(evaluated(alone)) == counts(result_of(alone)["test"])
 
 
-def test_a_users_error_on_several_processes_is_one_message(cnntrain: Callable[..., Any], tmp_path: Path) -> None:
-    done = cnntrain(*DDP, "devices=2", "transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false",
-                    f"output={tmp_path / 'wrong'}")  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith("cnntrain: transfer.depth=99: this model has ")
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+def test_a_users_error_on_several_processes_is_one_message(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ("devices=2", "transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false")
+    assert compose_and_start("train", [*DDP, *words, f"output={tmp_path / 'wrong'}"]) == Ended(2)
+    out, err = capfd.readouterr()
+    assert err.startswith("cnntrain: transfer.depth=99: this model has ")
+    assert err.count("\n") == 1
+    assert out == ""
     assert not (tmp_path / "wrong").exists()

@@ -24,7 +24,6 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.compose import compose_config, force, parse
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
-from cnntrain.core.launch import launch
 from cnntrain.models import auxiliary, inception_v3, registry
 from cnntrain.models.create import create
 from cnntrain.models.inception_v3 import SIDE
@@ -44,6 +43,7 @@ NETS = {
     "tv_googlenet": ({"aux1": "inception4a", "aux2": "inception4d"}, 32),
     "inception_v3": ({"AuxLogits": "Mixed_6e"}, 75),
 }
+FAKE = ("data=fake", "data.num_classes=7", "trainer.device=cpu")  # as `configure` has it
 AUX = "model.args.aux_logits=true"
 SMALL = ("data.train_size=8", "data.val_size=4", "data.test_size=4", "data.batch_size=4", "trainer.epochs=2")
 GOOGLENET = ("model=googlenet", "data.image_size=32", *SMALL, "optim.lr=0.01")
@@ -116,6 +116,7 @@ def test_a_head_runs_where_its_stage_learns(name: str) -> None:
         assert (1 if isinstance(outputs, Tensor) else len(outputs)) == 1 + running
 
 
+@pytest.mark.no_cover
 def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Path) -> None:
     overrides = (*GOOGLENET, "transfer=linear_probe", "model.pretrained=false")
     runs = {on: make_run(*overrides, *([AUX] if on else []), folder=tmp_path / f"heads-{on}") for on in (False, True)}
@@ -140,6 +141,7 @@ def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained:
     assert "classifier.weight" in changed and run.freezing.digest() == run.progress.hash_start
 
 
+@pytest.mark.no_cover
 def test_inceptions_head_is_frozen_to_its_statistics(make_run: MakeRun, tmp_path: Path) -> None:
     for policy, heads in (("full", True), ("linear_probe", False)):
         overrides = (*INCEPTION, AUX, f"transfer={policy}", "model.pretrained=false", "trainer.epochs=1")
@@ -160,34 +162,32 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
-def train_each(runs: list[Train]) -> tuple[int, None]:
-    """What the processes do: one run after another, so that they start only once."""
-    return max(each.execute([]).code for each in runs), None
-
-
-def test_two_processes_train_heads_as_one_does(configure: Callable[..., Train], tmp_path: Path, result_of: Any) -> None:
+@pytest.mark.xdist_group("ranks")
+def test_two_processes_train_heads_as_one_does(
+    configure: Callable[..., Train], ranks: Callable[..., Any], tmp_path: Path, result_of: Any
+) -> None:
     """Inception-v3 takes its batch statistics by process, so that it only has to come through."""
     exact = (
         AUX, "model.pretrained=false", "trainer.precision=float64", "model.drop_rate=0",
-        "model.args.aux_drop_rate=0", "augment=flip_crop", "trainer.clip_norm=1",
+        "model.args.aux_drop_rate=0", "augment=flip_crop", "trainer.clip_norm=1", "trainer.epochs=1",
     )  # fmt: skip
     cases = {
-        "full": configure(*GOOGLENET, *exact),
-        "frozen": configure(*GOOGLENET, *exact, "transfer=freeze_depth", "transfer.depth=5"),
-        "inception": configure(*INCEPTION, AUX, "trainer.max_steps=2"),
+        "full": (*GOOGLENET, *exact),
+        "frozen": (*GOOGLENET, *exact, "transfer=freeze_depth", "transfer.depth=5"),
+        "inception": (*INCEPTION, AUX, "trainer.max_steps=1"),
     }
-    runs = [replace(each, devices=2, output=str(tmp_path / "two" / name)) for name, each in cases.items()]
-    assert launch(train_each, (runs,), 2, "cpu") == (0, None)
+    for name, words in cases.items():
+        ranks(*FAKE, *words, f"output={tmp_path / 'two' / name}")
     for name in ("full", "frozen"):
-        assert replace(cases[name], output=str(tmp_path / "one" / name)).execute([]).code == 0
+        assert replace(configure(*cases[name]), output=str(tmp_path / "one" / name)).execute([]).code == 0
         folders = (only_run(tmp_path / count / name) for count in ("one", "two"))
         one, other = (checkpoint.load(folder / checkpoint.LAST)["model"] for folder in folders)
         difference = max((one[key] - other[key]).abs().max().item() for key in one)
-        print(f"{name}: largest weight difference after 4 steps: {difference:.2e}")
+        print(f"{name}: largest weight difference after 2 steps: {difference:.2e}")
         assert one.keys() == other.keys() and any(key.startswith("aux.1.") for key in one)
         assert difference <= 1e-10
     result = result_of(only_run(tmp_path / "two" / "inception"))
-    assert (result["status"], result["steps"]) == ("finished", 2)
+    assert (result["status"], result["steps"]) == ("finished", 1)
 
 
 class KilledError(Exception):
@@ -241,7 +241,7 @@ def test_evaluation_gives_plain_logits_that_heads_do_not_change(name: str) -> No
     assert isinstance(without.train()(images(name)), Tensor)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_export_has_no_heads(name: str) -> None:
     model, without = built(name).eval(), built(name, aux_logits=False).eval()
     expected = model(images(name, 5))
