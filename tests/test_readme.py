@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -59,14 +60,19 @@ def shell(tmp_path: Path) -> Shell:
     return run
 
 
-def test_the_first_hour(shell: Shell) -> None:
+@pytest.mark.no_cover
+def test_the_first_hour(shell: Shell, typed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     lines = first_hour()
     assert len(lines) == 9
+    assert shell(lines[0])[0].startswith("Train a network")  # the others without a process of their own
     run = ""
     for line in lines:
         if line.startswith("cnntrain models"):
             continue  # minutes: below
-        printed = shell(PLACEHOLDER.sub(Path(run).name, line))
+        program, *words = shlex.split(PLACEHOLDER.sub(Path(run).name, line))
+        done = typed(*words)
+        assert (program, done.returncode, done.stderr) == ("cnntrain", 0, ""), line
+        printed = done.stdout.splitlines()
         if printed[-1].startswith("outputs/digits-lenet5-full/"):
             run = printed[-1]
     assert run
@@ -78,13 +84,18 @@ def test_the_command_of_the_first_hour_that_takes_minutes(shell: Shell) -> None:
     assert any("resnext50_32x4d" in each for each in shell(line, seconds=900))
 
 
-def test_the_readmes_python(tmp_path: Path, shell: Shell) -> None:
+@pytest.mark.no_cover
+def test_the_readmes_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (code,) = blocks(README, "python")
     digits = load_digits()
     image = (digits.images[list(digits.target).index(7)] * (255 / 16)).round().astype("uint8")
     Image.fromarray(image).save(tmp_path / "seven.png")
     (tmp_path / "hour.py").write_text(f"{code}\nprint(digits.predict(['seven.png'])[0], digits.classes)\n")
-    assert shell("python hour.py")[-1].startswith("{'7': ")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("hour.py")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("{'7': ")
 
 
 def test_extending_is_what_works(tmp_path: Path, shell: Shell) -> None:

@@ -61,16 +61,16 @@ def test_the_two_steps_share_no_class() -> None:
 
 
 def test_the_tutorial_in_a_few_steps(
-    cnntrain: Callable[..., Any], result_of: Callable[[Path], dict[str, Any]], tmp_path: Path
+    typed: Callable[..., Any], result_of: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> None:
     few = ("trainer.device=cpu", "trainer.max_steps=3", "data.image_size=16")
-    done = cnntrain("experiment=two_step_source", *few)
+    done = typed("experiment=two_step_source", *few)
     assert done.returncode == 0, done.stderr
     source = tmp_path / done.stdout.splitlines()[-1] / checkpoint.BEST
     assert checkpoint.load(source)["classes"] == list("01234")
 
     given = ("transfer=linear_probe,scratch", "data.train_per_class=4,8", "seed=0")
-    done = cnntrain("-m", "experiment=two_step", f"model.weights={source}", *given, *few)
+    done = typed("-m", "experiment=two_step", f"model.weights={source}", *given, *few)
     assert done.returncode == 0, done.stderr
     runs = [path.parent for path in sorted(tmp_path.glob("outputs/two_step/*/result.json"))]
     assert len(runs) == 4  # the values given, not those of the YAML
@@ -85,7 +85,7 @@ def test_the_tutorial_in_a_few_steps(
         tests[policy][size] = result["test"]["top1"]
 
     words = ("runs=outputs/two_step", "x=data.train_per_class", "y=test/top1", "curve=transfer", "format=json")
-    done = cnntrain("plot", *words)
+    done = typed("plot", *words)
     assert done.returncode == 0, done.stderr
     curves = json.loads(done.stdout)["metrics"]["test/top1"]
     assert {each["curve"]: {point["x"]: point["mean"] for point in each["points"]} for each in curves} == tests
@@ -97,7 +97,7 @@ def same_stem(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> b
     return torch.equal(one[first], other[first])
 
 
-def test_without_the_first_step_the_second_says_what_is_missing(cnntrain: Callable[..., Any]) -> None:
-    done = cnntrain("experiment=two_step")
+def test_without_the_first_step_the_second_says_what_is_missing(typed: Callable[..., Any]) -> None:
+    done = typed("experiment=two_step")
     assert done.returncode == 2
     assert done.stderr == "cnntrain: <folder>/best.ckpt: there is no such file\n"
