@@ -80,7 +80,7 @@ def test_images_that_the_model_does_not_take_are_a_wrong_configuration(make_run:
     with pytest.raises(ConfigError, match=r"lenet5 needs images of at least 16x16 pixels, not 8"):
         make_run("data.image_size=8")
     with pytest.raises(ConfigError, match=r"does not take 16x16 images .*data\.image_size=\d+ works"):
-        make_run("model=vgg11", "data.image_size=16")
+        make_run("model=vgg11", "data.image_size=16", "+model.args.mlp_ratio=0.03125")
 
 
 def test_a_depth_beyond_the_model_is_a_wrong_configuration(make_run: MakeRun) -> None:

@@ -99,6 +99,7 @@ def test_the_decks_errors_are_of_models_that_exist() -> None:
         assert all(0 < errors[key] < 50 for key in ("top1", "top5") if key in errors)
 
 
+@pytest.mark.no_cover
 def test_figures_are_the_networks_own(listing: List) -> None:
     rows = {row["name"]: row for row in rows_of(listing, "filter='res*50*d'")}
     assert list(rows) == sorted(f"resnext50_{each}d" for each in ("1x64", "2x40", "4x24", "8x14", "32x4"))

@@ -35,6 +35,7 @@ class Signal:
         return "SIGTERM" if self.at and self.asked >= self.at else None
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", CASES)
 def test_a_signal_at_any_time_stops_and_the_resumed_run_is_exact(
     name: str, configure: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result_of: Any

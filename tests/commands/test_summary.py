@@ -199,6 +199,7 @@ def test_a_drawing_says_what_is_frozen(show: Show) -> None:
     assert labels(text)[-1][-1] == "650 parameters"
 
 
+@pytest.mark.no_cover
 def test_concatenations_are_drawn_step_by_step(show: Show) -> None:
     """Each of DenseNet-121's 58 layers reads all before it in its block, and is drawn with one arrow past it."""
     shown, text = facts(show, "model=densenet121"), show("model=densenet121", "format=dot")

@@ -59,6 +59,11 @@ def default_tree() -> Tree:
 
 def from_yaml(group: str, name: str) -> Tree:
     """A group's file with what it inherits."""
+    return copy.deepcopy(read(group, name))
+
+
+@cache
+def read(group: str, name: str) -> Tree:
     own = yaml.safe_load((builtin_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
     values: Tree = {}
     for each in own.pop("defaults", ["_self_"]):
@@ -125,6 +130,7 @@ def test_every_plugin_file_has_a_yaml(group: str) -> None:
         assert not own or name in plugin_names(group), f"cnntrain.{package}.{name} has no {group}/{name}.yaml"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("group", PLUGINS)
 def test_a_group_of_several_options_has_a_base_that_they_inherit(group: str) -> None:
     files = {file.stem: yaml.safe_load(file.read_text()) for file in (builtin_dir() / group).glob("*.yaml")}

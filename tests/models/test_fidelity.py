@@ -95,6 +95,17 @@ every = pytest.mark.parametrize("case", CASES, ids=str)
 shallow = pytest.mark.parametrize("case", [case for case in CASES if not case.deep], ids=str)
 
 
+MANY_LAYERS = {  # whose export takes seconds
+    "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "nasnetamobile", "preactresnet164",
+    "resnet18a", "resnet50_2015", "shufflenet_g3", "tv_googlenet", "tv_shufflenet_v2", "tv_squeezenet", "wrn16_4",
+}  # fmt: skip
+
+
+def exported() -> list[Any]:
+    cases = [case for case in CASES if not case.deep]
+    return [pytest.param(case, marks=pytest.mark.slow) if case.name in MANY_LAYERS else case for case in cases]
+
+
 def count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
@@ -233,7 +244,7 @@ def test_traces_with_timm(case):
         assert torch.equal(traced[stage], output)
 
 
-@shallow
+@pytest.mark.parametrize("case", exported(), ids=str)
 def test_exports_with_a_dynamic_batch(case):
     net = case.build().eval()
     batch = torch.export.Dim("batch", min=1, max=64)

@@ -21,9 +21,10 @@ def test_yaml_builds(path):
     assert config.pop("defaults") == ["timm", "_self_"]
     assert set(config) <= set(OmegaConf.load(FOLDER / "timm.yaml"))
     assert config["name"] in registry.names()
-    with torch.device("meta"):
-        net = timm.create_model(config["name"], drop_rate=config.get("drop_rate"), **config.get("args", {}))
-    if "drop_rate" in config:
-        dropouts = {module.p for module in net.modules() if isinstance(module, nn.Dropout)}
-        assert config["drop_rate"] in dropouts | {vars(net).get("drop_rate")}  # some of timm's nets have no module
     assert path.read_text().startswith("# "), "the first line names the paper and its year"
+    if config["name"] in registry.local_names():  # test_zoo.py builds the others
+        with torch.device("meta"):
+            net = timm.create_model(config["name"], drop_rate=config.get("drop_rate"), **config.get("args", {}))
+        if "drop_rate" in config:
+            dropouts = {module.p for module in net.modules() if isinstance(module, nn.Dropout)}
+            assert config["drop_rate"] in dropouts | {vars(net).get("drop_rate")}

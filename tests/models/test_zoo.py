@@ -101,6 +101,9 @@ def test_parameters_and_macs(stem):
     with torch.device("meta"):
         net = timm.create_model(model["name"], drop_rate=model.get("drop_rate"), **model.get("args", {})).eval()
         images = torch.empty(1, 3, side, side)
+    if "drop_rate" in model:
+        dropouts = {module.p for module in net.modules() if isinstance(module, nn.Dropout)}
+        assert model["drop_rate"] in dropouts | {vars(net).get("drop_rate")}  # some of timm's nets have no module
     digits = 1 if stem == "wrn68_3" else 3
     assert round(sum(parameter.numel() for parameter in net.parameters()) / 1e6, digits) == params
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

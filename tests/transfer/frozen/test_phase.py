@@ -361,19 +361,19 @@ def test_frozen_weights_that_moved_fail_the_phase(make_run: MakeRun, tmp_path: P
 # the whole command
 
 
-def test_the_result_says_what_was_cut_and_kept(cnntrain: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_result_says_what_was_cut_and_kept(typed: Callable[..., Any], tmp_path: Path) -> None:
     words = ("experiment=smoke", "transfer=linear_probe", "model.pretrained=false", "transfer.cache=disk")
-    done = cnntrain(*words, f"transfer.cache_dir={tmp_path / 'kept'}")
+    done = typed(*words, f"transfer.cache_dir={tmp_path / 'kept'}")
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.splitlines()[-1])
     frozen = json.loads((tmp_path / folder / "result.json").read_text())["frozen"]
     assert frozen["kept"] == {"train": "disk", "val": "disk"} and frozen["cut"]
     assert frozen["hash_start"] == frozen["hash_end"]
-    listed = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}", "format=json")
+    listed = typed("cache", f"cache_dir={tmp_path / 'kept'}", "format=json")
     assert [row["model"] for row in json.loads(listed.stdout)] == ["lenet5", "lenet5"]
-    cleared = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}", "clear=true")
+    cleared = typed("cache", f"cache_dir={tmp_path / 'kept'}", "clear=true")
     assert "deleted 2 entries" in cleared.stdout
     assert not list((tmp_path / "kept").iterdir())
     shutil.rmtree(tmp_path / "kept")
-    gone = cnntrain("cache", f"cache_dir={tmp_path / 'kept'}")
+    gone = typed("cache", f"cache_dir={tmp_path / 'kept'}")
     assert gone.returncode == 2 and "kept: there is no such folder" in gone.stderr
