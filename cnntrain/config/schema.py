@@ -199,7 +199,7 @@ class TrainConfig(Command):
     checkpoint: Checkpoint
 
     def __post_init__(self) -> None:
-        if self.name is not None and not is_below(self.name):
+        if self.name and not is_below(self.name):
             raise ValueError(
                 f"name={printable(self.name)} must be a folder inside {self.output}, such as pets/baseline"
             )

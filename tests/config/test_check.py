@@ -34,6 +34,7 @@ from cnntrain.config.groups import (
 )
 from cnntrain.config.schema import REFUSED_ARGS, Checkpoint, Command, Model, TrainConfig, Trainer
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.paths import is_below
 
 Tree = dict[str, Any]
 PLUGIN_CHOICES = [(group, name) for group in PLUGINS for name in plugin_names(group)]
@@ -381,7 +382,7 @@ TYPED = {
     "trainer.deterministic": st.booleans(),
     "trainer.max_steps": st.none() | st.integers(1, 2**62),
     "trainer.ema_decay": st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
-    "name": st.none() | TEXT,
+    "name": st.none() | TEXT.filter(lambda name: not name or is_below(name)),
     "output": TEXT,
     "model.weights": st.none() | TEXT,
     "model.args": st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT), max_size=3),

@@ -174,17 +174,17 @@ def test_a_run_that_is_not_there_is_an_error(resolve: Any, which: str) -> None:
 def test_code_of_the_users_that_changed_is_noted_and_missing_code_refused(
     make: Make, resolve: Any, tmp_path: Path, which: str | None
 ) -> None:
+    sys.modules.pop("code_that_changes", None)
     run, code = make(), tmp_path / "code_that_changes.py"
     code.write_text("A = 1\n")
     with imports.imported([str(code)]):
-        needed = [asdict(each) for each in imports.present()]
+        needed = [{**asdict(each), "needed": True} for each in imports.present()]
         (run / folder.IMPORTS).write_text(json.dumps(needed))
         assert resolve(which or run).notes == []
         (run / folder.IMPORTS).write_text(json.dumps([{**needed[0], "sha256": "0" * 64}]))
         assert resolve(which or run).notes == [f"note: code_that_changes is not the same code as when {run} was made"]
     with pytest.raises(ConfigError, match=f"{run} was made with code of your own: give --import {code} again"):
         resolve(which or run)
-    del sys.modules["code_that_changes"]
 
 
 # what differs

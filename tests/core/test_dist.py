@@ -20,7 +20,6 @@ from torch import nn
 from cnntrain.cli import compose_and_start
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
-from cnntrain.core import launch as launch_module
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.launch import launch, report
 from cnntrain.runs import checkpoint
@@ -96,10 +95,10 @@ def test_another_rank_waits_for_the_first_to_speak(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(launch_module.time, "sleep", slept.append)
+    monkeypatch.setattr(signals.time, "sleep", slept.append)
     monkeypatch.setattr(signals, "restore", lambda: None)
     assert report(InputError("x")) == 2
-    assert slept == [3]
+    assert slept == [signals.FIRST_SPEAKS]
     assert capsys.readouterr().err == "cnntrain: x\n"
 
 
