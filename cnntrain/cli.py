@@ -66,6 +66,7 @@ def _run(line: Line) -> int:
     if args.help:
         print(help.text(command))
         return DONE
+    help.root(command)  # a user's command may lack its YAML
     if not (args.hydra_help or args.shell_completion):
         parsed = compose.parse(overrides)
         compose.check_overrides(command, parsed, multirun=args.multirun)
@@ -83,8 +84,8 @@ def _run(line: Line) -> int:
                 ended = start(command, plain(composed), typed, line)
         except Exception as error:
             ended = Ended(_report(error))
-        if ended.made is not None:
-            _say(ended.made)
+        if ended.made is not None and os.environ.get("RANK", "0") == "0":
+            print(ended.made, flush=True)  # for scripts: as it is
         if ended.code == signals.STOPPED and args.multirun and os.getpid() == here:
             _say("the sweep has ended; resume=auto behind the same command goes on with it")
             raise SystemExit(ended.code)  # else Hydra starts the next job

@@ -211,7 +211,7 @@ def test_only_one_module_writes_json() -> None:
 
 
 SHOWN = re.compile(r"plain_json\.text\(|tables\.|draw\(")  # for scripts, or tables, whose cells are made printable
-PRINTS = {"cnntrain.core.words", "cnntrain.cli", "cnntrain.commands.eval"}
+PRINTS = {"cnntrain.core.words", "cnntrain.cli"}
 LAID_OUT = {
     ("cnntrain.commands.summary", "text"),
     ("cnntrain.commands.models", "CLEAR"),

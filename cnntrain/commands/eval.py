@@ -13,6 +13,7 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count
+from cnntrain.core.words import listed, tell
 
 if TYPE_CHECKING:
     from cnntrain.build.trained import Trained
@@ -60,7 +61,7 @@ class Eval(Command):
         metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)
         if dist.rank() == 0:
             for note in found.notes:
-                print(note)
+                tell(note)
             try:
                 chosen = metrics.chosen_by(found.best)
             except InputError as error:
@@ -129,8 +130,8 @@ def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
     unknown = sorted(present - set(classes))
     if unknown:
         raise InputError(
-            f"the {name} part has classes that the checkpoint was not trained on: {', '.join(unknown)}; "
-            f"it knows {', '.join(classes)}"
+            f"the {name} part has classes that the checkpoint was not trained on: {listed(unknown)}; "
+            f"it knows {listed(classes)}"
         )
     positions = np.array([classes.index(each) if each in classes else -1 for each in data.classes])
     return replace(part, labels=positions[part.labels])

@@ -143,7 +143,7 @@ def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         wanted(run=str(folder_run), data={"root": str(tmp_path / "other")}).execute([])
     assert str(caught.value) == (
-        "the test part has classes that the checkpoint was not trained on: dog, emu; it knows ant, bee, cat"
+        "the test part has classes that the checkpoint was not trained on: 'dog', 'emu'; it knows 'ant', 'bee', 'cat'"
     )
 
 
