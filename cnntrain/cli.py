@@ -29,6 +29,7 @@ from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError, UserError
+from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
 from cnntrain.core.words import suggest, tell
 
@@ -45,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--version" in line.flags:  # whatever the user's code does
             print(f"cnntrain {__version__}")
             return DONE
-        with imports.imported(line.imports, _warn if line.asks_help else None), looking_in(line.config_dir):
+        with (
+            imports.imported(line.imports, _warn if line.asks_help else None),
+            looking_in(line.config_dir),
+            loggers_kept(),
+        ):
             return _run(line)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _report(error)

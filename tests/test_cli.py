@@ -10,7 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,13 @@ RESULT_VALUES = {"status", "run_dir", "epochs", "weights_sha256", "peak_memory_b
 
 
 @pytest.fixture(autouse=True)
-def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working directory; what Hydra sets for the process is undone."""
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cnntrain"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    loggers = [logging.getLogger(name) for name in (None, "hydra")]
-    kept = [(each.handlers[:], each.level, each.propagate) for each in loggers]
-    yield
-    for each, (handlers, level, propagate) in zip(loggers, kept, strict=True):
-        each.handlers[:], each.propagate = handlers, propagate
-        each.setLevel(level)
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("hydra")]:
-        logging.getLogger(name).disabled = False  # a job's logging has disabled them, and --info prints through them
 
 
 class Screen:
@@ -436,7 +428,9 @@ def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
 
 def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_path: Path) -> None:
     small = ("trainer.max_steps=1", "checkpoint.every_steps=null", "data.train_size=32")
+    before = logging.root.handlers[:], logging.root.level, logging.getLogger("matplotlib").disabled
     screen = cnn("-m", *SMOKE, *small, "transfer=freeze_depth", "model.pretrained=false", "transfer.depth=99,1,2")
+    assert (logging.root.handlers, logging.root.level, logging.getLogger("matplotlib").disabled) == before
     assert screen.code == 2  # of the first job, whose depth only the model can judge
     runs = made(tmp_path)
     assert len(runs) == 2

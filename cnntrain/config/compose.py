@@ -1,4 +1,4 @@
-"""Hydra's side of the configuration: where YAML is looked for, which overrides are forced, what a choice may be."""
+"""Hydra's side of the configuration: which overrides are forced, what a choice may be, and what comes of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cnntrain.config.groups import command_class
 from cnntrain.config.loader import Loader, typed_problems
 from cnntrain.config.search_path import groups, is_model, model_names
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
 
 
@@ -130,9 +131,9 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
 
 def _origins(command: str, lines: Sequence[str]) -> Callable[[str], str]:
     """For a key that was not typed: `` (in <file>)``, where a file of the user's sets it."""
-    keys = {line.lstrip("+~").partition("=")[0] for line in lines}
+    typed = [line.lstrip("+~").partition("=")[0] for line in lines]
     origins = Loader(lines).origins(command, lines)
-    return lambda key: "" if any(each == key or each.startswith(f"{key}.") for each in keys) else origins(key)
+    return lambda key: "" if any(is_within(each, [key]) for each in typed) else origins(key)
 
 
 def explain(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from cnntrain.config import loading
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.keys import is_within
 from cnntrain.models import registry
 
 ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
@@ -95,12 +96,7 @@ def modules() -> list[ModuleType]:
     names = [each.module for each in _imported]
     if not names:
         return []
-    return [module for name, module in list(sys.modules.items()) if any(_is_in(name, each) for each in names)]
-
-
-def _is_in(name: str, module: str) -> bool:
-    """Whether this is the name of a module or of one in it."""
-    return name == module or name.startswith(f"{module}.")
+    return [module for name, module in list(sys.modules.items()) if is_within(name, names)]
 
 
 def config_dirs() -> list[Path]:
@@ -120,7 +116,7 @@ def remembered(config: TrainConfig) -> list[dict[str, Any]]:
     something of its own, and is noted; what else happens to be installed has nothing to do with the run.
     """
     defining = _defining(config)
-    needed = {each: any(_is_in(name, each.module) for name in defining) for each in _imported}
+    needed = {each: any(is_within(name, [each.module]) for name in defining) for each in _imported}
     return [
         {"word": each.word, "module": each.module, "sha256": each.sha256, "needed": needed[each]}
         for each in _imported

@@ -8,7 +8,7 @@ jobs and what is only composed to be checked included, so the law stands there a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import PurePath
 from typing import Any
@@ -25,18 +25,15 @@ from omegaconf import DictConfig, OmegaConf
 from cnntrain.config.groups import builtin_dir
 from cnntrain.config.search_path import USER
 from cnntrain.core.errors import ConfigError
-from cnntrain.runs.folder import flat
+from cnntrain.core.keys import flat, is_within
 
 SETTINGS = "hydra_settings"  # our YAML of Hydra's own settings
 SILENT = "hydra/job_logging=disabled"  # a run's log is ours
 PLUGINS = ("hydra.launcher", "hydra.sweeper")
 # what may be typed; a YAML may set less
 TYPED = (*PLUGINS, "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name")
-# what Hydra fills in itself
-FILLED = (
-    "hydra.mode", "hydra.runtime", "hydra.overrides", "hydra.job.name", "hydra.job.override_dirname",
-    "hydra.job.config_name",
-)  # fmt: skip
+# what Hydra fills in itself, whatever a YAML says
+FILLED = ("hydra.mode", "hydra.runtime", "hydra.overrides", "hydra.job.override_dirname", "hydra.job.config_name")
 # what a YAML may set for a plug-in: it cannot carry a command, a module or a path. Others are typed.
 VALUES = re.compile(
     r"(timeout_min|cpus_per_task|gpus_per_node|tasks_per_node|mem_gb|nodes|name|partition|qos|account|constraint|gres"
@@ -50,6 +47,7 @@ INSIDE = re.compile(r"(\$\{now:[%\w.-]+\}|[\w.=,-]+)(/(\$\{now:[%\w.-]+\}|[\w.=,
 ADVICE = {
     "hydra.run": "a run's folder is <output>/<name>/<date>-<time>: set output and name",
     "hydra.output_subdir": "a run's configuration is in its folder",
+    "hydra.job.name": "in a YAML it is a word; another can be typed",
     "hydra.job.chdir": "a command stays where it was started",
     "hydra.job_logging": "a run's log is train.log in its folder",
     "hydra.mode": "-m runs one job for each value",
@@ -69,7 +67,8 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, typed: Sequence[str] = ()):
         version.setbase("1.3")
         super().__init__(create_config_search_path(str(builtin_dir().absolute())))
-        self.typed = tuple(_key(each) for each in typed if each.lstrip("+~").startswith("hydra"))
+        keys = [each.lstrip("+~").partition("=")[0] for each in typed]
+        self.typed = [key for key in keys if is_within(key, TYPED)]
 
     def load_configuration(
         self,
@@ -107,16 +106,15 @@ class Loader(ConfigLoaderImpl):
         if not said <= set(given):
             yield "hydra.overrides", "a configuration cannot type"
         for key in sorted({*found, *expected}):
-            may_say_more = _is_below(key, self.typed) and not key.endswith("._target_")
+            may_say_more = is_within(key, self.typed) and not key.endswith("._target_")
             was_empty = expected.get(key) == {} and key not in found  # what is in it now is found by its own key
-            if may_say_more or was_empty or _is_below(key, FILLED) or found.get(key) == expected.get(key):
+            if may_say_more or was_empty or is_within(key, FILLED) or found.get(key) == expected.get(key):
                 continue
-            if _is_below(key, PLUGINS):
+            if is_within(key, PLUGINS):
                 reason = _plugin_problem(key, found)
-            elif _is_below(key, ("hydra.sweep",)) and _is_inside(found.get(key)):
-                reason = None
             else:
-                reason = advice(key)
+                is_harmless = HARMLESS.get(key)
+                reason = None if is_harmless is not None and is_harmless(found.get(key)) else advice(key)
             if reason is not None:
                 yield key, reason
 
@@ -149,7 +147,7 @@ class Origins:
 
     def __call__(self, key: str) -> str:
         for file, _, keys in self.files:
-            if any(_is_below(each, (key,)) or _is_below(key, (each,)) for each in keys):
+            if any(is_within(each, (key,)) or is_within(key, (each,)) for each in keys):
                 return f" (in {file})"
         group = key.rpartition(".")[0]
         return next((f" (in {file})" for file, package, _ in self.files if group and package == group), "")
@@ -161,23 +159,13 @@ def typed_problems(overrides: Sequence[Override]) -> list[str]:
     return [
         f"{line}: {advice(key)}"
         for line, key in keys
-        if _is_below(key, ("hydra",)) and (not _is_below(key, TYPED) or "_target_" in str(line))
+        if is_within(key, ("hydra",)) and (not is_within(key, TYPED) or "_target_" in str(line))
     ]
 
 
 def advice(key: str) -> str:
     """Why a setting of Hydra's is not offered."""
-    return next((why for name, why in ADVICE.items() if _is_below(key, (name,))), "cnntrain sets this itself")
-
-
-def _key(override: str) -> str:
-    """``+hydra.launcher.setup=[x]`` is of hydra.launcher.setup, a chosen plug-in of none of its keys."""
-    name = override.lstrip("+~").partition("=")[0]
-    return name if "/" not in name else ""
-
-
-def _is_below(key: str, names: Sequence[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names if name)
+    return next((why for name, why in ADVICE.items() if is_within(key, (name,))), "cnntrain sets this itself")
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -212,8 +200,7 @@ def _plugin_problem(key: str, found: Mapping[str, Any]) -> str | None:
     own = _registered().get(str(found.get(f"{plugin}.{part}._target_")), {}) if part else defaults  # a sampler's
     if key not in found or own.get(last) == value or (last == "_target_" and value in _registered()):
         return None
-    is_plain = value is None or isinstance(value, bool | int | float) or bool(WORD.fullmatch(str(value)))
-    if VALUES.fullmatch(name) and (is_plain or name.startswith("params.")):
+    if VALUES.fullmatch(name) and (_is_word(value) or name.startswith("params.")):
         return None
     return f"a YAML cannot set this to {value!r}, which could run code: type it, {key}=..."
 
@@ -237,10 +224,18 @@ def _registered() -> dict[str, dict[str, Any]]:
 def _targets(composed: DictConfig) -> Iterator[tuple[str, str]]:
     """Where the configuration outside Hydra's own settings names code."""
     for key in _flat(composed):
-        if key.rpartition(".")[2] == "_target_" and not _is_below(key, ("hydra",)):
+        if key.rpartition(".")[2] == "_target_" and not is_within(key, ("hydra",)):
             yield key, ADVICE["hydra.callbacks"]
+
+
+def _is_word(value: Any) -> bool:
+    """Whether this is a number or a word, with which a script or a shell can do nothing else."""
+    return value is None or isinstance(value, bool | int | float) or bool(WORD.fullmatch(str(value)))
 
 
 def _is_inside(path: Any) -> bool:
     """Whether a path of a YAML leads into the working folder; of interpolations only the time is known."""
     return isinstance(path, str) and bool(INSIDE.fullmatch(path)) and ".." not in PurePath(path).parts
+
+
+HARMLESS: dict[str, Callable[[Any], bool]] = {"hydra.sweep.dir": _is_inside, "hydra.job.name": _is_word}  # in a YAML

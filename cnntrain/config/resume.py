@@ -13,6 +13,7 @@ from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.keys import flat, is_within
 from cnntrain.runs import folder as folders
 
 # a change of these leaves every weight as an uninterrupted run would have it
@@ -83,7 +84,7 @@ def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
         ConfigError: it needs code of the user's that is not imported.
     """
     for folder in folders.idle(output):
-        if folders.flat({**folders.config(folder), "resume": None}) == folders.flat({**tree, "resume": None}):
+        if flat({**folders.config(folder), "resume": None}) == flat({**tree, "resume": None}):
             changed = imports.check(folders.imports(folder), str(folder))
             finished = folders.is_finished(folder)
             return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, finished)
@@ -142,10 +143,10 @@ def _of_choices(tree: dict[str, Any]) -> list[str]:
 
 def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """One line a changed key, saying whether the resumed run still equals an uninterrupted one."""
-    before, after = folders.flat(saved), folders.flat(wanted)
+    before, after = flat(saved), flat(wanted)
     changed = sorted(key for key in {*before, *after} - {"resume"} if before.get(key) != after.get(key))
     fixed = [*FIXED, *_of_choices(saved), *_of_choices(wanted)]
-    refused = [key for key in changed if any(key == each or key.startswith(f"{each}.") for each in fixed)]
+    refused = [key for key in changed if is_within(key, fixed)]
     if refused:
         raise ConfigError(
             *(f"{key} cannot change from {before.get(key)} to {after.get(key)} within a run" for key in refused),

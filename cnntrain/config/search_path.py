@@ -113,9 +113,8 @@ def _is_ours(config_path: str) -> bool:
 
 def notes() -> list[str]:
     """Lines on the user's files that nobody has typed: a folder that is read, files that are not."""
-    lines = [
-        f"note: configurations of {folder} are used" for folder in _user_dirs if folder == Path("configs").absolute()
-    ]
+    local = Path("configs").absolute()
+    lines = [f"note: configurations of {local} are used"] if local in _user_dirs else []
     for file in [file for folder in _user_dirs for file in sorted(folder.glob("*.yaml")) if _is_ours(file.name)]:
         lines.append(f"note: {file} is not read: the top of a configuration is cnntrain's own; a folder adds groups")
     return lines

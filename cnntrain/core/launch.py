@@ -19,6 +19,8 @@ import torch
 
 from cnntrain.core import dist, plain_json, signals
 from cnntrain.core.errors import RunError, UserError
+from cnntrain.core.keys import is_within
+from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.words import tell
 
 FAILED, WRONG = 1, 2
@@ -86,16 +88,13 @@ def _contained() -> Iterator[None]:
     Its loggers are silent meanwhile: their lines and tracebacks would hide our own message.
     """
     names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
-    loggers = [logging.getLogger(each) for each in list(logging.root.manager.loggerDict) if each.startswith(names)]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
     try:
-        with signals.handlers_kept():
+        with loggers_kept(), signals.handlers_kept():
+            for each in list(logging.root.manager.loggerDict):
+                if is_within(each, names):
+                    logging.getLogger(each).setLevel(logging.CRITICAL)
             yield
     finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)
         os.environ.pop(SIGNALS, None)
 
 
@@ -107,21 +106,43 @@ def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, r
         with dist.process_group(device):
             code, made = runner(*args)
     except Exception as error:
-        code, made = report(error), None
+        code, made = _said_once(error, Path(result_file).parent), None
     if os.environ["RANK"] == "0":
         Path(result_file).write_text(plain_json.text([code, made]), encoding="utf-8")
     if code:
         sys.exit(code)  # a return would wait for the launcher to fetch it, which after a signal it does not
 
 
+def _said_once(error: Exception, folder: Path) -> int:
+    """Print an error unless another rank has printed its own, of which this one's is a copy or a consequence; return
+    the exit code.
+
+    Args:
+        folder: of the launcher, which all ranks share.
+    """
+    try:
+        (folder / "said").touch(exist_ok=False)
+    except FileExistsError:
+        return _code(error)
+    return _print(error)
+
+
 def report(error: Exception) -> int:
     """Print an error, a user's in plain words, and return its exit code.
 
-    It comes from rank 0; from another rank only when rank 0 has not had the same and ended the group.
+    Under torchrun it comes from rank 0; from another rank only when rank 0 has not had the same and ended the group.
     """
     signals.let_the_first_speak()
+    return _print(error)
+
+
+def _print(error: Exception) -> int:
     expected = isinstance(error, (UserError, RunError, OSError))
     message = str(error) if expected else "".join(traceback.format_exception(error))
     for line in message.rstrip().split("\n"):
         tell(f"cnntrain: {line}", sys.stderr)
+    return _code(error)
+
+
+def _code(error: Exception) -> int:
     return WRONG if isinstance(error, UserError) else FAILED

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.keys import flat
 from cnntrain.core.lock import in_use
 from cnntrain.runs import folder as folders
 from cnntrain.tasks.base import Column
@@ -116,7 +117,7 @@ def _read(folder: Path) -> Finished:
     best = (ended.get("best") or {}).get("epoch", 0)
     task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
     columns = [Column(**each) for each in task["columns"]] if task else COLUMNS
-    return Finished(folder, folders.flat(folders.config(folder)), epochs, best, test, columns)
+    return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns)
 
 
 def is_number(value: Any) -> bool:

@@ -152,6 +152,8 @@ def test_what_hydra_could_write_or_call_cannot_be_typed(
         ("job: {env_copy: [NOPE]}", "hydra.job"),
         ("sweep: {dir: ../elsewhere}", "hydra.sweep.dir"),
         ("sweep: {dir: /tmp/elsewhere}", "hydra.sweep.dir"),
+        ("sweep: {subdir: inside}", "hydra.sweep.subdir"),
+        (r'job: {name: "x\ntouch written"}', "hydra.job.name"),  # it is written into a batch script
         ("sweep: {dir: '${oc.env:HOME}/x'}", "hydra.sweep.dir"),
         ("overrides: {task: [seed=1]}", "hydra.overrides"),
         ("job_logging: {handlers: {x: {(): os.system}}}", "hydra.job_logging.handlers.x.()"),
@@ -180,10 +182,14 @@ def test_logging_of_hydras_cannot_be_replaced(write: Write, capsys: pytest.Captu
 
 
 def test_what_a_sweep_needs_can_be_set(write: Write) -> None:
-    write("optim/mine.yaml", "# @package _global_\ndefaults: [sgd@optim]\nhydra: {sweep: {dir: sweeps/mine}}\n")
+    write(
+        "optim/mine.yaml",
+        "# @package _global_\ndefaults: [sgd@optim]\nhydra: {sweep: {dir: sweeps/mine}, job: {name: mine}}\n",
+    )
     typed = ["hydra.sweep.dir=/tmp/x", "hydra.job.name=mine", "hydra.sweeper.max_batch_size=3"]
     with looking_in(None):
-        assert Loader().load_configuration("train", ["optim=mine"], RunMode.RUN).hydra.sweep.dir == "sweeps/mine"
+        found = Loader().load_configuration("train", ["optim=mine"], RunMode.RUN).hydra
+        assert (found.sweep.dir, found.job.name) == ("sweeps/mine", "mine")
         found = Loader(typed).load_configuration("train", typed, RunMode.RUN).hydra
     assert (found.sweep.dir, found.job.name, found.sweeper.max_batch_size) == ("/tmp/x", "mine", 3)
 
