@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from cnntrain import cli
 from cnntrain.build.run import build
@@ -55,6 +56,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if name in seen:
             item.add_marker("no_cover")
         seen.add(name)
+
+
+class OneWorkerForRanks(LoadScopeScheduling):
+    """A test at a time for each worker of pytest-xdist, but all tests of several processes for one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ranks" if "_processes_" in nodeid else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """The marks of --dist loadgroup have no effect in xdist 3.8 with pytest 9."""
+    return OneWorkerForRanks(config, log)
 
 
 @dataclass
@@ -291,7 +305,7 @@ class Ranks:
 
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
-    """Run a command line on two processes; of the group "ranks", so that pytest-xdist starts them only once."""
+    """Run a command line on two processes; one worker has the tests "of processes", so that they start only once."""
     started = Ranks()
     yield started
     started.end()

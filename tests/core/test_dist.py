@@ -182,7 +182,6 @@ def test_two_processes_train_as_one_does(
     assert result_of(two)["train"]["images_per_second"] > 0
 
 
-@pytest.mark.xdist_group("ranks")
 @pytest.mark.parametrize(
     "transfer",
     [

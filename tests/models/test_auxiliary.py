@@ -162,7 +162,6 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
-@pytest.mark.xdist_group("ranks")
 def test_two_processes_train_heads_as_one_does(
     configure: Callable[..., Train], ranks: Callable[..., Any], tmp_path: Path, result_of: Any
 ) -> None:

@@ -255,7 +255,6 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
-@pytest.mark.xdist_group("ranks")
 def test_two_processes_do_what_one_does_even_where_one_has_nothing_to_validate(
     configure: Configure, ranks: Callable[..., Any], tmp_path: Path, result_of: Any
 ) -> None:
