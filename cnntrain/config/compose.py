@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
@@ -130,10 +131,10 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
 
 
 def _origins(command: str, lines: Sequence[str]) -> Callable[[str], str]:
-    """For a key that was not typed: `` (in <file>)``, where a file of the user's sets it."""
+    """For a key that was not typed: `` (in <file>)``, where a file of the user's sets it; found for the first error."""
     typed = [line.lstrip("+~").partition("=")[0] for line in lines]
-    origins = Loader(lines).origins(command, lines)
-    return lambda key: "" if any(is_within(each, [key]) for each in typed) else origins(key)
+    origins = cache(lambda: Loader(lines).origins(command, lines))
+    return lambda key: "" if any(is_within(each, [key]) for each in typed) else origins()(key)
 
 
 def explain(error: BaseException) -> str:
