@@ -91,19 +91,22 @@ CASES = [
 ]
 TABLES = sorted((Path(__file__).parent / "tables").glob("*.py"))
 CASES += [Case(**row) for table in TABLES for row in runpy.run_path(str(table))["ROWS"]]
-every = pytest.mark.parametrize("case", CASES, ids=str)
-shallow = pytest.mark.parametrize("case", [case for case in CASES if not case.deep], ids=str)
-
-
+THOUSAND_LAYERS = {"preactresnet1001", "resnet1202"}
 MANY_LAYERS = {  # whose export takes seconds
     "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "nasnetamobile", "preactresnet164",
     "resnet18a", "resnet50_2015", "shufflenet_g3", "tv_googlenet", "tv_shufflenet_v2", "tv_squeezenet", "wrn16_4",
 }  # fmt: skip
 
 
-def exported() -> list[Any]:
-    cases = [case for case in CASES if not case.deep]
-    return [pytest.param(case, marks=pytest.mark.slow) if case.name in MANY_LAYERS else case for case in cases]
+def slow_if(names: set[str], cases: list[Case]) -> pytest.MarkDecorator:
+    """Parametrize, the cases of some names among the slow tests."""
+    marked = [pytest.param(case, marks=pytest.mark.slow) if case.name in names else case for case in cases]
+    return pytest.mark.parametrize("case", marked, ids=str)
+
+
+SHALLOW = [case for case in CASES if not case.deep]
+every = slow_if(THOUSAND_LAYERS, CASES)
+shallow = slow_if(set(), SHALLOW)
 
 
 def count(net: nn.Module) -> int:
@@ -244,7 +247,7 @@ def test_traces_with_timm(case):
         assert torch.equal(traced[stage], output)
 
 
-@pytest.mark.parametrize("case", exported(), ids=str)
+@slow_if(MANY_LAYERS, SHALLOW)
 def test_exports_with_a_dynamic_batch(case):
     net = case.build().eval()
     batch = torch.export.Dim("batch", min=1, max=64)

@@ -89,12 +89,19 @@ FIGURES = {
     "efficientnet_b7": (66.348, 37.746, 600),
 }
 
+ONE_OF_EACH = {  # the others of a family are the slow tests
+    "vgg16", "inception_v3", "inception_resnet_v2", "resnet50", "preactresnet18", "wide_resnet50_2", "resnext50_8x14d",
+    "seresnet18", "seresnext50", "densenet121", "mobilenetv1", "mobilenetv2", "xception", "efficientnet_b1",
+}  # fmt: skip
+
 
 def config(stem: str) -> dict:
     return OmegaConf.to_container(OmegaConf.load(FOLDER / f"{stem}.yaml"))
 
 
-@pytest.mark.parametrize("stem", FIGURES)
+@pytest.mark.parametrize(
+    "stem", [each if each in ONE_OF_EACH else pytest.param(each, marks=pytest.mark.slow) for each in FIGURES]
+)
 def test_parameters_and_macs(stem):
     model = config(stem)
     params, macs, side = FIGURES[stem]
