@@ -13,20 +13,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from composing import composed
 from xdist.scheduler import LoadScopeScheduling
 
 from cnntrain import cli
 from cnntrain.build.run import build
 from cnntrain.commands.train import Train
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.config.search_path import looking_in
 from cnntrain.data.batches.feed import Batch
 from cnntrain.runs import checkpoint
@@ -165,13 +164,7 @@ def look_in() -> Iterator[Callable[[Path | None], None]]:
 def configure(tmp_path: Path) -> Callable[..., Train]:
     """A checked configuration: the small run, with overrides as they are typed laid over it."""
 
-    return lambda *overrides: check({**composed(overrides), "output": str(tmp_path)}, Train)
-
-
-@cache
-def composed(overrides: tuple[str, ...]) -> dict[str, Any]:
-    lines = compose.force(compose.parse([*SMALL, *overrides]))
-    return plain(compose.compose_config("train", lines))
+    return lambda *overrides: check({**composed([*SMALL, *overrides]), "output": str(tmp_path)}, Train)
 
 
 class Listening(Report):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from composing import composed
 
 from cnntrain import __version__, cli
 from cnntrain.commands.eval import Eval
@@ -379,8 +380,7 @@ def write_run(folder: Path, *overrides: str) -> None:
 
 
 def checked(*overrides: str) -> TrainConfig:
-    tree = plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
-    return check(tree, TrainConfig)
+    return check(composed(overrides), TrainConfig)
 
 
 # a run from end to end

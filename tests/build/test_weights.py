@@ -17,14 +17,13 @@ import huggingface_hub.constants as hub
 import pytest
 import timm
 import torch
+from composing import composed
 from safetensors.torch import save_file
 from torch import nn
 
 from cnntrain import cli
 from cnntrain.build import weights
 from cnntrain.build.run import build
-from cnntrain.config import compose
-from cnntrain.config.check import plain
 from cnntrain.config.schema import Model
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
@@ -337,7 +336,7 @@ def test_no_command_lets_timm_load_a_file(
     yaml = f"defaults: [timm, _self_]\nname: {TINY}\nargs: {{checkpoint_path: {file}}}\n"
     (tmp_path / "own" / "model" / "odd.yaml").write_text(yaml)
     (tmp_path / "run").mkdir()
-    saved = {**configured("model=lenet5"), "resume": None}
+    saved = {**composed(["model=lenet5"]), "resume": None}
     saved["model"]["args"] = {"checkpoint_path": str(file)}
     (tmp_path / "run" / "config.yaml").write_text(json.dumps(saved))
     typed = [f"model={TINY}", f"+model.args.checkpoint_path={file}"]
@@ -352,10 +351,6 @@ def test_no_command_lets_timm_load_a_file(
     said = "model.args.checkpoint_path is not offered: model.weights=<file> loads weights, as tensors alone\n"
     assert capsys.readouterr().err == f"cnntrain: {'model=odd: ' if command == 'models' else ''}{said}"
     assert not marker.exists()
-
-
-def configured(*overrides: str) -> dict[str, Any]:
-    return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
 
 
 def test_the_preprocessing_of_pretrained_weights_fits_the_channels() -> None:

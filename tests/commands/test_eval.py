@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from composing import composed
 from PIL import Image
 
 from cnntrain.build import trained
 from cnntrain.commands.eval import Eval, _relabelled
 from cnntrain.commands.train import Train
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.sets.dataset import DataSet, Part
@@ -113,7 +113,7 @@ def test_images_are_seen_as_the_weights_were_trained_but_for_what_is_typed(
     odd_checkpoint: Path, other: tuple[str, ...], words: tuple[str, ...], changes: dict[str, Any]
 ) -> None:
     overrides = [f"checkpoint={odd_checkpoint}", "device=cpu", *other, *words]
-    asked = check(plain(compose.compose_config("eval", compose.force(compose.parse(overrides)))), Eval)
+    asked = check(composed(overrides, "eval"), Eval)
     found = trained.read(odd_checkpoint, torch.device("cpu"), asked._adjusted)
     assert asked._seen(found, overrides) == replace(found.seen, **changes)
 

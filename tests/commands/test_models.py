@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from composing import composed
 
 from cnntrain import cli
 from cnntrain.commands.models import Models
 from cnntrain.commands.summary import Summary
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.config.search_path import looking_in
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.units import count_of, in_bytes
@@ -37,8 +37,7 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def settings(*overrides: str) -> Models:
-    tree = plain(compose.compose_config("models", compose.force(compose.parse(overrides))))
-    return check(tree, Models)
+    return check(composed(overrides, "models"), Models)
 
 
 @pytest.fixture
@@ -122,8 +121,7 @@ def test_every_network_has_figures_and_fields(name: str) -> None:
     computed = figures.figures(name)
     assert set(computed) == set(catalog.COMPUTED)
     assert computed["params"] > 0 and computed["macs"] > 0 and computed["depth"] > 3
-    tree = plain(compose.compose_config("summary", [f"model={name}"]))
-    config = check(tree, Summary)
+    config = check(composed([f"model={name}"], "summary"), Summary)
     network = Network(config.model, config.data, config.transfer, config.classes, config.batch_size)
     unknown = [row.name for row in network.rows if row.field is None]
     assert not unknown or name.startswith("prelunet"), unknown  # whose pyramid pools uneven windows

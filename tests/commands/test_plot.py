@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from composing import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -21,8 +22,7 @@ from PIL import Image
 
 from cnntrain.commands.plot import Plot, _title
 from cnntrain.commands.train import Train
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import held
 from cnntrain.core.words import CELL, MOST
@@ -65,8 +65,7 @@ def draw(tmp_path: Path, perform: Callable[..., str]) -> Draw:
 
 
 def typed(*overrides: str) -> Plot:
-    tree = plain(compose.compose_config("plot", compose.force(compose.parse(overrides))))
-    return check(tree, Plot)
+    return check(composed(overrides, "plot"), Plot)
 
 
 def facts(draw: Draw, *overrides: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from composing import composed
 
 from cnntrain.build import weights
 from cnntrain.commands.summary import COLUMNS, Summary
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.models import create
 from cnntrain.study.anatomy.network import Network
@@ -25,7 +25,7 @@ Show = Callable[..., str]
 
 
 def settings(*overrides: str) -> Summary:
-    return check(plain(compose.compose_config("summary", compose.force(compose.parse(overrides)))), Summary)
+    return check(composed(overrides, "summary"), Summary)
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import composing
 import pytest
 import torch
 import yaml
 
-from cnntrain.config import compose, imports, resume
-from cnntrain.config.check import check, plain
+from cnntrain.config import imports, resume
+from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError, UserError
 from cnntrain.runs import folder
@@ -41,7 +42,7 @@ GROUPS = (
 @cache
 def composed(*overrides: str) -> Tree:
     """What Hydra hands over, not yet checked."""
-    return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
+    return composing.composed(overrides)
 
 
 def run_config(*overrides: str, **top: Any) -> Tree:

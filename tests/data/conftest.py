@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from composing import composed
 from PIL import Image
 
-from cnntrain.config import compose
-from cnntrain.config.check import plain, section
+from cnntrain.config.check import section
 from cnntrain.config.groups import plugin_class
 from cnntrain.data.base import Data
 
@@ -20,7 +20,7 @@ from cnntrain.data.base import Data
 @cache
 def values_of(name: str) -> dict[str, Any]:
     """What the source's YAML says, and the one that it inherits."""
-    return plain(compose.compose_config("train", [f"data={name}"]))["data"]
+    return composed([f"data={name}"])["data"]
 
 
 def make_source(name: str, **changes: Any) -> Data:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from composing import composed
 
-from cnntrain.config import compose
-from cnntrain.config.check import plain
 from cnntrain.config.groups import plugin_names
 from cnntrain.core.errors import ConfigError
 
@@ -23,7 +22,7 @@ NAMES = plugin_names("data")
 def test_the_yaml_states_every_key(name: str, make: Any) -> None:
     needed = {"imagefolder": {"root": "somewhere"}}.get(name, {})
     source = make(name, **needed)
-    values = plain(compose.compose_config("train", [f"data={name}"]))["data"]
+    values = composed([f"data={name}"])["data"]
     assert set(values) == set(typing.get_type_hints(type(source)))
     assert source.name == name
     assert (CONFIGS / f"{name}.yaml").read_text().startswith("#")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from composing import composed
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -20,8 +21,7 @@ from cnntrain.build import weights
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.summary import Summary
 from cnntrain.commands.train import Train
-from cnntrain.config.check import check, plain
-from cnntrain.config.compose import compose_config, force, parse
+from cnntrain.config.check import check
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.models import auxiliary, inception_v3, registry
@@ -314,7 +314,7 @@ def test_a_summary_counts_the_network_alone(name: str) -> None:
     shown = {}
     for on in (False, True):
         typed = [f"model={name}", f"+model.args.aux_logits={on}", "format=json", "batch_size=4", "data=fake"]
-        tree = plain(compose_config("summary", force(parse([*typed, f"data.image_size={NETS[name][1]}"]))))
+        tree = composed([*typed, f"data.image_size={NETS[name][1]}"], "summary")
         with redirect_stdout(StringIO()) as out:
             check(tree, Summary).execute([])
         shown[on] = json.loads(out.getvalue())

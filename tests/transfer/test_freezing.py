@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import timm
 import torch
+from composing import composed
 from torch import nn
 
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.optim.adamw import AdamW
@@ -37,8 +37,7 @@ DECAY = AdamW("adamw", 0.01, 0.1, decay_norms_and_biases=True, beta1=0.9, beta2=
 @cache
 def transfer(*overrides: str) -> Transfer:
     """A policy as the command line makes it."""
-    lines = compose.force(compose.parse(overrides))
-    return check(plain(compose.compose_config("train", lines)), TrainConfig).transfer
+    return check(composed(overrides), TrainConfig).transfer
 
 
 def policy(depth: int) -> Transfer:

@@ -14,14 +14,15 @@ import pytest
 import timm
 import torch
 import yaml
+from composing import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from cnntrain.commands.summary import Summary
-from cnntrain.config import compose, resume
-from cnntrain.config.check import check, plain
+from cnntrain.config import resume
+from cnntrain.config.check import check
 from cnntrain.config.groups import PLUGINS, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
@@ -47,15 +48,10 @@ LENET5 = ["conv1", "conv2", "hidden.0", "hidden.1", "classifier"]
 
 
 @cache
-def composed(*overrides: str) -> dict[str, Any]:
-    return plain(compose.compose_config("train", compose.force(compose.parse(overrides))))
-
-
-@cache
 def transfer(name: str, *overrides: str) -> Transfer:
     """A policy as the command line makes it."""
     keys = [f"transfer.{each}" for each in overrides]
-    return check(composed(f"transfer={name}", *keys), TrainConfig).transfer
+    return check(composed([f"transfer={name}", *keys]), TrainConfig).transfer
 
 
 @cache
@@ -248,7 +244,7 @@ def test_rates_decay_as_timms_own_groups(model: str, decay: float) -> None:
 def test_layer_decay_freezes_nothing_and_shows_the_rate_next_to_the_head() -> None:
     policy = transfer("layer_decay", "head_lr_multiplier=3")
     assert frozen(policy, "resnet18") == set()
-    optim = check(composed("optim.lr=0.4"), TrainConfig).optim
+    optim = check(composed(["optim.lr=0.4"]), TrainConfig).optim
     groups = parameter_groups(model_of("resnet18"), optim, multipliers(policy, "resnet18"))
     rates = [group["lr"] for group in groups]
     assert rates == pytest.approx([*(0.4 * 0.75**n for n in range(1, 10)), 1.2])
@@ -391,18 +387,17 @@ def test_a_stage_of_several_rates_shows_the_span(make_run: MakeRun, capsys: pyte
 
 
 def test_scratch_drops_the_weights_and_says_so_in_the_configuration() -> None:
-    settled = check(composed("transfer=scratch", "model.weights=a.safetensors"), TrainConfig)
+    settled = check(composed(["transfer=scratch", "model.weights=a.safetensors"]), TrainConfig)
     assert (settled.model.weights, settled.model.pretrained) == (None, False)
     again = check(yaml.safe_load(yaml.safe_dump(asdict(settled))), TrainConfig)
     assert again == settled
-    lines = compose.force(compose.parse(["transfer=scratch", "model.weights=a.safetensors"]))
-    shown = check(plain(compose.compose_config("summary", lines)), Summary)
+    shown = check(composed(["transfer=scratch", "model.weights=a.safetensors"], "summary"), Summary)
     assert (shown.model.weights, shown.model.pretrained) == (None, False)
 
 
 def test_scratch_with_pretrained_weights_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        check(composed("transfer=scratch", "model.pretrained=true"), TrainConfig)
+        check(composed(["transfer=scratch", "model.pretrained=true"]), TrainConfig)
     assert str(caught.value) == (
         "model.pretrained=true: transfer=scratch starts from random weights; transfer=full trains everything from "
         "pretrained ones"
@@ -422,7 +417,7 @@ def test_scratch_reads_no_weights_and_starts_as_a_plain_run(make_run: MakeRun) -
 @pytest.mark.parametrize("which", ["auto", "latest", "folder"])
 def test_the_command_of_a_scratch_run_resumes_it(which: str, tmp_path: Path) -> None:
     typed = ["transfer=scratch", "model.weights=best.ckpt"]
-    tree = {**composed(*typed), "output": str(tmp_path)}
+    tree = {**composed(typed), "output": str(tmp_path)}
     place = tmp_path / "digits-lenet5-scratch" / "20260102-030400"
     place.mkdir(parents=True)
     saved = asdict(check(tree, TrainConfig))
@@ -436,7 +431,7 @@ def test_the_command_of_a_scratch_run_resumes_it(which: str, tmp_path: Path) -> 
     assert found.tree["model"]["weights"] is None
     with pytest.raises(ConfigError, match=r"model\.weights cannot change from None to best\.ckpt within a run"):
         resume.resolve(
-            {**composed("transfer=full", typed[1]), "output": str(tmp_path), "resume": str(place)},
+            {**composed(["transfer=full", typed[1]]), "output": str(tmp_path), "resume": str(place)},
             ["transfer=full", typed[1]], groups,
         )  # fmt: skip
 

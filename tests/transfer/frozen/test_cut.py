@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import timm
 import torch
+from composing import composed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnntrain.commands.summary import Summary
-from cnntrain.config import compose
-from cnntrain.config.check import check, plain
+from cnntrain.config.check import check
 from cnntrain.config.schema import Model
 from cnntrain.models import registry
 from cnntrain.study import catalog
@@ -126,7 +126,7 @@ def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
 def test_every_named_model_can_be_cut(
     entry: catalog.Entry, smallest: Callable[[Model], tuple[nn.Module, Tensor]]
 ) -> None:
-    settings = plain(compose.compose_config("summary", [f"model={entry.name}"]))
+    settings = composed([f"model={entry.name}"], "summary")
     model, images = smallest(check(settings, Summary).model)
     moving_statistics(model, images)
     for depth in three_depths(model):
