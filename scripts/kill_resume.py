@@ -1,73 +1,115 @@
 """Kill a run with SIGKILL at random moments and continue it with the same command: are the final weights the same?
 
-    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual]
+    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all]
 
-Everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving average. With
-``--what gradual`` a net with BatchNorm is unfrozen stage by stage on kept activations, and the kills fall into its
-phases in turn. Prints a line a run and at the end how many have the uninterrupted run's final weights and test loss.
+By default everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving
+average. With ``--what gradual`` a net with BatchNorm is unfrozen stage by stage on kept activations, and the kills fall
+into its phases in turn. With ``--what all`` the runs are {1, 2 processes} x {0, 2 workers} x {plain, moving average and
+accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. Prints a line a run and at the end
+how many have the uninterrupted run's final weights and test loss.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice, product
 from pathlib import Path
 
-EPOCHS = 30
-FULL = [
-    "model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
-    "model.drop_rate=0.3", f"trainer.epochs={EPOCHS}", "trainer.grad_accum=2", "trainer.ema_decay=0.9",
-    "schedule.patience=1", "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7", "resume=auto",
+
+@dataclass
+class Case:
+    name: str
+    words: list[str]
+    epochs: int
+    phases: int = 1  # the kills fall into them in turn
+
+    def command(self, output: Path) -> list[str]:
+        return [
+            sys.executable, "-m", "cnntrain", *self.words, f"trainer.epochs={self.epochs}", "resume=auto",
+            "trainer.device=cpu", f"output={output}",
+        ]  # fmt: skip
+
+
+FULL = Case(
+    "full",
+    ["model=lenet5", "data=fake", "data.channels=1", "data.train_size=640", "data.batch_size=32", "augment=flip_crop",
+     "model.drop_rate=0.3", "trainer.grad_accum=2", "trainer.ema_decay=0.9", "schedule.patience=1",
+     "schedule.warmup_epochs=1.5", "optim.lr=0.02", "checkpoint.every_steps=7"],
+    epochs=30,
+)  # fmt: skip
+GRADUAL = Case(
+    "gradual",
+    ["model=resnet20", "data=fake", "data.train_size=256", "data.image_size=16", "data.batch_size=32", "augment=none",
+     "model.pretrained=false", "model.drop_rate=0.3", "transfer=gradual", "transfer.every=6", "trainer.ema_decay=0.9",
+     "optim.lr=0.02", "checkpoint.every_steps=3"],
+    epochs=30,
+    phases=5,  # of resnet20: its head, three stages, the stem
+)  # fmt: skip
+KINDS = {
+    "plain": ["augment=flip_crop", "model.drop_rate=0.3"],
+    "averaged": ["augment=flip_crop", "trainer.ema_decay=0.9", "trainer.grad_accum=2"],
+    "probe": ["augment=none", "model.pretrained=false", "transfer=linear_probe", "transfer.cache=ram"],
+    "gradual": ["augment=none", "model.pretrained=false", "transfer=gradual", "transfer.every=2"],
+}
+ALL = [
+    Case(
+        f"{kind}, {processes} x {workers} workers",
+        ["model=resnet20", "data=fake", "data.train_size=256", "data.image_size=16", "data.batch_size=32",
+         "optim.lr=0.02", "checkpoint.every_steps=3", f"devices={processes}", f"data.num_workers={workers}", *words],
+        epochs=10,
+        phases=5 if kind == "gradual" else 1,
+    )
+    for processes, workers, (kind, words) in product((1, 2), (0, 2), KINDS.items())
 ]  # fmt: skip
-PHASES = 5  # of resnet20: its head, three stages, the stem
-GRADUAL = [
-    "model=resnet20", "data=fake", "data.train_size=256", "data.image_size=16", "data.batch_size=32", "augment=none",
-    "model.pretrained=false", "model.drop_rate=0.3", "transfer=gradual", f"transfer.every={EPOCHS // PHASES}",
-    f"trainer.epochs={EPOCHS}", "trainer.ema_decay=0.9", "optim.lr=0.02", "checkpoint.every_steps=3", "resume=auto",
-]  # fmt: skip
+WHAT = {"full": [FULL], "gradual": [GRADUAL], "all": ALL}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--what", choices=("full", "gradual"), default="full")
+    parser.add_argument("--what", choices=WHAT, default="full")
     args = parser.parse_args()
-    settings = GRADUAL if args.what == "gradual" else FULL
     rng = random.Random(args.seed)
+    cases = WHAT[args.what]
     with tempfile.TemporaryDirectory() as folder:
-        start = time.monotonic()
-        reference = to_the_end(settings, Path(folder) / "reference")
-        seconds = time.monotonic() - start
-        print(f"uninterrupted: {seconds:.1f} s, {digests(reference)}", flush=True)
+        wanted = {}
+        for case in cases[: args.runs]:
+            start = time.monotonic()
+            wanted[case.name] = digests(to_the_end(case, Path(folder) / case.name))
+            print(f"{case.name}: uninterrupted {time.monotonic() - start:.1f} s, {wanted[case.name]}", flush=True)
         same = 0
-        for number in range(args.runs):
+        for number, (case, epoch) in enumerate(islice(moments(cases, rng), args.runs)):
             output = Path(folder) / str(number)
-            epoch = rng.randrange(EPOCHS)
-            if settings is GRADUAL:
-                epoch = number % PHASES * (EPOCHS // PHASES) + rng.randrange(EPOCHS // PHASES)
-            killed = kill_somewhere(settings, output, epoch, rng)
-            result = to_the_end(settings, output)
-            equal = digests(result) == digests(reference)
+            killed = kill_somewhere(case, output, epoch, rng)
+            found = digests(to_the_end(case, output))
+            equal = found == wanted[case.name]
             same += equal
-            print(f"run {number:2d}: killed {killed}; {'identical' if equal else digests(result)}", flush=True)
+            print(f"run {number:2d}, {case.name}: killed {killed}; {'identical' if equal else found}", flush=True)
     print(f"{same} of {args.runs} identical")
     sys.exit(same != args.runs)
 
 
-def command(settings: list[str], output: Path) -> list[str]:
-    return [sys.executable, "-m", "cnntrain", *settings, f"output={output}"]
+def moments(cases: list[Case], rng: random.Random) -> Iterator[tuple[Case, int]]:
+    """The cases in turn, each with the epoch after which it is killed."""
+    for number, case in enumerate(cycle(cases)):
+        length = case.epochs // case.phases
+        yield case, number // len(cases) % case.phases * length + rng.randrange(length)
 
 
-def to_the_end(settings: list[str], output: Path) -> dict:
+def to_the_end(case: Case, output: Path) -> dict:
     """Run the command until it ends by itself; returns its result."""
-    done = subprocess.run(command(settings, output), capture_output=True, text=True)
+    done = subprocess.run(case.command(output), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
     runs = list(output.glob("*/*/result.json"))
@@ -75,24 +117,45 @@ def to_the_end(settings: list[str], output: Path) -> dict:
     return json.loads(runs[0].read_text())
 
 
-def kill_somewhere(settings: list[str], output: Path, epoch: int, rng: random.Random) -> str:
+def kill_somewhere(case: Case, output: Path, epoch: int, rng: random.Random) -> str:
     """Start the command and kill it: while it starts, or a moment after `epoch` epochs; says where it stood."""
     delay = rng.uniform(0, 0.4) if epoch else rng.uniform(0.1, 6)
-    process = subprocess.Popen(command(settings, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        case.command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     while epochs_done(output) < epoch and process.poll() is None:
         time.sleep(0.005)
     try:
         process.wait(delay)
         shutil.rmtree(output)  # it was faster: this was no kill
-        return kill_somewhere(settings, output, epoch, rng)
+        return kill_somewhere(case, output, epoch, rng)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    return f"{delay:.2f} s after epoch {epoch}, with {epochs_done(output)} epochs done"
+        waited = until_gone(process.pid)
+    return f"{delay:.2f} s after epoch {epoch}, with {epochs_done(output)} epochs done (gone after {waited:.1f} s)"
+
+
+def until_gone(session: int) -> float:
+    """Wait for the processes that the killed one had started; seconds."""
+    start = time.monotonic()
+    while any(session_of(each) == session for each in Path("/proc").iterdir() if each.name.isdigit()):
+        if time.monotonic() - start > 60:
+            sys.exit("processes of the killed run are still there after a minute")
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+def session_of(process: Path) -> int | None:
+    try:
+        return os.getsid(int(process.name))
+    except ProcessLookupError:
+        return None
 
 
 def epochs_done(output: Path) -> int:
-    return sum(len(file.read_text().splitlines()) for file in output.glob("*/*/metrics.jsonl"))
+    lines = [line for file in output.glob("*/*/metrics.jsonl") for line in file.read_text().splitlines()]
+    return sum('"epoch"' in line for line in lines)
 
 
 def digests(result: dict) -> tuple[str, float]:

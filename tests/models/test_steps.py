@@ -12,11 +12,13 @@ from cnntrain.models import registry
 
 registry.register()
 ROWS = runpy.run_path(str(Path(__file__).parent / "tables" / "modern.py"))["ROWS"]
-CASES = [(row["name"], row["side"], row.get("small", {})) for row in ROWS if row.get("deep") and "kwargs" not in row]
-CASES.append(("resnet1202", 8, {}))
+DEEP = [(row["name"], row["side"], row.get("small", {})) for row in ROWS if row.get("deep") and "kwargs" not in row]
+DEEP.append(("resnet1202", 8, {}))
+SECONDS = {"preactresnet1001", "prelunet_c", "resnet1202"}
+CASES = [pytest.param(*case, id=case[0], marks=[pytest.mark.slow] * (case[0] in SECONDS)) for case in DEEP]
 
 
-@pytest.mark.parametrize(("name", "side", "small"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("name", "side", "small"), CASES)
 def test_two_steps_lower_the_loss(name, side, small):
     """Untrained and on maps of a few pixels, the gradients of the deep ones are of 10^4: the rate is set by them, so
     that each step should lower the loss by 0.01."""
