@@ -77,8 +77,8 @@ def test_the_process_is_left_as_it_was(
     assert process() == before
 
 
-def test_it_does_what_the_command_does(trained: dict[str, Any], cnntrain: Any, result_of: Any, tmp_path: Path) -> None:
-    done = cnntrain(*WORDS)
+def test_it_does_what_the_command_does(trained: dict[str, Any], typed: Any, result_of: Any, tmp_path: Path) -> None:
+    done = typed(*WORDS)
     assert done.returncode == 0, done.stderr
     same = ("weights_sha256", "test", "best", "model", "data", "frozen", "task")
     result = result_of(tmp_path / done.stdout.splitlines()[-1])

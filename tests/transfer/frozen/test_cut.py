@@ -46,6 +46,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
     "fractalnet": ({"filters": (4, 4, 8, 8, 8)}, 32),
     "bagnet9": ({}, 32),
 }
+MANY_LAYERS = {"bagnet9", "densenet121", "efficientnet_b0", "inception_v3"}  # each takes seconds
 CLASSES = 5
 
 
@@ -109,7 +110,9 @@ def check_equal(model: nn.Module, images: Tensor, depth: int) -> Cut | None:
     return parts
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each in MANY_LAYERS else each for each in FAMILIES]
+)
 def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
     registry.register()
     torch.manual_seed(0)
