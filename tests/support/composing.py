@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnntrain.config import compose
 from cnntrain.config.check import plain
@@ -18,11 +18,16 @@ from cnntrain.config.search_path import folders, groups
 def composed(overrides: Sequence[str], command: str = "train") -> dict[str, Any]:
     """The tree of a command line, its values laid over what the choices compose, as Hydra lays them."""
     parsed = compose.parse(overrides)
-    values = [each for each in parsed if each.key_or_group not in groups() and not each.is_delete()]
+    values = [each for each in parsed if each.key_or_group not in groups()]
     choices = compose.force([each for each in parsed if each not in values])
     tree = deepcopy(_chosen(tuple(folders()), command, tuple(choices)))
     for each in values:
-        OmegaConf.update(tree, each.key_or_group, each.value(), merge=True, force_add=True)
+        if each.is_delete():
+            section, _, key = each.key_or_group.rpartition(".")
+            with open_dict(tree):
+                del OmegaConf.select(tree, section)[key]
+        else:
+            OmegaConf.update(tree, each.key_or_group, each.value(), merge=True, force_add=True)
     return plain(tree)
 
 
