@@ -7,6 +7,8 @@ signal after saving.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from argparse import ArgumentError, Namespace
@@ -41,6 +43,8 @@ if "__mp_main__" in sys.modules:  # a rank, which reads the console script first
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
+    if argv is None:  # this process is the command's
+        atexit.register(gc.freeze)  # else Python goes once more through all that torch has imported before it ends
     try:
         line = Line.read(sys.argv[1:] if argv is None else argv)
         if "--version" in line.flags:  # whatever the user's code does

@@ -3,7 +3,8 @@
     python scripts/sweep_memory.py [--jobs 30] [--workers 2]
 
 Runs ``cnntrain -m experiment=smoke seed=range(<jobs>)`` and notes, each time a job has ended, the process's resident
-memory, its open files and its child processes. Prints them after job 5 and after the last.
+memory, its open files and its child processes. Prints them after job 5 and after the last; the next job may have
+begun by then.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def main() -> None:
     for number in (5, args.jobs):
         memory, files, children, seconds = seen[number - 1]
         print(f"after job {number:3d}: {memory / 2**20:7.1f} MiB, {files} files, {children} children, {seconds:.1f} s")
-    print(f"memory x {seen[-1][0] / seen[4][0]:.3f}; open files {seen[4][1]} and {seen[-1][1]}")
+    before, after = (min(files for _, files, *_ in some) for some in (seen[:5], seen[-5:]))
+    print(f"memory x {seen[-1][0] / seen[4][0]:.3f}; open files, the least of five jobs: {before} and {after}")
 
 
 def state(pid: int) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -107,6 +108,7 @@ def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, r
             code, made = runner(*args)
     except Exception as error:
         code, made = _said_once(error, Path(result_file).parent), None
+    gc.freeze()  # else Python goes once more through all that torch has imported before it ends: seconds
     if os.environ["RANK"] == "0":
         Path(result_file).write_text(plain_json.text([code, made]), encoding="utf-8")
     if code:
