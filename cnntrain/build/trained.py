@@ -63,7 +63,7 @@ class Trained:
         Raises:
             InputError: it is no image.
         """
-        fitted, _ = self.seen.fit(given(image, self.seen.channels), 0)
+        fitted, _ = self.seen.fit(given(image, self.seen.channels, self.seen.background), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     @torch.inference_mode()

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cnntrain.data.batches.preprocess import Preprocess
     from cnntrain.data.sets.dataset import DataSet, Part
 
-SEEN = ("image_size", "crop", "crop_fraction", "interpolation")  # keys of data that change how images are seen
+# keys of data that change how images are seen
+SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Eval(Command):
         device = dist.pick_device(self.device)
         path = Path(self.checkpoint) if self.checkpoint else trained.best_of(Path(str(self.run)))
         found = trained.read(path, device, self._adjusted)
-        config, data = found.config, load_data(found.config.data)
+        config, seen = found.config, self._seen(found, typed)
+        data = load_data(replace(config.data, background=seen.background))
         part = _relabelled(data, self.part, found.classes)
-        loader = eval_loader(config, part, self._seen(found, typed), device)
+        loader = eval_loader(config, part, seen, device)
         plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
         metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)

@@ -142,16 +142,19 @@ def _names(schema: Any) -> list[str]:
 
 
 def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
-    optional = get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind)
+    kinds = list(get_args(kind)) if get_origin(kind) in (Union, UnionType) else [kind]
+    optional = type(None) in kinds
     if optional and value is None:
         return None
-    bare = next(each for each in get_args(kind) if each is not type(None)) if optional else kind
+    words, bare = _words([each for each in kinds if each is not type(None)])
+    if isinstance(value, str) and value in words:
+        return value
     if bare in PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
     if is_dataclass(bare):
         return _section(bare, value, f"{path}.", problems)  # type: ignore[arg-type]
-    or_null = " or null" if optional else ""
+    or_null = (f", or {' or '.join(words)}" if words else "") + (" or null" if optional else "")
     if get_origin(bare) is Literal:
         options = get_args(bare)
         if value not in options:
@@ -162,6 +165,12 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     if path == "model.name" and leaf is not None and not is_model(str(leaf)):
         problems.add(path, f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
     return leaf
+
+
+def _words(kinds: list[Any]) -> tuple[tuple[str, ...], Any]:
+    """Of ``Literal["a", "b"] | list[int]`` the words and the other type; of one type no words and that."""
+    words = [each for each in kinds if get_origin(each) is Literal] if len(kinds) > 1 else []
+    return tuple(word for each in words for word in get_args(each)), next(each for each in kinds if each not in words)
 
 
 def _leaf(kind: Any, value: Any, path: str, problems: Problems, or_null: str) -> Any:

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Interval
 
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
+Byte = Annotated[int, Interval(ge=0, le=255)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnntrain.core.limits import Count, Proportion, Whole
+from cnntrain.core.limits import Byte, Count, Proportion, Whole
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 Crop = Literal["center", "pad", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]  # what tensors can be resized by, too
+Background = Literal["white", "black"] | list[Byte]
+COLOURS = {"white": [255, 255, 255], "black": [0, 0, 0]}
+
+
+def rgb(background: Background) -> list[int]:
+    """Red, green and blue, from 0 to 255."""
+    return COLOURS[background] if isinstance(background, str) else background
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Data:
     crop: Crop | None  # of what is not square; None: the weights' own, or center
     crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
     interpolation: Interpolation | None  # None: the weights' own, or bilinear
+    background: Background  # what transparent images are laid on: white, black, or [red, green, blue] from 0 to 255
     batch_size: Count  # images an optimizer step, over all ranks and accumulation steps
     num_workers: Whole  # loader processes a rank
     split: list[float] | None  # fractions train, val[, test] where the set does not come in these parts
@@ -41,6 +49,8 @@ class Data:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
+        if len(rgb(self.background)) != 3:
+            raise ValueError(f"background must be white, black or [red, green, blue], not {self.background}")
         if self.split is not None:
             _check_fractions(self.split)
         if self.classes is not None:

@@ -18,7 +18,7 @@ from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
 
-FORMAT = 2
+FORMAT = 3
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 

@@ -30,7 +30,7 @@ names = pytest.mark.parametrize("augment", ALL, ids=lambda each: each.name)
 
 
 def preprocess(size: int, how: str = "bilinear") -> Preprocess:
-    return Preprocess(3, size, "center", 1.0, how, [0.5] * 3, [0.25] * 3)
+    return Preprocess(3, size, "center", 1.0, how, [0.5] * 3, [0.25] * 3, "white")
 
 
 def image(height: int, width: int, channels: int = 3) -> torch.Tensor:

@@ -52,8 +52,8 @@ def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
     settings = configure("trainer.epochs=20", "trainer.ema_decay=0.5", "augment=flip_crop", "data.channels=3")
     tree = {
         "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
-        "crop": None, "crop_fraction": None, "interpolation": None, "num_workers": 0, "split": None, "split_seed": 0,
-        "classes": None, "train_per_class": None, "download": False,
+        "crop": None, "crop_fraction": None, "interpolation": None, "background": "white", "num_workers": 0,
+        "split": None, "split_seed": 0, "classes": None, "train_per_class": None, "download": False,
     }  # fmt: skip
     data = plugin_class("data", "imagefolder")(**tree)
     return Path(perform(replace(settings, data=data, name="greys")).splitlines()[-1])
@@ -62,7 +62,13 @@ def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
 @pytest.fixture
 def odd_checkpoint(make_run: Callable[..., Any], tmp_path: Path) -> Path:
     """Of a network that sees images in no set's own way."""
-    odd = ("data.image_size=24", "data.crop=squash", "data.crop_fraction=0.875", "data.interpolation=bicubic")
+    odd = (
+        "data.image_size=24",
+        "data.crop=squash",
+        "data.crop_fraction=0.875",
+        "data.interpolation=bicubic",
+        "data.background=black",
+    )
     make_run(*odd, folder=tmp_path / "odd").saver.write(None)
     return tmp_path / "odd" / checkpoint.LAST
 
@@ -107,6 +113,7 @@ def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:
         (("data.image_size=null",), {}),
         (("data.crop=pad", "++data.crop_fraction=0.5"), {"crop": "pad", "crop_fraction": 0.5}),
         (("data.interpolation=nearest",), {"interpolation": "nearest"}),
+        (("data.background=[1,2,3]",), {"background": [1, 2, 3]}),
     ],
 )
 def test_images_are_seen_as_the_weights_were_trained_but_for_what_is_typed(

@@ -36,6 +36,12 @@ def test_the_yaml_states_every_key(name: str, make: Any) -> None:
         ({"crop": "centre"}, "data.crop=centre must be one of center, pad, squash or null; did you mean 'center'?"),
         ({"crop_fraction": 0.0}, "data.crop_fraction=0.0 must be a number above 0 and at most 1 or null"),
         ({"crop_fraction": 1.1}, "data.crop_fraction=1.1 must be a number above 0 and at most 1 or null"),
+        (
+            {"background": "pink"},
+            "data.background=pink must be a list whose items are each an integer at least 0 and at most 255, or white "
+            "or black",
+        ),
+        ({"background": [0, 0]}, "data.background must be white, black or [red, green, blue], not [0, 0]"),
         ({"split": [0.5, 0.6]}, "data.split must be fractions between 0 and 1 that sum to 1, not [0.5, 0.6]"),
     ],
 )

@@ -7,13 +7,18 @@ from math import floor
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
-from cnntrain.data.base import Crop
+from cnntrain.data.base import Background, Crop
+from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.samples import Transform
+
+LONG = 16  # times as long as wide is an image of which only the middle is resized
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Preprocess:
         crop_fraction: what the network sees of the resized side.
         interpolation: by torchvision's name: nearest, bilinear, bicubic, ...
         mean, std: a number a channel, of values in [0, 1].
+        background: what transparent images are laid on.
     """
 
     channels: int
@@ -36,6 +42,7 @@ class Preprocess:
     interpolation: str
     mean: list[float]
     std: list[float]
+    background: Background
 
     @property
     def fit(self) -> Transform:
@@ -68,11 +75,13 @@ class Fit:
         resize = {"center": [scaled], "squash": [scaled, scaled]}
         self.size = (size, size)
         self.changes_nothing_of_its_size = scaled == size
+        steps: list[Any]
         if seen.crop == "pad":
             fill = [round(255 * each) for each in seen.mean]
-            steps: list[Any] = [_ResizeLonger(scaled, how), _Pad(size, fill), v2.CenterCrop(size)]
+            steps = [_ResizeLonger(scaled, how), _Pad(size, fill), v2.CenterCrop(size)]
         else:
-            steps = [v2.Resize(resize[seen.crop], interpolation=how, antialias=True), v2.CenterCrop(size)]
+            steps = [_CutLong(scaled, how)] if seen.crop == "center" else []
+            steps += [v2.Resize(resize[seen.crop], interpolation=how, antialias=True), v2.CenterCrop(size)]
         self.transform = v2.Compose(steps)
 
     def __call__(self, image: Any, target: Any) -> tuple[Any, Any]:
@@ -80,6 +89,34 @@ class Fit:
             return image, target
         fitted, target = self.transform(functional.to_pil_image(image), target)
         return functional.pil_to_tensor(fitted), target
+
+
+class _CutLong(v2.Transform):
+    """Of an image that is very long the middle alone, resized: what follows finds the pixels that it would have found
+    in the whole, of which 1x4000 pixels would become 224x896000."""
+
+    def __init__(self, size: int, interpolation: InterpolationMode):
+        super().__init__()
+        self.size = size
+        self.interpolation = interpolation
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        sides = functional.get_size(flat_inputs[0])
+        long = sides.index(max(sides))
+        length = int(self.size * sides[long] / sides[1 - long])  # as torchvision rounds it
+        kept = self.size + (length - self.size) % 4  # so that halves are rounded as in the whole
+        return {"long": long, "length": length, "start": (length - kept) // 2, "stop": (length + kept) // 2}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        long, length, start, stop = params.values()
+        if length <= LONG * self.size:
+            return inpt
+        if isinstance(inpt, Image.Image):
+            return middle(inpt, 1 - long, self.size, length, (start, stop), pil_modes_mapping[self.interpolation])
+        whole, place, kept = [self.size] * 2, [0, 0], [self.size] * 2
+        whole[long], place[long], kept[long] = length, start, stop - start
+        resized = self._call_kernel(functional.resize, inpt, whole, self.interpolation, antialias=True)
+        return self._call_kernel(functional.crop, resized, *place, *kept)
 
 
 class _ResizeLonger(v2.Transform):

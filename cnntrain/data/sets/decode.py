@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Background, rgb
 
 TURNS = {  # EXIF orientation to what undoes it; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,11 +24,11 @@ TURNS = {  # EXIF orientation to what undoes it; 1 is upright
 }
 
 
-def decode(path: str, channels: int) -> torch.Tensor:
+def decode(path: str, channels: int, background: Background) -> torch.Tensor:
     """Read the file as uint8 [channels, height, width], upright as its EXIF orientation says.
 
-    16-bit greys are scaled to 8 bits. An alpha channel is dropped without compositing. Of an animation the
-    first frame is taken. Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma.
+    16-bit greys are scaled to 8 bits. What is transparent, in whatever way, is laid on `background`. Of an animation
+    the first frame is taken. Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma.
 
     Raises:
         InputError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
@@ -37,33 +39,52 @@ def decode(path: str, channels: int) -> torch.Tensor:
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                image.load()
-                return pixels(image, channels)
+                return pixels(image, channels, background)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
         raise InputError(f"{path}: cannot be read as an image ({_reason(path, error)}): repair or remove it") from error
 
 
-def pixels(image: Image.Image, channels: int) -> torch.Tensor:
+def pixels(image: Image.Image, channels: int, background: Background) -> torch.Tensor:
     """The image as uint8 [channels, height, width], as `decode` describes it.
 
     Raises:
         ValueError: it has pixels of a type without a known range.
     """
-    values = np.array(_plain(image, channels))
+    if isinstance(image, ImageFile.ImageFile):
+        image.filename = ""  # PIL would map an uncompressed file, and one that is to be turned in a wrong shape
+    image.load()  # which may turn it already
+    values = np.array(_plain(_upright(image), image.format, channels, background))
     return torch.from_numpy(values).reshape(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
 
 
-def _plain(image: Image.Image, channels: int) -> Image.Image:
-    """The image upright and in mode L or RGB, as `channels` says."""
-    full_range = image.format in ("PNG", "PPM")  # formats whose reader widens values to 16 bits
-    upright = _upright(image)
-    if upright.mode.startswith("I"):
-        upright = Image.fromarray(_to_8_bits(np.asarray(upright), full_range or upright.mode != "I"))
-    if upright.mode == "F":
+def _plain(image: Image.Image, written_as: str | None, channels: int, background: Background) -> Image.Image:
+    """The image in mode L or RGB, as `channels` says; `written_as` is the format of its file."""
+    if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
-    if upright.mode not in ("L", "RGB"):
-        upright = upright.convert("RGB")
-    return upright.convert("RGB" if channels == 3 else "L")
+    if image.mode.startswith("I"):
+        full_range = written_as in ("PNG", "PPM") or image.mode != "I"  # these readers widen values to 16 bits
+        image = _grey(np.asarray(image), full_range, image.info.get("transparency"))
+    if image.has_transparency_data:
+        image = _laid_on(image, rgb(background))
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    return image.convert("RGB" if channels == 3 else "L")
+
+
+def _grey(values: np.ndarray, full_range: bool, transparent: int | None) -> Image.Image:
+    """Integers of 16 bits as L, or as LA where one of them stands for what is transparent."""
+    grey = Image.fromarray(_to_8_bits(values, full_range))
+    if transparent is not None:
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _laid_on(image: Image.Image, colour: Sequence[int]) -> Image.Image:
+    """The image in mode RGB, composited on a ground of that colour."""
+    if image.mode == "La":  # premultiplied
+        image = image.convert("LA")
+    ground = Image.new("RGBA", image.size, (*colour, 255))
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:

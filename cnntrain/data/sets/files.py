@@ -14,7 +14,7 @@ import torch
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed
-from cnntrain.data.base import Data
+from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.stratify import PARTS, stratified
@@ -39,16 +39,17 @@ class Sample(NamedTuple):
 class FileImages:
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
-    def __init__(self, root: Path, ids: Sequence[str], channels: int):
+    def __init__(self, root: Path, ids: Sequence[str], channels: int, background: Background):
         self.root = str(root)
         self.ids = ids
         self.channels = channels
+        self.background = background
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return decode(os.path.join(self.root, self.ids[index]), self.channels)
+        return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
 
 def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) -> DataSet:
@@ -75,7 +76,7 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) ->
         divided = dict(found)
     else:
         divided = _carve(source, root, found, classes)
-    parts = {name: _part(root, divided[name], classes, source.channels) for name in PARTS if name in divided}
+    parts = {name: _part(root, divided[name], classes, source) for name in PARTS if name in divided}
     return DataSet(
         classes=classes,
         channels=source.channels,
@@ -109,9 +110,9 @@ def _carve(
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
 
 
-def _part(root: Path, samples: Sequence[Sample], classes: Sequence[str], channels: int) -> Part:
+def _part(root: Path, samples: Sequence[Sample], classes: Sequence[str], source: Data) -> Part:
     ids = [sample.id for sample in samples]
-    return Part(FileImages(root, ids, channels), _labels(samples, classes), ids)
+    return Part(FileImages(root, ids, source.channels, source.background), _labels(samples, classes), ids)
 
 
 def _labels(samples: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:

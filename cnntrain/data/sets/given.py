@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Background
 from cnntrain.data.sets.decode import decode, pixels
 
 DEPTHS = (1, 3, 4)  # grey, RGB, RGB with alpha
@@ -17,7 +18,7 @@ SHAPES = "[height, width] or [height, width, 1, 3 or 4]; of a tensor the channel
 RANGES = "uint8, or floating point from 0 to 1"
 
 
-def given(image: Any, channels: int) -> torch.Tensor:
+def given(image: Any, channels: int, background: Background) -> torch.Tensor:
     """The image as uint8 [channels, height, width]; what is in it is treated as `decode` treats it.
 
     Args:
@@ -28,7 +29,7 @@ def given(image: Any, channels: int) -> torch.Tensor:
         InputError: it is none of these, or cannot be read.
     """
     if isinstance(image, str | Path):
-        return decode(str(image), channels)
+        return decode(str(image), channels, background)
     if isinstance(image, torch.Tensor):
         image = _channels_last(image)
     if isinstance(image, np.ndarray):
@@ -40,7 +41,7 @@ def given(image: Any, channels: int) -> torch.Tensor:
     if 0 in image.size:
         raise InputError("an image without pixels cannot be judged")
     try:
-        return pixels(image, channels)
+        return pixels(image, channels, background)
     except Exception as error:  # PIL reads the file only now, and damage makes it raise nearly any type
         raise InputError(f"a PIL image of mode {image.mode} cannot be read: {error}") from error
 

@@ -25,7 +25,7 @@ from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.dataset import Part
 
 CPU = torch.device("cpu")
-PLAIN = Preprocess(3, 8, "center", 1.0, "bilinear", [0.0] * 3, [1.0] * 3)
+PLAIN = Preprocess(3, 8, "center", 1.0, "bilinear", [0.0] * 3, [1.0] * 3, "white")
 shares = st.tuples(st.integers(1, 3), st.integers(1, 3))  # ranks, pieces
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 from torch.nn.functional import max_pool2d
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from cnntrain.data.base import Crop
 from cnntrain.data.batches.preprocess import Preprocess
@@ -32,7 +33,7 @@ crops = pytest.mark.parametrize("crop", MODES)
 def preprocess(
     channels: int = 3, crop: Crop = "center", fraction: float = 1.0, how: str = "bilinear", size: int = SIZE
 ) -> Preprocess:
-    return Preprocess(channels, size, crop, fraction, how, *BY_CHANNELS[channels])
+    return Preprocess(channels, size, crop, fraction, how, *BY_CHANNELS[channels], "white")
 
 
 def image(height: int, width: int, channels: int = 3) -> torch.Tensor:
@@ -142,3 +143,26 @@ def test_the_original_stays_and_the_result_is_always_the_same(crop: Crop) -> Non
     assert torch.equal(fit(original, 0)[0], found)
     there: Any = pickle.loads(pickle.dumps(fit))  # to a worker process
     assert torch.equal(there(original, 0)[0], found)
+
+
+def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+    resize = Image.Image.resize
+
+    def measured(self: Image.Image, size: tuple[int, int], *args: Any, **kwargs: Any) -> Image.Image:
+        nonlocal largest
+        largest = max(largest, size[0] * size[1])
+        return resize(self, size, *args, **kwargs)
+
+    for shape in ((1, 400), (400, 1), (3, 301), (301, 3), (250, 2), (2, 33), (9, 2000), (1999, 8)):
+        for how, fraction, size in (("bilinear", 1.0, 32), ("bicubic", 0.875, 27), ("nearest", 0.9, 24)):
+            seen = preprocess(3, "center", fraction, how, size)
+            assert torch.equal(seen.fit(image(*shape), 0)[0], timms(seen, image(*shape))), (shape, how)
+    seen = preprocess(3, "center", 0.875, "bilinear", 24)
+    mask = tv_tensors.Mask(torch.arange(900).view(1, 1, 900))
+    assert torch.equal(seen.fit(image(1, 900), mask)[1], v2.CenterCrop(24)(v2.Resize([27])(mask)))
+    monkeypatch.setattr(Image.Image, "resize", measured)
+    seen = preprocess(3, "center", 1.0, "bilinear", 224)
+    for shape in ((1, 4000), (4000, 1), (3, 4001), (4001, 3)):
+        assert seen.fit(image(*shape), 0)[0].shape == (3, 224, 224)
+    assert largest <= 2**21  # of 200 million, 1.4 GiB with their copies

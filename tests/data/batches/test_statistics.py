@@ -47,7 +47,7 @@ def test_a_constant_channel_is_only_shifted() -> None:
 def test_images_count_as_an_evaluation_sees_them() -> None:
     images = torch.zeros(2, 1, 4, 8, dtype=torch.uint8)
     images[..., 2:6] = 255  # the central square
-    seen = Preprocess(1, 4, "center", 1.0, "bilinear", [0.5], [1.0])
+    seen = Preprocess(1, 4, "center", 1.0, "bilinear", [0.5], [1.0], "white")
     mean, deviation = mean_and_deviation(part(images), seen.fit)
     assert (mean, deviation) == ([1.0], [1.0])
 
