@@ -42,6 +42,11 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def normalised(name: str) -> str:
+    """A name as names are compared: composed (Unicode's NFC), without space around it. Nobody sees the difference."""
+    return unicodedata.normalize("NFC", name).strip() or name
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few names, quoted, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

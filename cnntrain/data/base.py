@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cnntrain.core.limits import Byte, Count, Proportion, Whole
 
 if TYPE_CHECKING:
-    from cnntrain.data.sets.dataset import DataSet
+    from cnntrain.data.sets.dataset import DataSet, Labelled
 
 
 Crop = Literal["center", "pad", "squash"]
@@ -73,6 +73,14 @@ class Data:
             InputError: files are missing, damaged, or do not form a data set; the message names them.
         """
         raise NotImplementedError
+
+    def labelled(self, part: str) -> Labelled:
+        """What an evaluation of other images than a run's is over: a part of the set; where it comes in no parts, all.
+
+        Raises:
+            InputError: as `load`, or it has no such part.
+        """
+        return self.load().labelled(part)
 
 
 def _check_fractions(split: list[float]) -> None:

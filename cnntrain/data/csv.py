@@ -16,7 +16,7 @@ from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
 
 if TYPE_CHECKING:
-    from cnntrain.data.sets.dataset import DataSet
+    from cnntrain.data.sets.dataset import DataSet, Labelled
     from cnntrain.data.sets.files import Sample
 
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Csv(Data):
     """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
 
-    Paths are relative to the root and stay below it. Labels are text and are kept as they are, so ``007`` is not ``7``.
+    Paths are relative to the root and stay below it. Labels are text, so ``007`` is not ``7``;
+    space around them does not count.
     """
 
     csv: str  # the table, relative to root; where root is null, images are relative to the table's folder
@@ -36,14 +37,26 @@ class Csv(Data):
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
+        table, root = self._table_and_root()
+        found = _found(table, root)
+        if "train" not in found and "all" not in found:
+            raise InputError(f"{table}: no row has split=train")
+        return file_set(self, root, found)
+
+    def labelled(self, part: str) -> Labelled:
+        from cnntrain.data.sets.files import labelled_files
+
+        table, root = self._table_and_root()
+        return labelled_files(self, root, _found(table, root), part, [])
+
+    def _table_and_root(self) -> tuple[Path, Path]:
         table = Path(self.root or ".", self.csv).expanduser().absolute()
-        root = table.parent if self.root is None else Path(self.root).expanduser().absolute()
-        return file_set(self, root, _found(table, root))
+        return table, table.parent if self.root is None else Path(self.root).expanduser().absolute()
 
 
 def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
     """The samples by the value of their split column, or under ``all`` where there is none."""
-    from cnntrain.data.sets.files import Sample
+    from cnntrain.data.sets.files import sample
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}
@@ -57,14 +70,11 @@ def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
         if status is None:
             missing.append(path)
         else:
-            sample = Sample(path, row["label"], status.st_size, status.st_mtime_ns)
-            found.setdefault(row.get("split", "all"), []).append(sample)
+            found.setdefault(row.get("split", "all"), []).append(sample(path, row["label"], status))
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:
         raise InputError(f"{table}: has no rows")
-    if "train" not in found and "all" not in found:
-        raise InputError(f"{table}: no row has split=train")
     return found
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
-from cnntrain.core.words import listed
+from cnntrain.core.words import listed, printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
 
 if TYPE_CHECKING:
-    from cnntrain.data.sets.dataset import DataSet
+    from cnntrain.data.sets.dataset import DataSet, Labelled
     from cnntrain.data.sets.files import Sample
 
+KINDS = 5  # extensions that a note names
 SPELLINGS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
@@ -28,8 +30,8 @@ SPELLINGS = {
 class ImageFolder(Data):
     """Either ``root/train/<class>``, ``root/val/<class>``, ``root/test/<class>``, or just ``root/<class>``.
 
-    Images may lie in folders below the class's. Names that begin with a dot are ignored, and so are files
-    without an image's extension.
+    Images may lie in folders below the class's. Names that begin with a dot are left out, and so are files without
+    the extension of an image, and what lies beside the folders; a note counts them.
     """
 
     def __post_init__(self) -> None:
@@ -41,81 +43,124 @@ class ImageFolder(Data):
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
+        folder = _Folder(self._path())
+        parts = folder.parts()
+        if parts and "train" not in parts:
+            others = ", ".join(repr(each.name) for each in parts.values())
+            raise InputError(f"{folder.root}: has {others} but no 'train' folder")
+        found = {name: folder.samples(each, needed=name == "train") for name, each in parts.items()}
+        return file_set(self, folder.root, found or {"all": folder.samples(folder.root, True)}, folder.notes())
+
+    def labelled(self, part: str) -> Labelled:
+        from cnntrain.data.sets.files import labelled_files
+
+        folder = _Folder(self._path())
+        parts = folder.parts() or {"all": folder.root}
+        if part in parts:
+            parts = {part: parts[part]}
+        found = {name: folder.samples(each, needed=False) for name, each in parts.items()}
+        return labelled_files(self, folder.root, found, part, folder.notes())
+
+    def _path(self) -> Path:
         assert self.root is not None
-        root = Path(self.root).expanduser().absolute()
-        parts = _part_folders(root)
-        found = {name: _samples(root, folder, needed=name == "train") for name, folder in parts.items()}
-        return file_set(self, root, found or {"all": _samples(root, root, needed=True)})
+        return Path(self.root).expanduser().absolute()
 
 
-def _part_folders(root: Path) -> dict[str, Path]:
-    """The folders of the parts by name; empty where the root itself holds the class folders.
+class _Folder:
+    """A folder that is searched for images; counts what is left out, and why."""
 
-    A lone folder called `train` that holds images directly is a class (of vehicles, say), not a part.
-    """
-    parts: dict[str, Path] = {}
-    for folder in _folders(root):
-        for name, spellings in SPELLINGS.items():
-            if folder.name.lower() in spellings:
-                if name in parts:
-                    raise InputError(f"{root}: both {parts[name].name!r} and {folder.name!r} could be the {name} part")
-                parts[name] = folder
-    if len(parts) == 1 and not _folders(*parts.values()):
-        return {}
-    if parts and "train" not in parts:
-        others = ", ".join(repr(folder.name) for folder in parts.values())
-        raise InputError(f"{root}: has {others} but no 'train' folder")
-    return parts
+    def __init__(self, root: Path):
+        self.root = root
+        self.left_out: Counter[str] = Counter()
+        self.extensions: Counter[str] = Counter()
+
+    def notes(self) -> list[str]:
+        """A line for the user, where anything was left out."""
+        reasons = [f"{count:,} {why}" for why, count in self.left_out.items()]
+        if kinds := self.extensions.most_common(KINDS):
+            named = ", ".join(f"{count:,} {printable(name)}" for name, count in kinds)
+            more = ", ..." if len(self.extensions) > len(kinds) else ""
+            reasons.append(f"{self.extensions.total():,} without the extension of an image ({named}{more})")
+        return [f"left out of {self.root}: {'; '.join(reasons)}"] if reasons else []
+
+    def parts(self) -> dict[str, Path]:
+        """The folders of the parts by name; empty where the root itself holds the class folders.
+
+        A lone folder called `train` that holds images directly is a class (of vehicles, say), not a part.
+        """
+        parts: dict[str, Path] = {}
+        folders = [entry for entry in _entries(self.root) if _is_dir(entry)]
+        for folder in folders:
+            for name, spellings in SPELLINGS.items():
+                if folder.name.lower() in spellings:
+                    if name in parts:
+                        both = f"both {parts[name].name!r} and {folder.name!r}"
+                        raise InputError(f"{self.root}: {both} could be the {name} part")
+                    parts[name] = Path(folder.path)
+        if len(parts) == 1 and not any(_is_dir(each) for folder in parts.values() for each in _entries(folder)):
+            return {}
+        if parts:
+            self._count_others(self.root, list(parts.values()), "parts")
+        return parts
+
+    def samples(self, part: Path, needed: bool) -> list[Sample]:
+        """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
+        from cnntrain.data.sets.decode import extensions
+        from cnntrain.data.sets.files import sample
+
+        folders = [Path(entry.path) for entry in _entries(part) if _is_dir(entry)]
+        if not folders:
+            raise InputError(f"{part}: holds no class folders")
+        self._count_others(part, folders, "classes")
+        above = os.path.join(self.root, "")
+        samples: list[Sample] = []
+        empty: list[str] = []
+        for folder in folders:
+            images = []
+            for entry in self._walk(folder, frozenset()):
+                extension = os.path.splitext(entry.name)[1]
+                if extension.lower() in extensions():
+                    id_ = entry.path[len(above) :].replace(os.sep, "/")
+                    images.append(sample(id_, folder.name, _status(entry)))
+                else:
+                    self.extensions[extension or "with none"] += 1
+            samples += sorted(images)
+            if not images:
+                empty.append(folder.name)
+        if needed and empty:
+            left_out = "".join(f"; {line}" for line in self.notes())
+            raise InputError(f"{part}: class folders without images: {listed(empty)}{left_out}")
+        return samples
+
+    def _count_others(self, folder: Path, taken: Collection[Path], of: str) -> None:
+        """Count what lies beside the folders that are taken."""
+        beside = [each for each in _entries(folder, hidden=self.left_out) if Path(each.path) not in taken]
+        if beside:
+            self.left_out[f"beside the folders of the {of}"] += len(beside)
+
+    def _walk(self, folder: Path, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
+        """Everything below a folder that is no folder. Links are followed, but never back to a folder `above`."""
+        real = os.path.realpath(folder)
+        if real in above:
+            return
+        for entry in _entries(folder, hidden=self.left_out):
+            if _is_dir(entry):
+                yield from self._walk(Path(entry.path), above | {real})
+            else:
+                yield entry
 
 
-def _samples(root: Path, part: Path, needed: bool) -> list[Sample]:
-    """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    from cnntrain.data.sets.files import Sample
-
-    folders = _folders(part)
-    if not folders:
-        raise InputError(f"{part}: holds no class folders")
-    above = os.path.join(root, "")
-    samples: list[Sample] = []
-    empty: list[str] = []
-    for folder in folders:
-        images = [
-            Sample(entry.path[len(above) :].replace(os.sep, "/"), folder.name, *_size_and_time(entry))
-            for entry in _walk(folder, frozenset())
-            if entry.name.lower().endswith(IMG_EXTENSIONS)
-        ]
-        samples += sorted(images)
-        if not images:
-            empty.append(folder.name)
-    if needed and empty:
-        raise InputError(f"{part}: class folders without images ({', '.join(IMG_EXTENSIONS)}): {listed(empty)}")
-    return samples
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(Path(entry.path) for entry in _entries(folder) if _is_dir(entry))
-
-
-def _walk(folder: Path, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
-    """Everything below a folder that is no folder. Links are followed, but never back to a folder `above`."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    for entry in _entries(folder):
-        if _is_dir(entry):
-            yield from _walk(Path(entry.path), above | {real})
-        else:
-            yield entry
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path, hidden: Counter[str] | None = None) -> list[os.DirEntry[str]]:
+    """What a folder holds, in order, without what is hidden, which is counted."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            found = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"data.root: {folder}: {error.strerror or error}") from error
+    shown = [entry for entry in found if not entry.name.startswith(".")]
+    if hidden is not None and len(shown) < len(found):
+        hidden["hidden"] += len(found) - len(shown)
+    return shown
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:
@@ -125,11 +170,10 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, int]:
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
     try:
         if entry.is_file():
-            status = entry.stat()
-            return status.st_size, status.st_mtime_ns
+            return entry.stat()
     except OSError as error:
         raise InputError(f"{entry.path}: {error.strerror}") from error
     raise InputError(f"{entry.path}: is not a file, or a link to nothing: repair or remove it")

@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.words import normalised
+from cnntrain.data.sets.decode import decode
+from cnntrain.data.sets.subset import reduced
 
 
 def fill(root: Path, draw: Callable[..., Path], counts: dict[str, int]) -> None:
@@ -105,7 +109,7 @@ def test_split_beside_own_parts_is_refused(tree: Any, load: Any) -> None:
             {"train__a": 1, "train__b": 1, "val__zebra": 1},
             "val part has classes that the train part lacks: 'zebra'",
         ),
-        ({"train__a": 1, "train__b": 0, "val__a": 1}, "class folders without images .*'b'"),
+        ({"train__a": 1, "train__b": 0, "val__a": 1}, "class folders without images: 'b'$"),
         ({"train__a": 1, "train__b": 1, "val__a": 0}, "the val part has no images"),
         ({"train__a": 1, "val__a": 1}, "at least two classes, but only 'a'"),
         ({"val__a": 1, "test__a": 1}, "has 'test', 'val' but no 'train'"),
@@ -140,7 +144,7 @@ def test_keys_are_checked(make: Any, change: dict[str, Any], message: str) -> No
         make("imagefolder", **{"root": "x", **change})
 
 
-def test_hidden_and_other_files_are_ignored_and_folders_below_are_read(tree: Any, load: Any, draw: Any) -> None:
+def test_what_is_left_out_is_counted_and_folders_below_are_read(tree: Any, load: Any, draw: Any) -> None:
     root = tree(train__a=1, train__b=1, val__a=1)
     draw(root / "train/a/.hidden.png")
     draw(root / "train/.cache/x.png")
@@ -149,6 +153,65 @@ def test_hidden_and_other_files_are_ignored_and_folders_below_are_read(tree: Any
     draw(root / "train/b/deep/er/x.jpg").rename(root / "train/b/deep/er/x.JPG")
     data = load()
     assert list(data.train.ids) == ["train/a/00.png", "train/b/00.png", "train/b/deep/er/x.JPG"]
+    (root / "train/b/x.JPG_large").touch()
+    (root / "train/lost.png").touch()
+    (root / "val/a/README").touch()
+    (root / "about.txt").touch()
+    (root / "more").mkdir()
+    assert load().notes == [
+        f"left out of {root}: 2 beside the folders of the parts; 2 hidden; 1 beside the folders of the classes; "
+        "4 without the extension of an image (1 .db, 1 .txt, 1 .JPG_large, 1 with none)"
+    ]
+    shutil.rmtree(root)
+    tree(a=1, b=0)
+    (root / "b/x.JPG_large").touch()
+    with pytest.raises(InputError, match=r"without images: 'b'; left out of .*\(1 \.JPG_large\)$"):
+        load(split=[0.5, 0.5])
+
+
+def test_every_format_that_pillow_reads_is_taken(tree: Any, load: Any) -> None:
+    root = tree(a=1, b=2)
+    shown = Image.new("RGB", (6, 4), (200, 10, 90))
+    names = ("x.jfif", "x.gif", "x.avif", "x.jpe", "x.jp2", "x.jpeg", "x.bmp", "x.webp", "x.tga", "x.TIFF", "x.qoi")
+    for name in names:
+        shown.save(root / "a" / name)
+    (root / "a/x.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0")  # a program
+    (root / "a/x.h5").touch()
+    data = load(split=[0.5, 0.5])
+    ids = [*data.train.ids, *data.val.ids]
+    assert {each.removeprefix("a/") for each in ids if "x." in each} == set(names)
+    assert all(data.train.images[index].shape[0] == 3 for index in range(len(data.train)))
+    assert "2 without the extension of an image (1 .eps, 1 .h5)" in data.notes[0]
+    (root / "a/x.eps").rename(root / "a/x.png")
+    with pytest.raises(InputError, match="the format is unknown"):
+        decode(str(root / "a/x.png"), 3, "white")
+
+
+def test_names_that_look_alike_are_one_class(tree: Any, load: Any, draw: Any) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    root = tree(train__b=2, val__b=1)
+    for number, name in enumerate((composed, apart, f"{composed} ")):
+        draw(root / "train" / name / f"{number}.png")
+    draw(root / "val" / apart / "x.png")
+    data = load()
+    assert data.classes == ["b", composed]
+    assert len(data.train) == 5 and data.val.labels.tolist() == [0, 1]
+    said = "one class, though written differently: 'cafe\\u0301' and 'caf\\xe9' and 'caf\\xe9 '"
+    assert data.notes == [said]
+    assert reduced(data, ["b ", apart], None, 0).classes == data.classes
+
+
+def test_a_file_that_links_put_in_two_parts_is_an_error(tree: Any, load: Any) -> None:
+    root = tree(train__a=2, train__b=1, val__a=1)
+    (root / "train/a/again.png").symlink_to(root / "train/a/00.png")
+    assert len(load().train) == 4  # shown twice in training, as its owner wants
+    (root / "val/a/link.png").symlink_to(root / "train/a/01.png")
+    with pytest.raises(InputError, match=r"train/a/01\.png \(train\) and val/a/link\.png \(val\) are one file"):
+        load()
+    (root / "val/a/link.png").unlink()
+    os.link(root / "train/b/00.png", root / "val/a/link.png")
+    with pytest.raises(InputError, match=r"train/b/00\.png \(train\) and val/a/link\.png \(val\) are one file"):
+        load()
 
 
 def test_links_are_followed_but_not_in_circles(tree: Any, load: Any, tmp_path_factory: Any, draw: Any) -> None:
@@ -218,7 +281,7 @@ def test_a_relative_root_outlives_a_change_of_folder(
         .filter(lambda text: len(text.encode()) < 200),
         min_size=2,
         max_size=4,
-        unique_by=str.casefold,
+        unique_by=lambda name: normalised(name).casefold(),
     )
 )
 @settings(deadline=None, max_examples=20)
@@ -230,6 +293,6 @@ def test_any_class_name_survives(make: Callable[..., Any], tmp_path_factory: Any
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"never decoded")
     data = make("imagefolder", root=str(root), split=[0.5, 0.5]).load()
-    assert data.classes == sorted(classes)
+    assert data.classes == sorted(map(normalised, classes))
     for part in (data.train, data.val):
-        assert [id_.split("/")[0] for id_ in part.ids] == [data.classes[label] for label in part.labels]
+        assert [normalised(id_.split("/")[0]) for id_ in part.ids] == [data.classes[label] for label in part.labels]

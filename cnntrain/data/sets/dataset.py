@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from cnntrain.core.errors import InputError
+
 
 class Images(Protocol):
     """A row of images: ``images[i]`` is a uint8 tensor [channels, height, width]."""
@@ -63,3 +65,32 @@ class DataSet:
     fingerprint: str
     modified: str = ""
     notes: list[str] = field(default_factory=list)
+
+    def labelled(self, name: str) -> Labelled:
+        """One of its parts by itself.
+
+        Raises:
+            InputError: there is none.
+        """
+        part: Part | None = getattr(self, name)
+        if part is None:
+            raise InputError(f"this data set has no {name} part; choose part=val or part=train")
+        return Labelled(self.classes, part, name, self.fingerprint, self.notes)
+
+
+@dataclass
+class Labelled:
+    """Images to be judged.
+
+    Attributes:
+        classes: class names; a label is a position in this list.
+        name: of the part that they are: train, val, test, or all where they come in no parts.
+        fingerprint: equal fingerprints, equal images.
+        notes: lines for the user.
+    """
+
+    classes: list[str]
+    part: Part
+    name: str
+    fingerprint: str
+    notes: list[str]

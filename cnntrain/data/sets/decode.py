@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,27 @@ TURNS = {  # EXIF orientation to what undoes it; 1 is upright
 }
 
 
+@cache
+def formats() -> tuple[str, ...]:
+    """What PIL can decode by itself: not what it only recognises, and no PostScript, which is a program that another
+    program would run."""
+    Image.init()
+    stubs = {"EPS", "MPEG"}
+    stubs |= {name for name, (reader, _) in Image.OPEN.items() if _is_stub(reader)}
+    return tuple(name for name in Image.ID if name not in stubs)
+
+
+def _is_stub(reader: Any) -> bool:
+    return isinstance(reader, type) and issubclass(reader, ImageFile.StubImageFile)
+
+
+@cache
+def extensions() -> frozenset[str]:
+    """Of files that `decode` reads, in lower case, with their dot."""
+    readable = set(formats())
+    return frozenset(each for each, name in Image.registered_extensions().items() if name in readable)
+
+
 def decode(path: str, channels: int, background: Background) -> torch.Tensor:
     """Read the file as uint8 [channels, height, width], upright as its EXIF orientation says.
 
@@ -38,7 +61,7 @@ def decode(path: str, channels: int, background: Background) -> torch.Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=formats()) as image:
                 return pixels(image, channels, background)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
         raise InputError(f"{path}: cannot be read as an image ({_reason(path, error)}): repair or remove it") from error

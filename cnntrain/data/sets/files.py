@@ -13,9 +13,9 @@ import torch
 
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
-from cnntrain.core.words import listed
+from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.stratify import PARTS, stratified
 
@@ -28,12 +28,18 @@ class Sample(NamedTuple):
         label: its class's name.
         size: in bytes.
         modified: when its content last changed, in nanoseconds of Unix time.
+        file: device and inode, which tell whether two paths lead to one file.
     """
 
     id: str
     label: str
     size: int
     modified: int
+    file: tuple[int, int]
+
+
+def sample(id_: str, label: str, status: os.stat_result) -> Sample:
+    return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
 
 
 class FileImages:
@@ -52,20 +58,20 @@ class FileImages:
         return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
 
-def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) -> DataSet:
+def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]], notes: Sequence[str] = ()) -> DataSet:
     """The data set of the samples `found` under `root`.
 
     Args:
         found: either the parts (train, and possibly val and test), or all samples under the key ``all``.
             Where val is missing, it is carved by `source.split`, and never from test.
+        notes: lines for the user on what was found.
 
     Raises:
-        InputError: a part is empty, has an unknown class, or does not fit `source.split`.
+        InputError: a part is empty, has an unknown class, does not fit `source.split`, or two parts share a file.
     """
     labelled = "all" if "all" in found else "train"
-    for name, samples in found.items():
-        if not samples:
-            raise InputError(f"{root}: the {name} part has no images" if name != "all" else f"{root}: no images")
+    _check_images(root, found)
+    found, merged = _one_spelling(found)
     classes = sorted({sample.label for sample in found[labelled]})
     if len(classes) < 2:
         raise InputError(f"{root}: needs at least two classes, but only {classes[0]!r} was found")
@@ -76,6 +82,7 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) ->
         divided = dict(found)
     else:
         divided = _carve(source, root, found, classes)
+    _check_apart(root, divided)
     parts = {name: _part(root, divided[name], classes, source) for name in PARTS if name in divided}
     return DataSet(
         classes=classes,
@@ -86,7 +93,45 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]]) ->
         test=parts.get("test"),
         fingerprint=_fingerprint(divided, classes, source.channels),
         modified=_modified(divided),
+        notes=[*notes, *merged],
     )
+
+
+def labelled_files(
+    source: Data, root: Path, found: Mapping[str, Sequence[Sample]], part: str, notes: Sequence[str]
+) -> Labelled:
+    """The samples of a part, or ``all``, of what was found as for `file_set`; no class must be there.
+
+    Raises:
+        InputError: the part is not there or has no images.
+    """
+    name = "all" if "all" in found else part
+    if name not in found:
+        raise InputError(f"{root}: has no {part} part; choose part={' or part='.join(found)}")
+    taken, merged = _one_spelling({name: found[name]})
+    _check_images(root, taken)
+    classes = sorted({sample.label for sample in taken[name]})
+    if name == "all":
+        notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are evaluated"]
+    shown, fingerprint = _part(root, taken[name], classes, source), _fingerprint(taken, classes, source.channels)
+    return Labelled(classes, shown, name, fingerprint, [*notes, *merged])
+
+
+def _check_images(root: Path, found: Mapping[str, Sequence[Sample]]) -> None:
+    for name, samples in found.items():
+        if not samples:
+            raise InputError(f"{root}: the {name} part has no images" if name != "all" else f"{root}: no images")
+
+
+def _one_spelling(found: Mapping[str, Sequence[Sample]]) -> tuple[dict[str, Sequence[Sample]], list[str]]:
+    """The samples with classes that look alike made one, and a line that names those."""
+    spellings: dict[str, set[str]] = {}
+    for samples in found.values():
+        for each in samples:
+            spellings.setdefault(normalised(each.label), set()).add(each.label)
+    one = {name: [each._replace(label=normalised(each.label)) for each in samples] for name, samples in found.items()}
+    several = [" and ".join(map(ascii, sorted(each))) for each in spellings.values() if len(each) > 1]
+    return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []
 
 
 def _check_known(root: Path, classes: Sequence[str], found: Mapping[str, Sequence[Sample]]) -> None:
@@ -94,6 +139,19 @@ def _check_known(root: Path, classes: Sequence[str], found: Mapping[str, Sequenc
         unknown = sorted({sample.label for sample in samples} - set(classes))
         if unknown:
             raise InputError(f"{root}: the {name} part has classes that the train part lacks: {listed(unknown)}")
+
+
+def _check_apart(root: Path, parts: Mapping[str, Sequence[Sample]]) -> None:
+    """No file is in two parts, by whatever links; file systems without inodes say 0 for all."""
+    first: dict[tuple[int, int], tuple[str, str]] = {}
+    for name in PARTS:
+        for each in parts.get(name, ()):
+            part, id_ = first.setdefault(each.file, (name, each.id))
+            if part != name and each.file[1]:
+                raise InputError(
+                    f"{root}: {printable(id_)} ({part}) and {printable(each.id)} ({name}) are one file: an image must "
+                    "not be in two parts"
+                )
 
 
 def _carve(
@@ -127,7 +185,7 @@ def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], 
     replaced by another of the same size in bytes goes unnoticed.
     """
     digest = hashlib.sha256(plain_json.text([list(classes), channels]).encode())
-    for name in PARTS:
+    for name in (*PARTS, *(["all"] if "all" in parts else [])):
         samples = [sample[:3] for sample in parts[name]] if name in parts else None
         digest.update(plain_json.text([name, samples]).encode())
     return digest.hexdigest()

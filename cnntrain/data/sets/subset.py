@@ -12,7 +12,7 @@ import torch
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
-from cnntrain.core.words import listed, printable, suggest
+from cnntrain.core.words import listed, normalised, printable, suggest
 from cnntrain.data.sets.dataset import DataSet, Images, Part
 from cnntrain.data.sets.stratify import PARTS
 
@@ -69,13 +69,14 @@ def _labels(data: DataSet, classes: Sequence[str] | None) -> np.ndarray:
     """The labels of `classes`, ascending; of all where it is None."""
     if classes is None:
         return np.arange(len(data.classes))
-    unknown = [name for name in classes if name not in data.classes]
+    position = {normalised(name): label for label, name in enumerate(data.classes)}
+    unknown = [name for name in classes if normalised(name) not in position]
     if unknown:
         hint = suggest(unknown[0], data.classes)
         more = f" and {len(data.classes) - SHOWN} more" if len(data.classes) > SHOWN else ""
         known = ", ".join(map(printable, data.classes[:SHOWN]))
         raise InputError(f"data.classes: the set has no class {listed(unknown[:1])}{hint}; it has {known}{more}")
-    return np.array(sorted(data.classes.index(name) for name in classes))
+    return np.array(sorted({position[normalised(name)] for name in classes}))
 
 
 def _drawn(part: Part, index: np.ndarray, per_class: int, seed: int) -> np.ndarray:
