@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntrain.data.sets import torchvision_sets
+from cnntrain.data.sets.idx import IdxSet
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 
 @dataclass(frozen=True)
-class FashionMnist(torchvision_sets.TorchvisionSet):
+class FashionMnist(IdxSet):
     """Fashion-MNIST: 60,000 + 10,000 grey images of 28x28 pixels of 10 kinds of clothing."""
 
     class_count = 10
@@ -20,4 +20,4 @@ class FashionMnist(torchvision_sets.TorchvisionSet):
     def load(self) -> DataSet:
         from torchvision.datasets import FashionMNIST
 
-        return self.load_from(FashionMNIST, {"train": True}, {"train": False})
+        return self.load_idx(FashionMNIST, FashionMNIST.classes)

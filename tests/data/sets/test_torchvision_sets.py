@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import os
 import pickle
 import shutil
 import tarfile
@@ -25,6 +26,7 @@ from torchvision import datasets
 
 from cnntrain.core import network
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.sets import idx
 
 SETS = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "stl10"]
 TRAIN, TEST = 40, 20
@@ -197,7 +199,7 @@ def test_images_and_labels_are_torchvisions(place: Any, name: str) -> None:
     data = here.load()
     kind = MAKERS[name][0]
     which: dict[str, Any] = {"split": "test"} if name in ("svhn", "stl10") else {"train": False}
-    reference = kind(str(here.root), **which)
+    reference = kind(str(here.root), download=True, **which)  # unpacks alone
     for index in (0, 7, TEST - 1):
         image, label = reference[index]
         expected = np.asarray(image)
@@ -292,6 +294,10 @@ def test_a_damaged_archive_is_named(place: Any, name: str) -> None:
     with pytest.raises(InputError, match=rf"{last.name}: is damaged or incomplete .*delete it and run again"):
         here.load()
     assert last.exists()
+    if "mnist" in name:
+        next(iter(last.parent.glob("train-*"))).unlink()
+        with pytest.raises(InputError, match=rf"{last.name}: is damaged or incomplete .*delete it and run again"):
+            here.load()
 
 
 class Evil:
@@ -324,17 +330,68 @@ def test_a_replaced_pickle_is_never_run(place: Any, tmp_path: Path, name: str, f
     assert not (tmp_path / "ran").exists()
 
 
+def unpacked(here: Place, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name, content in here.archives.items():
+        (folder / Path(name).name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
+
+
 @pytest.mark.usefixtures("offline")
-@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x01\0\0\0\x28" + b"\x0c" * 40, b"\0\0\x08\x01\0\0\0\x02\0\0"])
-def test_damaged_idx_files_are_named(place: Any, content: bytes) -> None:
-    here = place("mnist")
+def test_idx_files_are_judged_by_their_content_wherever_they_lie(
+    place: Any, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = place("fashion_mnist")
     here.put()
-    here.load()
-    (here.root / "MNIST/raw/train-labels-idx1-ubyte").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"MNIST/raw: cannot be read .*delete train-images-idx3-ubyte, .* and run again"
-    ):
+    data = here.load()
+    assert [each.count("not the content that was published as FashionMNIST") for each in data.notes] == [1]
+    for number, name in enumerate(("train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")):
+        file = here.root / "FashionMNIST/raw" / name
+        file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()), number))  # another md5 sum
+    unpacked(here, tmp_path / "plain")
+    packed = tmp_path / "packed"
+    shutil.copytree(here.root / "FashionMNIST/raw", packed)
+    for root in (here.root, tmp_path / "plain", packed, here.root / "FashionMNIST"):
+        assert here.load(root=str(root)).fingerprint == data.fingerprint
+    shutil.copy(tmp_path / "plain/train-labels-idx1-ubyte", packed)
+    (packed / "train-labels-idx1-ubyte.gz").write_bytes(b"")
+    assert here.load(root=str(packed)).fingerprint == data.fingerprint  # what is whole beside it is taken
+    assert not list(packed.glob("*/"))  # nothing is unpacked: the folder may be the system's
+    digests = {md5(gzip.decompress(content)): "FashionMNIST" for content in here.archives.values()}
+    monkeypatch.setattr(idx, "PUBLISHED", digests)
+    assert here.load().notes == []
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte: is a file of FashionMNIST, not of MNIST: choose"):
+        make("mnist", root=str(tmp_path / "plain")).load()
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged or incomplete .it does not begin as an idx file"),
+        (b"\0\0\x08\x01\0", "it ends within its header"),
+        (b"\0\0\x08\x01\0\0\0\x02\0\0\0", "3 bytes follow the header instead of 2"),
+        (b"\0\0\x08\x01\0\0\0\x28" + b"\x0c" * 40, "has a label 12, but there are 10 classes"),
+        (b"\0\0\x08\x01\0\0\0\x02\0\0", r"\(2,\) labels do not fit the \(40, 28, 28\)"),
+    ],
+)
+def test_damaged_idx_files_are_named(place: Any, content: bytes, message: str) -> None:
+    here = place("mnist")
+    unpacked(here, here.root)
+    (here.root / "train-labels-idx1-ubyte").write_bytes(content)
+    with pytest.raises(InputError, match=f"train-labels-idx1-ubyte: .*{message}"):
         here.load()
+
+
+@pytest.mark.real
+def test_fashion_mnist_as_debian_packs_it(make: Any) -> None:
+    if "CNNTRAIN_REAL" not in os.environ:
+        pytest.skip("CNNTRAIN_REAL is not set")
+    folder = Path(os.environ["CNNTRAIN_REAL"])
+    packed = make("fashion_mnist", root=str(folder / "debian"), download=False).load()
+    assert (len(packed.train), len(packed.val), len(packed.test), packed.notes) == (54_000, 6_000, 10_000, [])
+    assert packed.fingerprint == make("fashion_mnist", root=str(folder / "data")).load().fingerprint
+    with pytest.raises(InputError, match="is a file of FashionMNIST, not of MNIST"):
+        make("mnist", root=str(folder / "debian")).load()
 
 
 @pytest.mark.usefixtures("offline")
