@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +17,8 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.samples import Samples, Transform
-from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.subset import reduced
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
+from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import weights_dtype
 from cnntrain.transfer.base import Outset
@@ -25,8 +27,33 @@ from cnntrain.transfer.base import Outset
 def load_data(data: Data) -> DataSet:
     """Load the set, on rank 0 first since it may download, and take what is asked for of it."""
     with dist.first_rank_first():
-        loaded = data.load()
-    return reduced(loaded, data.classes, data.train_per_class, data.split_seed)
+        return read_data(data)
+
+
+def read_data(data: Data) -> DataSet:
+    """What is asked for of the set, in this process alone."""
+    return reduced(data.load(), data.classes, data.train_per_class, data.split_seed)
+
+
+def load_labelled(data: Data, part: str) -> Labelled:
+    """Images that no run has divided, as `Data.labelled` gives them, of the classes that are asked for.
+
+    Raises:
+        InputError: none is left, or what `Data.labelled` raises.
+    """
+    with dist.first_rank_first():
+        found = data.labelled(part)
+    return found if data.classes is None else of_classes(found, data.classes)
+
+
+def where_it_was(data: Data, saved: Mapping[str, Any]) -> Data:
+    """The data of a run, from whatever folder: relative paths lead to where they led when its checkpoint was written,
+    as long as that is there."""
+    before = saved["config"]["data"]
+    if data.name != before["name"]:
+        return data
+    same = {key: place for key, place in saved["places"].items() if getattr(data, key) == before[key]}
+    return replace(data, **{key: place for key, place in same.items() if Path(place).exists()})
 
 
 def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:

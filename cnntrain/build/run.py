@@ -12,11 +12,12 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from cnntrain.build.data import decision, load_data, make_loaders
+from cnntrain.build.data import decision, load_data, make_loaders, where_it_was
 from cnntrain.build.model import build_model, prepared
 from cnntrain.config import imports
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
+from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.study.anatomy.layers import multiply_adds
@@ -40,7 +41,8 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
         UserError: the data, the weights or the configuration do not fit together.
     """
     device = dist.pick_device(config.trainer.device)
-    data = load_data(config.data)
+    source = config.data if saved is None else where_it_was(config.data, saved)
+    data = load_data(source)
     seeds.seed_step(config.seed, "init")
     model, seen = build_model(config, data, saved)
     macs = multiply_adds(model, seen.channels, seen.image_size)
@@ -48,7 +50,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
     model.to(device, weights_dtype(config.trainer.precision))
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
     loaders = make_loaders(config, data, seen, device)
-    state = _state(config, model, measured, device, _about(config, data, model, loaders))
+    state = _state(config, model, measured, device, _about(config, source, data, model, loaders))
     if saved is not None:
         state.load_state_dict(saved)
     trainer, precision = config.trainer, autocast(config.trainer.precision, device)
@@ -92,12 +94,13 @@ def _state(
     )
 
 
-def _about(config: TrainConfig, data: DataSet, model: nn.Module, loaders: Loaders) -> dict[str, Any]:
+def _about(config: TrainConfig, source: Data, data: DataSet, model: nn.Module, loaders: Loaders) -> dict[str, Any]:
     """What a checkpoint says of its run, as plain values."""
     return {
         "config": {**asdict(config), "resume": None},
         "classes": data.classes,
         "fingerprint": data.fingerprint,
+        "places": source.places(),
         "preprocess": asdict(loaders.preprocess),
         "small_stem": getattr(model, "small_stem", False),
         "batch_size": loaders.batch_size,

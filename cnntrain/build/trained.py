@@ -34,6 +34,7 @@ class Trained:
         network: in evaluation mode, without auxiliary heads.
         seen: how images were prepared for it.
         epoch: how many were done; `best` are the values of the best one so far.
+        fingerprint: of the data that it was trained on.
         notes: lines for the user.
     """
 
@@ -44,6 +45,7 @@ class Trained:
     classes: list[str]
     epoch: int
     best: dict[str, float] | None
+    fingerprint: str
     notes: list[str]
     device: torch.device
 
@@ -107,7 +109,7 @@ def read(
     """
     state = checkpoint.load(path)
     notes = imports.check(state["imports"], str(path))
-    config = check(adjust(state["config"]), TrainConfig)
+    config = check(adjust(_where_they_were(state)), TrainConfig)
     seen, classes = Preprocess(**state["preprocess"]), list(state["classes"])
     shape = len(classes), seen.channels, seen.image_size
     with seeds.generators_kept():  # its random weights are not used
@@ -116,5 +118,11 @@ def read(
     network.load_state_dict(checkpoint.eval_weights(state))
     auxiliary.remove(network)
     network.to(device, weights_dtype(config.trainer.precision)).eval()
-    progress = state["progress"]
-    return Trained(path, config, network, seen, classes, progress["epoch"], progress["best"], notes, device)
+    epoch, best = (state["progress"][key] for key in ("epoch", "best"))
+    return Trained(path, config, network, seen, classes, epoch, best, state["fingerprint"], notes, device)
+
+
+def _where_they_were(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's configuration, with its data where they were, from whatever folder, as long as they are there."""
+    places = {key: place for key, place in state["places"].items() if Path(place).exists()}
+    return {**state["config"], "data": {**state["config"]["data"], **places}}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +19,9 @@ from cnntrain.core.words import listed, tell
 
 if TYPE_CHECKING:
     from cnntrain.build.trained import Trained
+    from cnntrain.data.base import Data
     from cnntrain.data.batches.preprocess import Preprocess
-    from cnntrain.data.sets.dataset import DataSet, Part
+    from cnntrain.data.sets.dataset import Labelled, Part
 
 # keys of data that change how images are seen
 SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
@@ -46,7 +49,7 @@ class Eval(Command):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Evaluate, and write ``eval-<data>-<part>.json`` beside the checkpoint."""
         from cnntrain.build import trained
-        from cnntrain.build.data import eval_loader, load_data
+        from cnntrain.build.data import eval_loader
         from cnntrain.core import dist, stopping
         from cnntrain.data.batches.plan import Share, eval_plan
         from cnntrain.training.loop import evaluate
@@ -55,21 +58,37 @@ class Eval(Command):
         path = Path(self.checkpoint) if self.checkpoint else trained.best_of(Path(str(self.run)))
         found = trained.read(path, device, self._adjusted)
         config, seen = found.config, self._seen(found, typed)
-        data = load_data(replace(config.data, background=seen.background))
-        part = _relabelled(data, self.part, found.classes)
+        images = self._images(found, replace(config.data, background=seen.background))
+        part = _relabelled(images, found.classes)
         loader = eval_loader(config, part, seen, device)
         plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
         metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)
         if dist.rank() == 0:
-            for note in found.notes:
+            for note in [*found.notes, *(f"note: {each}" for each in images.notes)]:
                 tell(note)
             try:
                 chosen = metrics.chosen_by(found.best)
             except InputError as error:
                 raise InputError(f"{path}: {error}") from error
-            self._write(found, data, chosen, typed)
+            self._write(found, images, seen, chosen, typed)
         return Ended(made=str(path.parent))
+
+    def _images(self, found: Trained, data: Data) -> Labelled:
+        """The part of the run's data, divided as for the run; of other images what they are, whole if they come in no
+        parts. A copy of the run's data elsewhere is the run's."""
+        from cnntrain.build.data import load_data, load_labelled
+        from cnntrain.core import dist
+
+        asked = self.data or {}
+        elsewhere = "name" in asked or any(key in asked for key in data.places())
+        if not elsewhere or asked.get("split") is not None:
+            images = load_data(data).labelled(self.part)
+            changed = ["the data's files or their split are not those of the run"]
+            return replace(images, notes=images.notes + (changed if images.fingerprint != found.fingerprint else []))
+        if dist.from_first(lambda: _fingerprint(data)) == found.fingerprint:
+            return load_data(data).labelled(self.part)
+        return load_labelled(data, self.part)
 
     def _adjusted(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
         """The run's configuration, with the data that this evaluation asks for."""
@@ -98,42 +117,76 @@ class Eval(Command):
         asked = {key for key in SEEN if (f"data.{key}" in words if whole else key in (self.data or {}))}
         return replace(own, **{key: getattr(config, key) for key in asked if getattr(config, key) is not None})
 
-    def _write(self, found: Trained, data: DataSet, metrics: dict[str, float], typed: Sequence[str]) -> None:
+    def _write(
+        self, found: Trained, images: Labelled, seen: Preprocess, metrics: dict[str, float], typed: Sequence[str]
+    ) -> None:
         from cnntrain.runs.closing import evaluation
         from cnntrain.runs.screen import Screen
         from cnntrain.runs.versions import versions
 
-        name = found.config.data.name
+        data = found.config.data
+        about = {"name": data.name, "part": images.name, **data.places(), "fingerprint": images.fingerprint}
         result = {
             "checkpoint": str(found.path),
             "epoch": found.epoch,
             "model": found.config.model.name,
-            "data": {"name": name, "part": self.part, "fingerprint": data.fingerprint},
+            "data": about,
+            "preprocess": asdict(seen),
             **metrics,
             "versions": versions(),
             "command": shlex.join(["cnntrain", "eval", *typed]),
         }
-        write_atomic(found.path.parent / f"eval-{name}-{self.part}.json", plain_json.text(result, indent=2).encode())
-        Screen(None).say(evaluation(result, found.config.task.columns))
+        path = _place(found.path.parent / f"eval-{data.name}-{images.name}", result)
+        write_atomic(path, plain_json.text(result, indent=2).encode())
+        screen = Screen(None)
+        screen.say(evaluation(result, found.config.task.columns))
+        screen.say(f"written to {path}")
 
 
-def _relabelled(data: DataSet, name: str, classes: list[str]) -> Part:
-    """A part with labels that are positions in the checkpoint's classes, matched by name.
+def _fingerprint(data: Data) -> str | None:
+    """That of the set that a run would train on; None of what can only be judged."""
+    from cnntrain.build.data import read_data
+
+    try:
+        return read_data(data).fingerprint
+    except InputError:
+        return None
+
+
+def _place(stem: Path, result: Mapping[str, Any]) -> Path:
+    """Where a result is written: in place of one of the same evaluation, or where there is none yet."""
+    paths = (stem.with_name(f"{stem.name}{f'-{number}' if number > 1 else ''}.json") for number in count(1))
+    return next(path for path in paths if not path.exists() or _judged(_read(path)) == _judged(result))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A result of an earlier evaluation; nothing of a damaged one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _judged(result: Mapping[str, Any]) -> list[Any]:
+    """What was judged on what, in a result beside its checkpoint."""
+    return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in ("epoch", "data", "preprocess"))]
+
+
+def _relabelled(images: Labelled, classes: list[str]) -> Part:
+    """The images with labels that are positions in the checkpoint's classes, matched by name.
 
     Raises:
-        InputError: the set has no such part, or images of a class that the checkpoint does not know.
+        InputError: one is of a class that the checkpoint does not know.
     """
     import numpy as np
 
-    part: Part | None = getattr(data, name)
-    if part is None:
-        raise InputError(f"this data set has no {name} part; choose part=val or part=train")
-    present = {data.classes[label] for label in np.unique(part.labels)}
+    present = {images.classes[label] for label in np.unique(images.part.labels)}
     unknown = sorted(present - set(classes))
     if unknown:
         raise InputError(
-            f"the {name} part has classes that the checkpoint was not trained on: {listed(unknown)}; "
+            f"the {images.name} part has classes that the checkpoint was not trained on: {listed(unknown)}; "
             f"it knows {listed(classes)}"
         )
-    positions = np.array([classes.index(each) if each in classes else -1 for each in data.classes])
-    return replace(part, labels=positions[part.labels])
+    positions = np.array([classes.index(each) if each in classes else -1 for each in images.classes])
+    return replace(images.part, labels=positions[images.part.labels])

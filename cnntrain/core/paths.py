@@ -11,6 +11,11 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "cnntrain"
 
 
+def absolute(path: str) -> str:
+    """The same place from whatever folder, with ``~`` for the home."""
+    return str(Path(path).expanduser().absolute())
+
+
 def is_below(path: str) -> bool:
     """Whether a path leads from any folder to one inside it."""
     parts = PurePath(path).parts

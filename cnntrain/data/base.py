@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cnntrain.core.limits import Byte, Count, Proportion, Whole
+from cnntrain.core.paths import absolute
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet, Labelled
@@ -65,6 +66,10 @@ class Data:
     def outputs(self) -> int | None:
         """How many classes are asked for, where that is known without reading the set."""
         return self.class_count if self.classes is None else len(self.classes)
+
+    def places(self) -> dict[str, str]:
+        """The keys that say where files are, with absolute paths: the same files from whatever folder."""
+        return {} if self.root is None else {"root": absolute(self.root)}
 
     def load(self) -> DataSet:
         """Read the set, downloading it first where that is wanted and possible.

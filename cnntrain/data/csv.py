@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.paths import absolute
 from cnntrain.core.words import listed
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
@@ -34,6 +35,9 @@ class Csv(Data):
         super().__post_init__()
         refuse_download(self)
 
+    def places(self) -> dict[str, str]:
+        return {"csv": absolute(self.csv)} if self.root is None else super().places()
+
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
@@ -50,8 +54,8 @@ class Csv(Data):
         return labelled_files(self, root, _found(table, root), part, [])
 
     def _table_and_root(self) -> tuple[Path, Path]:
-        table = Path(self.root or ".", self.csv).expanduser().absolute()
-        return table, table.parent if self.root is None else Path(self.root).expanduser().absolute()
+        table = Path(absolute(os.path.join(self.root or "", self.csv)))
+        return table, table.parent if self.root is None else Path(absolute(self.root))
 
 
 def _found(table: Path, root: Path) -> dict[str, list[Sample]]:

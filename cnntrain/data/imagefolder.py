@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.paths import absolute
 from cnntrain.core.words import listed, printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
@@ -63,7 +64,7 @@ class ImageFolder(Data):
 
     def _path(self) -> Path:
         assert self.root is not None
-        return Path(self.root).expanduser().absolute()
+        return Path(absolute(self.root))
 
 
 class _Folder:

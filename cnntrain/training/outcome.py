@@ -132,7 +132,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[s
             "auxiliary_params": sum(p.numel() for p in auxiliary.parameters(model)),
             "macs": run.macs,
         },
-        "data": {"name": run.config.data.name, "fingerprint": run.data.fingerprint},
+        "data": {"name": run.config.data.name, **state.about["places"], "fingerprint": run.data.fingerprint},
         "transfer": {"name": run.config.transfer.name, **state.policy.decision()},
         "frozen": {
             "params": sum(each.numel() for each in frozen.values()),

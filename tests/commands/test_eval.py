@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from composing import composed
 from PIL import Image
 
 from cnntrain.build import trained
+from cnntrain.build.data import where_it_was
+from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval, _relabelled
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
@@ -20,9 +23,11 @@ from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.runs import checkpoint
+from cnntrain.training.saver import Saver
 
 Configure = Callable[..., Train]
 Perform = Callable[..., str]
+CPU = torch.device("cpu")
 CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 
@@ -50,13 +55,28 @@ def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
     for split, count in (("train", 8), ("val", 4), ("test", 6)):
         draw(tmp_path / "set", split, CLASSES, count)
     settings = configure("trainer.epochs=20", "trainer.ema_decay=0.5", "augment=flip_crop", "data.channels=3")
+    return Path(perform(replace(settings, data=folder_data(tmp_path / "set"), name="greys")).splitlines()[-1])
+
+
+def folder_data(root: Path) -> Any:
     tree = {
-        "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
+        "name": "imagefolder", "root": str(root), "channels": 3, "image_size": 32, "batch_size": 8,
         "crop": None, "crop_fraction": None, "interpolation": None, "background": "white", "num_workers": 0,
         "split": None, "split_seed": 0, "classes": None, "train_per_class": None, "download": False,
     }  # fmt: skip
-    data = plugin_class("data", "imagefolder")(**tree)
-    return Path(perform(replace(settings, data=data, name="greys")).splitlines()[-1])
+    return plugin_class("data", "imagefolder")(**tree)
+
+
+@pytest.fixture
+def untrained(configure: Configure, tmp_path: Path) -> Path:
+    """A checkpoint of a run on a folder that has not begun."""
+    draw(tmp_path / "set", "train", CLASSES, 2)
+    for split in ("val", "test"):
+        draw(tmp_path / "set", split, CLASSES, 1)
+    run = build(replace(configure(), data=folder_data(tmp_path / "set")))
+    (tmp_path / "run").mkdir()
+    Saver(tmp_path / "run", run.state, 1.0).write(None)
+    return tmp_path / "run" / checkpoint.LAST
 
 
 @pytest.fixture
@@ -121,7 +141,7 @@ def test_images_are_seen_as_the_weights_were_trained_but_for_what_is_typed(
 ) -> None:
     overrides = [f"checkpoint={odd_checkpoint}", "device=cpu", *other, *words]
     asked = check(composed(overrides, "eval"), Eval)
-    found = trained.read(odd_checkpoint, torch.device("cpu"), asked._adjusted)
+    found = trained.read(odd_checkpoint, CPU, asked._adjusted)
     assert asked._seen(found, overrides) == replace(found.seen, **changes)
 
 
@@ -139,9 +159,71 @@ def test_a_shifted_set_with_the_classes_in_another_order_and_some_absent(folder_
     draw(shifted, "train", {"aardvark": 1, **CLASSES}, 2)
     draw(shifted, "val", {"bee": 120}, 2)
     draw(shifted, "test", {"bee": 120, "cat": 200}, 5)
-    wanted(run=str(folder_run), data={"root": str(shifted)}).execute([])
-    found = read(folder_run / "eval-imagefolder-test.json")
-    assert (found["top1"], found["count"]) == (1.0, 10)
+    for _ in range(2):  # the same again takes the place of the same
+        wanted(run=str(folder_run), data={"root": str(shifted)}).execute([])
+    found = read(folder_run / "eval-imagefolder-test-2.json")
+    assert (found["top1"], found["count"], found["data"]["root"]) == (1.0, 10, str(shifted))
+    assert read(folder_run / "eval-imagefolder-test.json") == before  # no result takes the place of another
+    assert len(list(folder_run.glob("eval-*"))) == 2
+
+
+def test_new_labelled_images_are_evaluated_whole_however_they_come(
+    untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judged(data: dict[str, Any], part: str = "test") -> tuple[str, int]:
+        """Which part was evaluated, and how many images."""
+        before = set(untrained.parent.glob("eval-*"))
+        wanted(checkpoint=str(untrained), data=data, part=part).execute([])
+        (path,) = set(untrained.parent.glob("eval-*")) - before  # no result takes the place of another
+        found = read(path)
+        return found["data"]["part"], found["count"]
+
+    new = tmp_path / "new"
+    draw(new / "flat", ".", CLASSES, 4)
+    assert judged({"root": str(new / "flat")}) == ("all", 12)
+    assert "note: the images come in no parts: all 12 are evaluated" in capsys.readouterr().out
+    assert judged({"root": str(new / "flat"), "classes": ["ant", "bee"]}) == ("all", 8)
+    assert "note: 4 images of classes that are not in data.classes are left out" in capsys.readouterr().out
+    assert judged({"root": str(new / "flat"), "split": [0.5, 0.5]}, "val") == ("val", 6)  # as is asked
+    draw(new / "lone", ".", {"bee": 120}, 3)
+    assert judged({"root": str(new / "lone")}) == ("all", 3)
+    with pytest.raises(InputError, match=r"the all part has no image of data.classes=\['ant', 'cat'\]"):
+        judged({"root": str(new / "lone"), "classes": ["ant", "cat"]})
+    draw(new / "parted", "test", CLASSES, 2)
+    assert judged({"root": str(new / "parted")}) == ("test", 6)
+    with pytest.raises(InputError, match="has no val part; choose part=test"):
+        judged({"root": str(new / "parted")}, "val")
+    (new / "t.csv").write_text("path,label,split\nflat/ant/0.png,ant,test\nflat/cat/0.png,cat,test\n")
+    table = {**asdict(folder_data(new)), "name": "csv", "csv": "t.csv"}
+    assert judged(table) == ("test", 2)
+    (new / "t.csv").write_text("path,label\nflat/ant/0.png,ant\n")
+    assert judged(table) == ("all", 1)
+    shutil.copytree(tmp_path / "set", new / "copy")  # of the run's images, which are divided as they were
+    assert judged({"root": str(new / "copy")}) == ("test", 3)
+
+
+def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_said(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path / "away/set", "test", {"ant": 40}, 2)  # of the same name
+    state = checkpoint.load(untrained)
+    assert state["places"] == {"root": str(tmp_path / "set")}
+    state["config"]["data"]["root"] = "set"  # as it was typed
+    checkpoint.save(untrained, {key: value for key, value in state.items() if key != "format"})
+    monkeypatch.chdir(tmp_path / "away")
+    wanted(checkpoint=str(untrained)).execute([])
+    found = read(untrained.parent / "eval-imagefolder-test.json")
+    assert (found["count"], found["data"]["root"]) == (3, str(tmp_path / "set"))
+    assert "are not those of the run" not in capsys.readouterr().out
+    typed = replace(folder_data(tmp_path), root="set")
+    assert where_it_was(typed, state).root == str(tmp_path / "set")  # as for a resumed run
+    assert where_it_was(replace(typed, root="other"), state).root == "other"
+    draw(tmp_path / "set", "test", {"ant": 40}, 2)
+    wanted(checkpoint=str(untrained)).execute([])
+    assert read(untrained.parent / "eval-imagefolder-test-2.json")["count"] == 4
+    assert "note: the data's files or their split are not those of the run" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "set")
+    assert where_it_was(typed, state).root == "set"
 
 
 def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
@@ -157,7 +239,7 @@ def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
 def test_labels_are_mapped_by_name() -> None:
     part = Part([], np.array([0, 1, 2, 2, 0]), list("abcde"))  # type: ignore[arg-type]
     data = DataSet(["x", "y", "z"], 3, 8, part, part, part, "")
-    assert _relabelled(data, "test", ["z", "y", "x", "w"]).labels.tolist() == [2, 1, 0, 0, 2]
+    assert _relabelled(data.labelled("test"), ["z", "y", "x", "w"]).labels.tolist() == [2, 1, 0, 0, 2]
 
 
 def test_a_part_that_is_not_there(configure: Configure) -> None:

@@ -126,10 +126,11 @@ def _check_images(root: Path, found: Mapping[str, Sequence[Sample]]) -> None:
 def _one_spelling(found: Mapping[str, Sequence[Sample]]) -> tuple[dict[str, Sequence[Sample]], list[str]]:
     """The samples with classes that look alike made one, and a line that names those."""
     spellings: dict[str, set[str]] = {}
-    for samples in found.values():
+    one: dict[str, Sequence[Sample]] = {}
+    for name, samples in found.items():
+        one[name] = [each._replace(label=normalised(each.label)) for each in samples]
         for each in samples:
             spellings.setdefault(normalised(each.label), set()).add(each.label)
-    one = {name: [each._replace(label=normalised(each.label)) for each in samples] for name, samples in found.items()}
     several = [" and ".join(map(ascii, sorted(each))) for each in spellings.values() if len(each) > 1]
     return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []
 

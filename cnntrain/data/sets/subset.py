@@ -13,7 +13,7 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
 from cnntrain.core.words import listed, normalised, printable, suggest
-from cnntrain.data.sets.dataset import DataSet, Images, Part
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
 from cnntrain.data.sets.stratify import PARTS
 
 SHOWN = 20  # class names in a message
@@ -60,8 +60,30 @@ def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None,
         train=taken["train"],
         val=taken["val"],
         test=taken.get("test"),
-        fingerprint=data.fingerprint if whole else _fingerprint(data, kept, index["train"]),
+        fingerprint=data.fingerprint if whole else _fingerprint(data.fingerprint, kept, index["train"]),
         notes=[*data.notes, *notes],
+    )
+
+
+def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
+    """Those of `classes`, of which some may have none.
+
+    Raises:
+        InputError: all have none.
+    """
+    asked = {normalised(name) for name in classes}
+    kept = np.array([label for label, name in enumerate(images.classes) if normalised(name) in asked], dtype=np.int64)
+    index = np.flatnonzero(np.isin(images.part.labels, kept))
+    if not len(index):
+        raise InputError(f"the {images.name} part has no image of data.classes={list(classes)}")
+    if len(index) == len(images.part):
+        return images
+    note = f"{len(images.part) - len(index):,} images of classes that are not in data.classes are left out"
+    return replace(
+        images,
+        part=_some_of(images.part, index),
+        fingerprint=_fingerprint(images.fingerprint, kept, index),
+        notes=[*images.notes, note],
     )
 
 
@@ -103,12 +125,17 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
     """The samples at `index`, with labels that are positions in `kept`; the part itself where all are taken."""
     if len(index) == len(part) and kept[-1] == len(kept) - 1:
         return part
-    labels = np.searchsorted(kept, part.labels[index]).astype(np.int64)
-    return Part(SomeImages(part.images, index), labels, [part.ids[i] for i in index])
+    some = _some_of(part, index)
+    return replace(some, labels=np.searchsorted(kept, some.labels).astype(np.int64))
 
 
-def _fingerprint(data: DataSet, kept: np.ndarray, index: np.ndarray) -> str:
-    """Hex sha256 over the whole set's fingerprint, the classes, and the training images that are left of it."""
-    digest = hashlib.sha256(plain_json.text([data.fingerprint, kept.tolist()]).encode())
+def _some_of(part: Part, index: np.ndarray) -> Part:
+    """The samples at the positions `index`."""
+    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index])
+
+
+def _fingerprint(whole: str, kept: np.ndarray, index: np.ndarray) -> str:
+    """Hex sha256 over the whole set's fingerprint, the classes, and the (training) images that are left of it."""
+    digest = hashlib.sha256(plain_json.text([whole, kept.tolist()]).encode())
     digest.update(np.ascontiguousarray(index, dtype="<i8").data)
     return digest.hexdigest()

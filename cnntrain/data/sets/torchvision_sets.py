@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntrain.core import network
 from cnntrain.core.errors import InputError
+from cnntrain.core.paths import absolute
 from cnntrain.data.base import Data
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class TorchvisionSet(Data):
 
     def _folder(self) -> Path:
         assert self.root is not None
-        return Path(self.root).expanduser().absolute()
+        return Path(absolute(self.root))
 
     def _ways_out(self, archives: Sequence[File], bad: Sequence[Path], error: Exception) -> str:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
