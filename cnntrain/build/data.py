@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist
@@ -68,7 +69,9 @@ def _loader(
     return Loader(samples, config.data.num_workers, seen, device, weights_dtype(config.trainer.precision))
 
 
-def make_loaders(config: TrainConfig, data: DataSet, seen: Preprocess, device: torch.device) -> Loaders:
+def make_loaders(
+    config: TrainConfig, data: DataSet, model: nn.Module, seen: Preprocess, device: torch.device
+) -> Loaders:
     """A loader for each part: training images augmented, the others as an evaluation sees them."""
     augment, share = config.augment, Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
     seed = config.seed if augment.is_random else None
@@ -79,6 +82,7 @@ def make_loaders(config: TrainConfig, data: DataSet, seen: Preprocess, device: t
         share=share,
         preprocess=seen,
         batch_size=step_batch(config.data.batch_size, len(data.train), share),
+        least=2 if any(isinstance(each, _BatchNorm) for each in model.modules()) else 1,
         seed=config.seed,
     )
 

@@ -49,7 +49,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
     model = prepared(config, model, seen)
     model.to(device, weights_dtype(config.trainer.precision))
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
-    loaders = make_loaders(config, data, seen, device)
+    loaders = make_loaders(config, data, model, seen, device)
     state = _state(config, model, measured, device, _about(config, source, data, model, loaders))
     if saved is not None:
         state.load_state_dict(saved)
@@ -104,6 +104,7 @@ def _about(config: TrainConfig, source: Data, data: DataSet, model: nn.Module, l
         "preprocess": asdict(loaders.preprocess),
         "small_stem": getattr(model, "small_stem", False),
         "batch_size": loaders.batch_size,
+        "steps_per_epoch": loaders.steps_per_epoch,
         "imports": imports.remembered(config),
     }
 

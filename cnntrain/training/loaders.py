@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.loader import Loader
-from cnntrain.data.batches.plan import Plan, Share, eval_plan, train_plan
+from cnntrain.data.batches.plan import Plan, Share, Steps, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 
 
@@ -16,7 +16,8 @@ class Loaders:
     """A loader for each part, and what all of them share.
 
     Attributes:
-        batch_size: samples an optimizer step.
+        batch_size: samples an optimizer step; the last of an epoch may have others.
+        least: samples that a share of a step must have.
         seed: of the order of the training samples.
     """
 
@@ -26,6 +27,7 @@ class Loaders:
     share: Share
     preprocess: Preprocess
     batch_size: int
+    least: int
     seed: int
 
     def part(self, name: str) -> Loader:
@@ -34,8 +36,13 @@ class Loaders:
         return loader
 
     @property
+    def steps(self) -> Steps:
+        """Of an epoch."""
+        return Steps(len(self.train.samples), self.batch_size, self.share.ranks * self.share.pieces, self.least)
+
+    @property
     def steps_per_epoch(self) -> int:
-        return len(self.train.samples) // self.batch_size
+        return len(self.steps.ends)
 
     def train_plan(self, epoch: int, done: int = 0, most: int | None = None) -> Plan:
         """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
@@ -44,7 +51,7 @@ class Loaders:
             done: steps of the epoch that are left out, being done.
             most: steps, at most.
         """
-        plan = train_plan(len(self.train.samples), self.batch_size, self.seed, epoch, self.share)
+        plan = train_plan(self.steps, self.seed, epoch, self.share)
         pieces = self.share.pieces
         return plan[done * pieces : None if most is None else (done + most) * pieces]
 
@@ -58,10 +65,17 @@ class Loaders:
 
     def notes(self, asked: int) -> list[str]:
         """Lines for the user on the batch size, of which `asked` is the configured one."""
-        count = len(self.train.samples)
-        left = count % self.batch_size
+        steps, notes = self.steps, []
         if self.batch_size != asked:
-            return [f"note: the training part is smaller than data.batch_size={asked}"]
-        if left > count / 10:
-            return [f"note: an epoch takes whole batches: {count - left:,} of {count:,} images, others each time"]
-        return []
+            notes.append(f"note: the training part is smaller than data.batch_size={asked}")
+        if steps.is_merged:
+            notes.append(
+                f"note: the last images of an epoch, {steps.over - steps.left}, go into the step before: "
+                f"{steps.over // steps.shares} at once is too few for BatchNorm"
+            )
+        if steps.left:
+            notes.append(
+                f"note: an epoch leaves out {steps.left} of {steps.count:,} images, others each time: devices x "
+                f"trainer.grad_accum = {steps.shares} share each step equally"
+            )
+        return notes

@@ -77,7 +77,8 @@ class State:
             self.scaler.load_state_dict(saved["scaler"])
         self.progress = Progress(**saved["progress"])
         # of another batch size: an epoch under way goes on at the same sample, or just before it
-        self.progress.step_in_epoch = self.progress.step_in_epoch * saved["batch_size"] // self.about["batch_size"]
+        here = self.progress.step_in_epoch * saved["batch_size"] // self.about["batch_size"]
+        self.progress.step_in_epoch = min(here, self.about["steps_per_epoch"])
         self.freezing.apply(self.progress.phase)
         self._average_what_stands_still()
         if before != (self.freezing.names, self.about["config"]["trainer"]["precision"]):

@@ -25,8 +25,8 @@ from cnntrain.core.launch import launch, report
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.frozen.store import SHARED_MEMORY
 
-DDP = (
-    "data=fake", "model=lenet5", "data.train_size=40", "data.val_size=13", "data.test_size=101", "data.num_classes=7",
+DDP = (  # of which the last step has half the images
+    "data=fake", "model=lenet5", "data.train_size=36", "data.val_size=13", "data.test_size=101", "data.num_classes=7",
     "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2", "trainer.max_steps=10", "trainer.precision=float64",
     "optim.lr=0.02", "optim.momentum=0.9", "augment=flip_crop", "trainer.grad_accum=2", "trainer.clip_norm=1",
 )  # fmt: skip

@@ -200,7 +200,18 @@ def test_frozen_stages_are_shown(make_run: Callable[..., Run], capsys: pytest.Ca
     assert "note: the training part is smaller than data.batch_size=16" in out
 
 
-def test_images_that_an_epoch_leaves_out_are_counted(make_run: Callable[..., Run]) -> None:
-    sizes = ("data.train_size=46", "data.train_size=49", "data.train_size=48")
-    notes = [[each for each in opening(make_run(each)) if "whole batches" in str(each)] for each in sizes]
-    assert notes == [["note: an epoch takes whole batches: 32 of 46 images, others each time"], [], []]
+def test_how_an_epochs_last_images_are_taken_is_said(make_run: Callable[..., Run]) -> None:
+    def notes(*overrides: str) -> list[str]:
+        return [each for each in opening(make_run(*overrides)) if str(each).startswith("note")]
+
+    assert notes("data.train_size=46") == notes("data.train_size=49") == []
+    assert notes("data.train_size=47", "trainer.grad_accum=2") == [
+        "note: an epoch leaves out 1 of 47 images, others each time: devices x trainer.grad_accum = 2 share each step "
+        "equally"
+    ]
+    run = make_run("data.train_size=49", "model=resnet20")
+    assert run.loaders.notes(16) == [
+        "note: the last images of an epoch, 1, go into the step before: 1 at once is too few for BatchNorm"
+    ]
+    run.begin_epoch()
+    assert [batch.count for batch in run.train_batches()] == [16, 16, 17]

@@ -50,18 +50,59 @@ class Plan:
         return replace(self, starts=self.starts[batches], ends=self.ends[batches])
 
 
-def train_plan(count: int, batch_size: int, seed: int, epoch: int, share: Share) -> Plan:
+@dataclass(frozen=True)
+class Steps:
+    """How an epoch of training is cut into optimizer steps, each shared equally by ranks and micro-batches.
+
+    The last step takes what is left, but for what cannot be shared equally. Of shares too small for the network it
+    is merged with the one before.
+
+    Attributes:
+        batch: samples of a step, a multiple of `shares`.
+        shares: ranks times micro-batches.
+        least: samples that a share must have, unless those of whole steps have fewer.
+    """
+
+    count: int
+    batch: int
+    shares: int
+    least: int
+
+    @property
+    def over(self) -> int:
+        """Samples that follow the whole steps."""
+        return self.count % self.batch
+
+    @property
+    def left(self) -> int:
+        """Samples that an epoch leaves out, others each time: they cannot be shared equally."""
+        return self.over % self.shares
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether what follows the whole steps is added to the last of them."""
+        return 0 < self.over // self.shares < self.least
+
+    @property
+    def ends(self) -> Tensor:
+        """int64 [steps], how many samples are done after each."""
+        ends = self.batch * (1 + torch.arange(self.count // self.batch))
+        everything = torch.tensor([self.count - self.left])
+        kept = ends[:-1] if self.is_merged or self.over == self.left else ends
+        return torch.cat([kept, everything])
+
+
+def train_plan(steps: Steps, seed: int, epoch: int, share: Share) -> Plan:
     """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
 
-    Every epoch is another permutation of all samples, cut into whole batches: what is left over at the end of one
-    epoch has its turn in another.
+    Every epoch is another permutation of all samples, so what one leaves out has its turn in another.
     """
-    order = torch.randperm(count, generator=seeds.generator(seed, "order", epoch))
-    steps = count // batch_size
-    mine = order[: steps * batch_size].view(steps, batch_size)[:, share.rank :: share.ranks]
-    size = mine.shape[1] // share.pieces
-    starts = size * torch.arange(steps * share.pieces)
-    return Plan(epoch, mine[:, : size * share.pieces].flatten(), starts, starts + size)
+    order = torch.randperm(steps.count, generator=seeds.generator(seed, "order", epoch))
+    ends = steps.ends
+    mine = order[: int(ends[-1])][share.rank :: share.ranks]  # of each step, since all are multiples of the ranks
+    sizes = ends.diff(prepend=torch.zeros(1, dtype=torch.int64)) // (share.ranks * share.pieces)
+    bounds = sizes.repeat_interleave(share.pieces).cumsum(0)
+    return Plan(epoch, mine, torch.cat([torch.zeros(1, dtype=torch.int64), bounds[:-1]]), bounds)
 
 
 def eval_plan(count: int, batch_size: int, share: Share, epoch: int = 0) -> Plan:

@@ -163,7 +163,7 @@ def test_a_setting_of_the_bank_is_trained_as_a_single_classifier_is(
             settings = {"lr": optim.lr * rate, "weight_decay": optim.weight_decay * decay}
             optimizer = kinds[optim.name](alone.parameters(), **settings, **more)
             for epoch in range(3):
-                for rows in train_plan(48, 16, 0, epoch, run.loaders.share):
+                for rows in train_plan(run.loaders.steps, 0, epoch, run.loaders.share):
                     cross_entropy(alone(inputs[rows]), labels[rows], label_smoothing=smoothing).backward()
                     optimizer.step()
                     optimizer.zero_grad()
