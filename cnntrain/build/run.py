@@ -19,6 +19,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet
+from cnntrain.data.sets.subset import val_limited
 from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.study.anatomy.layers import multiply_adds
 from cnntrain.training.loaders import Loaders
@@ -42,7 +43,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
     """
     device = dist.pick_device(config.trainer.device)
     source = config.data if saved is None else where_it_was(config.data, saved)
-    data = load_data(source)
+    data = val_limited(load_data(source), config.trainer.val_limit)
     seeds.seed_step(config.seed, "init")
     model, seen = build_model(config, data, saved)
     macs = multiply_adds(model, seen.channels, seen.image_size)

@@ -126,6 +126,7 @@ class Trainer:
     clip_norm: Positive | None
     label_smoothing: Fraction
     ema_decay: Inside | None
+    val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool
     log_every: Whole  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch

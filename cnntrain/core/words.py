@@ -53,6 +53,11 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(printable(repr(name)) for name in names[:most]) + more
 
 
+def some_of(count: int, whole: int | None) -> str:
+    """How many of how many; empty where there is no whole, all being taken."""
+    return f"{count:,} of {whole:,}" if whole is not None else ""
+
+
 def printable(text: str, most: int = MOST) -> str:
     """Text of a file, a folder or a configuration, as it can stand in a line of ours.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cnntrain.core.words import some_of
 from cnntrain.tasks.base import Column
 
 
@@ -16,7 +17,9 @@ def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
     best, test = result["best"], result["test"]
     if best is not None:
         values = {each.name: best[f"val/{each.name}"] for each in columns}
-        _metrics_row(table, f"validation, best epoch {best['epoch']}", columns, {**values, **result["val"]})
+        limited = some_of(result["val"]["count"], result["val"]["of"])
+        name = f"validation{f' ({limited})' if limited else ''}, best epoch {best['epoch']}"
+        _metrics_row(table, name, columns, {**values, **result["val"]})
     if test is not None:
         _metrics_row(table, "test", columns, test)
     train = result["train"]

@@ -11,6 +11,7 @@ from typing import Any
 from cnntrain.core.errors import InputError
 from cnntrain.core.keys import flat
 from cnntrain.core.lock import in_use
+from cnntrain.core.words import some_of
 from cnntrain.runs import folder as folders
 from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify import COLUMNS
@@ -32,6 +33,7 @@ class Finished:
         best: the epoch of the best checkpoint.
         test: metrics of the test, ``test/top1`` and so on; empty where there was none.
         columns: of the run's task.
+        val_limit: in words, how many of the validation images epochs were judged by; empty where by all.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class Finished:
     best: int
     test: dict[str, float]
     columns: Sequence[Column]
+    val_limit: str = ""
 
     def setting(self, key: str) -> Any:
         """The value of a key of the configuration; of a group such as ``model`` its name."""
@@ -117,7 +120,9 @@ def _read(folder: Path) -> Finished:
     best = (ended.get("best") or {}).get("epoch", 0)
     task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
     columns = [Column(**each) for each in task["columns"]] if task else COLUMNS
-    return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns)
+    val = ended.get("val") or {}
+    limited = some_of(val.get("count", 0), val.get("of"))
+    return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns, limited)
 
 
 def is_number(value: Any) -> bool:

@@ -107,7 +107,17 @@ def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str
         if not any(each.points for each in shown.curves[metric]):
             raise ConfigError(f"no run has all of {', '.join(each for each in (curve, x, metric) if each)}")
     shown.averaged_over = _differing(cell for group in groups.values() for cell in group.values())
+    shown.notes += _limits(runs, metrics)
     return shown
+
+
+def _limits(runs: Sequence[Finished], metrics: Sequence[str]) -> list[str]:
+    """A line on metrics of validation that not all images are in."""
+    limits = sorted({run.val_limit for run in runs} - {""})
+    limited = [metric for metric in metrics if metric.startswith("val/")]
+    if not limits or not limited:
+        return []
+    return [f"{', '.join(limited)}: over {', '.join(limits)} images of validation (trainer.val_limit)"]
 
 
 def _with_complements(columns: Iterable[Column]) -> Iterator[Column]:

@@ -11,6 +11,7 @@ import torch
 from rich.table import Table
 
 from cnntrain.core import dist
+from cnntrain.core.words import some_of
 from cnntrain.models import auxiliary
 from cnntrain.runs.report import Report
 from cnntrain.training.run import Run
@@ -37,7 +38,10 @@ def opening(run: Run) -> list[Any]:
     """Lines, and a table at their end."""
     config, data, model = run.config, run.data, run.state.model
     counts = {"train": data.train, "val": data.val, "test": data.test}
-    parts = ", ".join(f"{name} {len(part):,}" for name, part in counts.items() if part is not None)
+    sizes = {name: f"{len(part):,}" for name, part in counts.items() if part is not None}
+    if limited := some_of(len(data.val), data.val_of):
+        sizes["val"] = f"{limited} (trainer.val_limit)"
+    parts = ", ".join(f"{name} {shown}" for name, shown in sizes.items())
     size, channels = run.loaders.preprocess.image_size, run.loaders.preprocess.channels
     lines = [
         f"{config.model.name}: {sum(p.numel() for p in auxiliary.main_parameters(model)):,} parameters, "

@@ -15,6 +15,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, stopping
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import StopError
+from cnntrain.core.words import some_of
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.models import auxiliary
@@ -71,6 +72,7 @@ def _finished(run: Run, folder: Path, report: Report) -> Finished:
         heed=stopping.heed_alone,
         say=report.say,
         folder=folder,
+        val=" ".join([some_of(len(run.data.val), run.data.val_of), "val"]).strip(),
         lr=optim.lr,
         weight_decay=optim.weight_decay,
     )
@@ -117,7 +119,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[s
         "epochs": progress.epoch,
         "steps": progress.step,
         "best": {"epoch": best["epoch"], **{name: best[name] for name in metrics}} if best else None,
-        "val": {"count": len(run.data.val)},
+        "val": {"count": len(run.data.val), "of": run.data.val_of},
         "test": outcome["test"],
         **outcome.get("conclusion", {}),
         "train": {

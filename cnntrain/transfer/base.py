@@ -47,6 +47,7 @@ class Finished:
         once: what a function returns on the first rank, which alone calls it.
         heed: raises StopError where a signal came to this rank; for what the first rank does alone.
         say: shows a line or a table.
+        val: in words, what settings are chosen by.
         lr, weight_decay: the optimizer's.
     """
 
@@ -58,6 +59,7 @@ class Finished:
     heed: Callable[[], None]
     say: Callable[[Any], None]
     folder: Path
+    val: str
     lr: float
     weight_decay: float
 

@@ -39,7 +39,14 @@ Write = Callable[..., Path]
 def write(tmp_path: Path) -> Write:
     """Write a run's folder as `commands.train` leaves it; `val` is its validation accuracy by epoch."""
 
-    def run(name: str, val: list[float], test: float | None = 0.5, status: str = "finished", **keys: Any) -> Path:
+    def run(
+        name: str,
+        val: list[float],
+        test: float | None = 0.5,
+        status: str = "finished",
+        val_of: int | None = None,
+        **keys: Any,
+    ) -> Path:
         place = tmp_path / "runs" / name
         place.mkdir(parents=True)
         tree = {"seed": 0, "model": {"name": "lenet5", "args": {}}, "transfer": {"name": "full"}, **keys}
@@ -51,7 +58,7 @@ def write(tmp_path: Path) -> Write:
         best = {"epoch": max(range(len(val)), key=lambda i: val[i]) + 1}
         tested = {"top1": test, "loss": 2.5, "count": 9} if test is not None else None
         task = {"name": "classify", "columns": [asdict(each) for each in COLUMNS]}
-        ended = {"status": status, "best": best, "test": tested, "task": task}
+        ended = {"status": status, "best": best, "test": tested, "task": task, "val": {"count": 9, "of": val_of}}
         (place / folder.RESULT).write_text(json.dumps(ended | ({"error": "E: full"} if status == "failed" else {})))
         return place
 
@@ -80,6 +87,15 @@ def points(shown: dict[str, Any], metric: str) -> dict[str, list[tuple[Any, ...]
 
 
 # what is averaged
+
+
+def test_a_limit_of_validation_is_said(write: Write, draw: Draw) -> None:
+    write("a", [0.5], val_of=1200)
+    write("b", [0.7], seed=1)
+    said = "val/top1: over 9 of 1,200 images of validation (trainer.val_limit)"
+    for shape in ("table", "markdown", "json"):
+        assert said in draw("x=seed", "y=[val/top1,test/top1]", f"format={shape}")
+    assert "val_limit" not in draw("x=seed", "y=test/top1")
 
 
 def test_by_epoch_a_curve_is_the_mean_of_its_runs(write: Write, draw: Draw) -> None:

@@ -12,13 +12,15 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnntrain.config.schema import TrainConfig
-from cnntrain.runs import report
+from cnntrain.runs import history, report
 from cnntrain.runs.report import LOG, METRICS, Report
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.sinks import JsonLines, TensorBoard
 from cnntrain.tasks.classify import COLUMNS
 from cnntrain.training.opening import opening
+from cnntrain.training.outcome import _finished
 from cnntrain.training.run import Run
+from cnntrain.transfer.probing.accuracy_by_depth import _table
 
 Configure = Callable[..., TrainConfig]
 
@@ -26,9 +28,26 @@ Configure = Callable[..., TrainConfig]
 @pytest.fixture
 def finished(configure: Configure, capsys: pytest.CaptureFixture[str]) -> tuple[Path, str]:
     """A run's folder and what it printed."""
-    ended = configure("trainer.log_every=2", "optim.lr=0.05", "data.num_classes=4").execute(["optim.lr=0.05"])
+    ended = configure("trainer.log_every=2", "optim.lr=0.05", "data.num_classes=4", "trainer.val_limit=12").execute(
+        ["optim.lr=0.05"]
+    )
     assert ended.code == 0
     return Path(ended.made), capsys.readouterr().out
+
+
+def test_a_limit_of_validation_is_said_wherever_its_metrics_stand(
+    finished: tuple[Path, str], make_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    place, out = finished
+    row = next(line for line in out.splitlines() if "validation (12 of 16), best epoch" in line)
+    assert row.split("│")[-2].strip() == "12"
+    assert json.loads((place / "result.json").read_text())["val"] == {"count": 12, "of": 16}
+    assert history.read(str(place))[0][0].val_limit == "12 of 16"
+    run = make_run("trainer.val_limit=5")
+    assert _finished(run.run, tmp_path, run.report).val == "5 of 16 val"
+    row = {"depth": "stem", "features": 9, "probe": {"lr": 0.1, "weight_decay": 0.0, "val_top1": 0.5}}
+    assert str(_table([row], "5 of 16 val").title).endswith("settings chosen by 5 of 16 val")
+    assert len(run.data.val) == run.judged("val")["count"] == 5
 
 
 def test_without_a_terminal_there_is_one_line_an_epoch(finished: tuple[Path, str]) -> None:
@@ -53,7 +72,7 @@ def test_the_log_holds_what_was_shown(finished: tuple[Path, str]) -> None:
 def test_the_opening_shows_what_is_trained_and_the_closing_what_came_of_it(finished: tuple[Path, str]) -> None:
     _, out = finished
     assert "lenet5: " in out
-    assert "fake: train 48, val 16, test 16 images of 4 classes" in out
+    assert "fake: train 48, val 12 of 16 (trainer.val_limit), test 16 images of 4 classes" in out
     assert "transfer=full" in out
     assert "trained" in out
     assert "validation, best epoch" in out

@@ -54,6 +54,7 @@ class DataSet:
         fingerprint: hex sha256 over the files or arrays and the split indices: equal fingerprints, equal parts.
         modified: digest of when the image files changed; empty where the fingerprint covers their contents.
         notes: lines for the user, on what was asked of the set and could not be had.
+        val_of: how many images the val part was drawn from, where a run takes only some of them.
     """
 
     classes: list[str]
@@ -65,6 +66,7 @@ class DataSet:
     fingerprint: str
     modified: str = ""
     notes: list[str] = field(default_factory=list)
+    val_of: int | None = None
 
     def labelled(self, name: str) -> Labelled:
         """One of its parts by itself.

@@ -65,6 +65,17 @@ def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None,
     )
 
 
+def val_limited(data: DataSet, limit: int | None) -> DataSet:
+    """The data set with at most `limit` images of val, drawn in the order of a hash of their ids: fewer are among more.
+
+    The fingerprint is that of the whole.
+    """
+    if limit is None or len(data.val) <= limit:
+        return data
+    drawn = sorted(range(len(data.val)), key=lambda i: (derive(0, "val_limit", data.val.ids[i]), i))[:limit]
+    return replace(data, val=_some_of(data.val, np.array(sorted(drawn))), val_of=len(data.val))
+
+
 def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
     """Those of `classes`, of which some may have none.
 

@@ -71,7 +71,7 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
         **around.depends_on,
         "cut": [cut.key, cut.shapes],
         "weights": weights,
-        "part": part,
+        "part": [part, len(samples)],
         "views": [views, samples.seed] if samples.seed is not None else None,
         "types": [str(dtype) for dtype in dtypes],
         "batch": around.batch_size,

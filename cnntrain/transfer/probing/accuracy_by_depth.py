@@ -49,7 +49,7 @@ def conclude(run: Finished, wanted: Sequence[str], neighbors: int) -> list[Row]:
         for row, more in zip(found, run.once(lambda: references.judge(run, wanted, neighbors)), strict=True):
             row.update(more)
     run.once(lambda: _draw(found, run.folder / PLOT))
-    run.say(_table(found))
+    run.say(_table(found, run.val))
     return found
 
 
@@ -57,9 +57,9 @@ def _series(rows: Sequence[Row]) -> list[str]:
     return [name for name in TITLES if name in rows[0]]
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    """In percent; the setting is the probe's own."""
-    table = Table(title="accuracy by depth, after the last epoch; settings chosen by val", title_justify="left")
+def _table(rows: Sequence[Row], val: str) -> Table:
+    """In percent; the setting is the probe's own, chosen by `val`."""
+    table = Table(title=f"accuracy by depth, after the last epoch; settings chosen by {val}", title_justify="left")
     parts = [part for part in ("val", "test") if f"{part}_top1" in rows[0][PROBE]]
     for name in ("depth", "features", "lr", "decay"):
         table.add_column(name, justify="left" if name == "depth" else "right")

@@ -20,7 +20,7 @@ from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.subset import reduced
+from cnntrain.data.sets.subset import reduced, val_limited
 from cnntrain.study.anatomy.network import Network
 
 Configure = Callable[..., Train]
@@ -75,6 +75,18 @@ def test_what_is_taken(counts: list[int], data: st.DataObject, few: int, more: i
     alike = names_of(small) == names_of(large)
     assert (small.fingerprint == large.fingerprint) == alike
     assert (small.fingerprint == whole.fingerprint) == (names_of(small) == names_of(whole))
+
+
+def test_a_limit_of_validation_draws_the_same_of_every_order_and_fewer_are_among_more() -> None:
+    whole = made([3, 4, 5, 6])
+    assert val_limited(whole, None) is val_limited(whole, 8) is whole
+    few, more = val_limited(whole, 3), val_limited(whole, 5)
+    assert names_of(few, "val").items() <= names_of(more, "val").items() <= names_of(whole, "val").items()
+    assert (len(few.val), few.val_of, len(more.val), few.train, few.test) == (3, 8, 5, whole.train, whole.test)
+    assert [few.val.images[i].item() for i in range(3)] == [int(each.removeprefix("val/")) for each in few.val.ids]
+    assert few.fingerprint == whole.fingerprint
+    turned = replace(whole, val=Part(whole.val.images, whole.val.labels[::-1], list(whole.val.ids)[::-1]))
+    assert set(val_limited(turned, 3).val.ids) == set(few.val.ids)
 
 
 def test_without_a_wish_the_set_and_its_fingerprint_stay() -> None:
