@@ -205,7 +205,9 @@ def make_run(
         sinks = [JsonLines(folder / METRICS, run.state.progress.step, run.state.progress.epoch)]
         report = Listening(lines, settings.task.columns, sinks)
         reports.append(report)
-        return Trial(run, report, Saver(folder, run.state, settings.checkpoint.time_share, clock))
+        return Trial(
+            run, report, Saver(folder, run.state, settings.checkpoint.time_share, settings.checkpoint.keep, clock)
+        )
 
     reports: list[Report] = []
     yield make

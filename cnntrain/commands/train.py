@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from cnntrain.config import imports
+from cnntrain.config import imports, resume
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
@@ -32,45 +32,71 @@ class Train(TrainConfig):
         """Train; with ``resume`` set to a run's folder, continue that run."""
         from cnntrain.build.run import build
         from cnntrain.core import dist
-        from cnntrain.runs import checkpoint
+        from cnntrain.runs import generations
         from cnntrain.runs.report import Report
         from cnntrain.training.precision import arithmetic
         from cnntrain.training.saver import Saver
 
         with ExitStack() as stack:
-            place = Path(self.resume) if self.resume else None
+            place, saved, lines = Path(self.resume) if self.resume else None, None, list[str]()
             if place is not None:
                 stack.enter_context(dist.on_first(held, place))
-            saved = checkpoint.load(place / checkpoint.LAST) if place and (place / checkpoint.LAST).exists() else None
+                with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
+                    saved, lines = generations.load(place)
             stack.enter_context(arithmetic(self.trainer.deterministic))
             run = build(self, saved)
+            if place is not None and saved is not None and run.ended:
+                finished = dist.from_first(lambda: folder.is_finished(place))
+                resume.refuse_changes(place, saved["config"], asdict(self), finished, run.why_ended())
+                if finished:
+                    return Ended(made=str(place))
+            command = shlex.join(["cnntrain", *typed])
             if place is None:
                 parent = Path(self.output) / (self.name or f"{self.data.name}-{self.model.name}-{self.transfer.name}")
-                place = dist.from_first(lambda: folder.create(parent))
+                place = dist.from_first(lambda: folder.create(parent, partial(self._fill, command=command)))
                 stack.enter_context(dist.on_first(held, place))
-            dist.from_first(lambda: self._prepare(place))
-            saver = Saver(place, run.state, self.checkpoint.time_share)
+            else:
+                dist.from_first(lambda: self._prepare(place, saved, command))
+            commands = dist.from_first(lambda: folder.commands(place))
             progress = run.state.progress
+            saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = Report.open(place, self.task.columns, progress.step, progress.epoch)
             stack.callback(report.close)
             stack.enter_context(signals.handled())
-            for line in notes():
+            if len(commands) > 1:
+                report.note(_told(commands[-1]))
+            for line in [*notes(), *lines]:
                 report.say(line)
             if saved is not None and saved["fingerprint"] != run.data.fingerprint:
                 report.say("note: the data's files or their split have changed: this resume is inexact")
-            return _train(run, report, saver, typed)
+            return _train(run, report, saver, commands)
 
-    def _prepare(self, place: Path) -> None:
-        """Make the folder ready: what a killed run left half written goes, an older result too."""
+    def _fill(self, place: Path, command: str) -> None:
+        """Write what a new run is made of."""
+        folder.add_command(place, command)
+        folder.describe(place, {**asdict(self), "resume": None}, imports.remembered(self))
+
+    def _prepare(self, place: Path, saved: Mapping[str, Any] | None, command: str) -> None:
+        """Make the folder ready to go on: what a killed run left half written goes, an older result too.
+
+        Where there is a checkpoint the configuration stays that of it until the next one is written.
+        """
         files.remove_temporary(place)
         (place / folder.RESULT).unlink(missing_ok=True)
-        text = yaml.safe_dump({**asdict(self), "resume": None}, sort_keys=False)
-        files.write_atomic(place / folder.CONFIG, text.encode())
-        if needed := imports.remembered(self):
-            files.write_atomic(place / folder.IMPORTS, plain_json.text(needed, indent=2).encode())
+        difference = resume.changes(folder.config(place) if saved is None else saved["config"], asdict(self))
+        reached = {key: saved["progress"][key] if saved is not None else 0 for key in ("epoch", "step")}
+        folder.add_command(place, command, **reached, difference=difference)
+        if saved is None:
+            folder.describe(place, {**asdict(self), "resume": None}, imports.remembered(self))
 
 
-def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ended:
+def _told(command: Mapping[str, Any]) -> str:
+    """A resume in a line."""
+    changed = "".join(f", {key}: {before} -> {after}" for key, (before, after) in command["difference"].items())
+    return f"{command['when']}  {command['command']}{changed}"
+
+
+def _train(run: Run, report: Report, saver: Saver, commands: Sequence[Mapping[str, Any]]) -> Ended:
     """Fit, test and write the result, however it ends."""
     from cnntrain.core import dist
     from cnntrain.runs.closing import summary
@@ -83,6 +109,8 @@ def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ende
         opening.show(run, report)
         outcome["status"] = loop.fit(run, report, saver)
         if outcome["status"] == loop.FINISHED:
+            if run.step.left:
+                report.say(run.why_ended())
             outcome |= finish(run, place, report)
     except StopError:  # after the last step, which is saved
         outcome["status"] = loop.STOPPED
@@ -92,7 +120,7 @@ def _train(run: Run, report: Report, saver: Saver, typed: Sequence[str]) -> Ende
             tell(f"failed; once the cause is mended: cnntrain resume={place}", sys.stderr)
         raise
     finally:
-        found = result(run, place, outcome, typed)
+        found = result(run, place, outcome, commands)
         if dist.rank() == 0:
             files.write_atomic(place / folder.RESULT, plain_json.text(found, indent=2).encode())
     if found["status"] == loop.STOPPED:

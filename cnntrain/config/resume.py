@@ -19,7 +19,7 @@ from cnntrain.runs import folder as folders
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
     "data.root", "data.download", "data.num_workers", "checkpoint.every_steps", "checkpoint.time_share",
-    "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
+    "checkpoint.keep", "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
@@ -74,21 +74,50 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
         raise
     notes = [*changed, *_differences(saved, wanted)]
     wanted["resume"] = str(folder.absolute())
-    return Resumed(folder, wanted, notes, folders.is_finished(folder) and not notes)
+    return Resumed(folder, wanted, notes, folders.is_finished(folder) and _is_same(saved, wanted))
 
 
 def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
-    """The newest run with exactly this configuration; what has changed of the user's code is noted.
+    """The newest run with exactly this configuration, on as many devices if there is one; what has changed of the
+    user's code is noted.
 
     Raises:
         ConfigError: it needs code of the user's that is not imported.
     """
-    for folder in folders.idle(output):
-        if flat({**folders.config(folder), "resume": None}) == flat({**tree, "resume": None}):
-            changed = imports.check(folders.imports(folder), str(folder))
-            finished = folders.is_finished(folder)
-            return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, finished)
+    found = [(folder, saved) for folder in folders.idle(output) if _is_same(saved := folders.config(folder), tree)]
+    for folder, saved in sorted(found, key=lambda each: bool(changes(each[1], tree))):
+        changed = [*imports.check(folders.imports(folder), str(folder)), *_differences(saved, tree)]
+        return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, folders.is_finished(folder))
     return None
+
+
+def changes(saved: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys that differ, with both values."""
+    before, after = flat(saved), flat(wanted)
+    keys = sorted({*before, *after} - {"resume"})
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _is_same(saved: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether both are the configuration of one run; on how many devices it runs is no part of what it is."""
+    return not changes(saved, wanted).keys() - {"devices"}
+
+
+def refuse_changes(folder: Path, saved: dict[str, Any], wanted: dict[str, Any], finished: bool, reason: str) -> None:
+    """Where no step remains, refuse what would change only what the run says of itself.
+
+    Args:
+        saved: the configuration that it was trained with.
+        reason: why none remains, and what would help.
+
+    Raises:
+        ConfigError: something has changed, of an unfinished run something that changes more than how its test is read.
+    """
+    changed = [key for key in changes(saved, wanted) if key != "devices" and (finished or key not in EXACT)]
+    if changed:
+        raise ConfigError(
+            f"{folder}: no step remains, so that a change of {', '.join(changed)} means nothing; {reason}"
+        )
 
 
 def _refuse_older(folder: Path, saved: dict[str, Any]) -> None:
@@ -143,20 +172,19 @@ def _of_choices(tree: dict[str, Any]) -> list[str]:
 
 def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """One line a changed key, saying whether the resumed run still equals an uninterrupted one."""
-    before, after = flat(saved), flat(wanted)
-    changed = sorted(key for key in {*before, *after} - {"resume"} if before.get(key) != after.get(key))
+    changed = changes(saved, wanted)
     fixed = [*FIXED, *_of_choices(saved), *_of_choices(wanted)]
     refused = [key for key in changed if is_within(key, fixed)]
     if refused:
         raise ConfigError(
-            *(f"{key} cannot change from {before.get(key)} to {after.get(key)} within a run" for key in refused),
+            *(f"{key} cannot change from {changed[key][0]} to {changed[key][1]} within a run" for key in refused),
             "start a new run; model.weights=<run folder>/best.ckpt takes over the weights",
         )
     inexact = [key for key in changed if key not in EXACT]
-    if after.get("schedule.name") == "cosine" and "trainer.epochs" in changed:
+    if wanted["schedule"]["name"] == "cosine" and "trainer.epochs" in changed:
         inexact.append("trainer.epochs")  # the whole curve depends on where it ends
     return [
-        f"{key}: {before.get(key)} -> {after.get(key)}"
+        f"{key}: {before} -> {after}"
         + ("  (inexact: the run will differ from an uninterrupted one)" if key in inexact else "")
-        for key in changed
+        for key, (before, after) in changed.items()
     ]

@@ -138,6 +138,7 @@ class Checkpoint:
 
     every_steps: Count | None  # besides the ends of epochs
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
+    keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str  # one of the task's, of val
 
 

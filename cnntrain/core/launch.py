@@ -20,6 +20,7 @@ import torch
 
 from cnntrain.core import dist, plain_json, signals
 from cnntrain.core.errors import RunError, UserError
+from cnntrain.core.files import write_atomic
 from cnntrain.core.keys import is_within
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.words import tell
@@ -110,7 +111,7 @@ def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, r
         code, made = _said_once(error, Path(result_file).parent), None
     gc.freeze()  # else Python goes once more through all that torch has imported before it ends: seconds
     if os.environ["RANK"] == "0":
-        Path(result_file).write_text(plain_json.text([code, made]), encoding="utf-8")
+        write_atomic(Path(result_file), plain_json.text([code, made]).encode())  # it may be killed meanwhile
     if code:
         sys.exit(code)  # a return would wait for the launcher to fetch it, which after a signal it does not
 

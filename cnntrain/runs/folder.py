@@ -2,44 +2,88 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Mapping
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from math import nan
 from pathlib import Path
 from typing import Any
 
-from cnntrain.core import plain_yaml
+import yaml
+
+from cnntrain.core import files, plain_json, plain_yaml
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import in_use
 
 CONFIG, RESULT, METRICS, IMPORTS = "config.yaml", "result.json", "metrics.jsonl", "imports.json"
+COMMANDS = "commands.json"
+ABANDONED = 3600  # seconds after which a folder that has not got its name never will
 
 
-def create(parent: Path) -> Path:
+def create(parent: Path, fill: Callable[[Path], None]) -> Path:
     """Make ``<parent>/<YYYYMMDD-HHMMSS>``; runs that start in the same second get -1, -2, ...
+
+    It gets that name when it is filled: one without a configuration could neither be found nor continued.
+
+    Args:
+        fill: writes the first files into the folder that it is given.
 
     Raises:
         InputError: the folder cannot be made.
     """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    temporary = parent / f".{stamp}-{uuid.uuid4().hex[:8]}.tmp"
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(parent)
+        temporary.mkdir()
+        fill(temporary)
+        return _named(temporary, parent / stamp)
     except OSError as error:
         raise InputError(
             f"cannot make the run's folder in {parent}: {error.strerror}; choose output=<folder>"
         ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _named(temporary: Path, wanted: Path) -> Path:
+    """Give a folder its name, or the first one with a number that is free."""
     number = 0
     while True:
-        folder = parent / (f"{stamp}-{number}" if number else stamp)
+        folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
         try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            number += 1
+            if not folder.exists():  # an empty one would be replaced
+                return temporary.rename(folder)
         except OSError as error:
-            raise InputError(f"cannot make {folder}: {error.strerror}; choose output=<folder>") from error
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        number += 1
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Delete what was killed before it got its name."""
+    for each in parent.glob(".*.tmp"):
+        with suppress(OSError):  # another process may have deleted it
+            if time.time() - each.stat().st_mtime > ABANDONED:
+                shutil.rmtree(each)
+
+
+def describe(folder: Path, config: Mapping[str, Any], imports: Sequence[Mapping[str, Any]]) -> None:
+    """Write what a run is made of: its configuration, and the user's own code that it needs.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    if imports:
+        files.write_atomic(folder / IMPORTS, plain_json.text(imports, indent=2).encode())
+    files.write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
 
 
 def result(folder: Path) -> dict[str, Any] | None:
@@ -100,6 +144,34 @@ def imports(folder: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
+def commands(folder: Path) -> list[dict[str, Any]]:
+    """What was typed when, that the run was made with: the command that started it, then each that resumed it.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / COMMANDS
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(each, dict) and "command" in each for each in found):
+        raise InputError(f"{path} is damaged: it holds no list of commands")
+    return found
+
+
+def add_command(folder: Path, command: str, **details: Any) -> None:
+    """Note a command that starts or resumes the run, and the time.
+
+    Raises:
+        InputError: the file is damaged.
+        RunError: the disk is full or cannot be written.
+    """
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    noted = [*commands(folder), {"when": now, "command": command, **details}]
+    files.write_atomic(folder / COMMANDS, plain_json.text(noted, indent=2).encode())
+
+
 def metrics(folder: Path) -> list[dict[str, float]]:
     """The lines of ``metrics.jsonl``, the oldest first; what was no number is nan again.
 
@@ -125,7 +197,8 @@ def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
 
 def below(root: Path) -> list[Path]:
     """Folders of runs at any depth under `root`, it included, in the order of their paths."""
-    return sorted(path.parent for path in root.rglob(CONFIG))
+    runs = (path.parent for path in root.rglob(CONFIG))
+    return sorted(run for run in runs if not run.name.startswith("."))  # that one is only being made
 
 
 def idle(output: Path) -> list[Path]:

@@ -63,6 +63,11 @@ class Report:
         if self.screen is not None:
             self.screen.say(what)
 
+    def note(self, line: str) -> None:
+        """Keep in the log what the screen has shown already."""
+        if self.screen is not None:
+            self.screen.note(line)
+
     @contextmanager
     def epoch(self, now: Moment) -> Iterator[None]:
         """Show live progress through an epoch, where somebody is looking."""

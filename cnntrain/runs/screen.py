@@ -34,6 +34,11 @@ class Screen:
             if each is not None:
                 each.print(what)
 
+    def note(self, line: str) -> None:
+        """A line in the log alone."""
+        if self.log is not None:
+            self.log.print(line)
+
     @contextmanager
     def bar(self, description: str, steps: int, done: int) -> Iterator[None]:
         if not self.console.is_terminal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -102,11 +101,12 @@ def _hparams(config: TrainConfig) -> dict[str, Any]:
     return {**names, **numbers, "seed": config.seed}
 
 
-def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
+def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What ``result.json`` holds; its keys are a contract with scripts.
 
     Args:
         outcome: ``status``, what `finish` found, and an ``error`` if there was one.
+        commands: the one that started the run, and those that resumed it.
     """
     state, progress, best = run.state, run.state.progress, run.state.progress.best
     columns, model = run.config.task.columns, run.state.model
@@ -148,7 +148,8 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], typed: Sequence[s
         "weights_sha256": outcome.get("weights_sha256"),
         "peak_memory_bytes": _peak_memory(run.device),
         "versions": versions(),
-        "command": shlex.join(["cnntrain", *typed]),
+        "command": commands[0]["command"],
+        "resumes": list(commands[1:]),
     }
 
 

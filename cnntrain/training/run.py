@@ -62,6 +62,18 @@ class Run:
         is_last = self.step.left == 0 or self.state.progress.is_stale(self.config.trainer.early_stopping)
         return is_last and not self.state.progress.step_in_epoch
 
+    def why_ended(self) -> str:
+        """What ended it, and which key trains it further."""
+        trainer, progress = self.config.trainer, self.state.progress
+        if self.step.left:
+            return (
+                f"trainer.early_stopping={trainer.early_stopping} holds, after {progress.epochs_since_best} epochs "
+                f"without a better {self.config.checkpoint.metric}: a larger one, or null, trains it further"
+            )
+        if trainer.max_steps is not None and progress.step >= trainer.max_steps:
+            return f"trainer.max_steps={trainer.max_steps} are done: more train it further"
+        return f"trainer.epochs={trainer.epochs} are done: more train it further"
+
     def moment(self) -> Moment:
         """Where the run stands, for people."""
         progress, step = self.state.progress, self.step

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from cnntrain.core import dist
 from cnntrain.core.files import link
-from cnntrain.runs import checkpoint
+from cnntrain.runs import checkpoint, generations
+from cnntrain.runs import folder as folders
 from cnntrain.training.state import State
 
 
@@ -22,13 +23,21 @@ class Saver:
     A checkpoint holds frozen weights too, so that it needs no other file: writing it can take far longer than an epoch
     of the few that are trained. An epoch that ends too soon after the last write is not written; of the best one what
     is trained is then copied and waits in memory. What is on disk is always a state that an exact resume continues
-    from, and the best up to it.
+    from, and the best up to it. So is what ``config.yaml`` says: that of a resume is written with its first checkpoint.
     """
 
-    def __init__(self, folder: Path, state: State, share: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        folder: Path,
+        state: State,
+        share: float,
+        keep: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         """Args:
         folder: of a new run, or of the one whose last checkpoint is the `state`.
         share: of the run's time that writing may take.
+        keep: how many pairs of checkpoints, the newest included.
 
         Raises:
             InputError: best.ckpt is damaged.
@@ -36,11 +45,13 @@ class Saver:
         self.folder = folder
         self.state = state
         self.share = share
+        self.keep = keep
         self.clock = clock
         self._best: dict[str, Any] | None = None  # the best epoch's state, where it is not on disk
         self._not_before = 0.0  # by the clock
         # the progress that last.ckpt holds
         self._written = asdict(state.progress) if (folder / checkpoint.LAST).exists() else None
+        self._is_described = self._written is None  # whether config.yaml is that of the state
         self._forget_lost()
 
     def epoch_done(self, improved: bool) -> None:
@@ -76,6 +87,7 @@ class Saver:
     def fail(self) -> None:
         """Make the best epoch the last where it waits in memory: what came after it is of no use. All ranks call it."""
         if dist.rank() == 0 and self._best is not None:
+            self._make_room()
             self._write_best(self._best)
 
     def _forget_lost(self) -> None:
@@ -87,12 +99,21 @@ class Saver:
         if not best.exists() or checkpoint.load(best)["progress"]["best"] != progress.best:
             progress.best = None
 
+    def _make_room(self) -> None:
+        """What comes before a checkpoint is replaced."""
+        generations.keep(self.folder, self.keep)
+        if not self._is_described:
+            folders.describe(self.folder, self.state.about["config"], self.state.about["imports"])
+            self._is_described = True
+
     def _write_best(self, state: dict[str, Any]) -> None:
         checkpoint.save(self.folder / checkpoint.BEST, state)
         link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST)
 
     def _write(self) -> None:
         start, progress = self.clock(), asdict(self.state.progress)
+        if self._best is not None or self._written != progress:
+            self._make_room()
         if self._best is not None:
             self._written = self._best["progress"]
             self._write_best(self._best)

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import yaml
 from cnntrain.commands.train import Train
 from cnntrain.core import signals
 from cnntrain.core.digest import digest
-from cnntrain.core.errors import InputError, RunError
+from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.lock import held
 from cnntrain.runs import checkpoint, folder
 from cnntrain.training import loop
@@ -173,6 +174,68 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_written(configure: Configu
     with pytest.raises(InputError, match=r"last\.ckpt cannot be read"):
         configure("trainer.epochs=2", f"resume={place}").execute([])
     assert {each.name: each.stat().st_mtime_ns for each in place.iterdir() if each.name != ".lock"} == before
+
+
+def test_a_run_with_no_step_left_stays_what_it_was(configure: Configure, perform: Perform) -> None:
+    place = Path(perform(configure("trainer.epochs=2", "trainer.early_stopping=9")).splitlines()[-1])
+    before = {each.name: each.read_bytes() for each in place.iterdir() if each.is_file() and each.name != ".lock"}
+    again = ("trainer.early_stopping=9", f"resume={place}")
+    with pytest.raises(ConfigError, match=r"no step remains.* of seed means.*trainer\.epochs=2 are done: more train"):
+        configure(*again, "trainer.epochs=2", "seed=1").execute([])
+    with pytest.raises(ConfigError, match=r"of trainer\.epochs, trainer\.max_steps means.*max_steps=4 are done: more"):
+        configure(*again, "trainer.epochs=9", "trainer.max_steps=4").execute([])
+    assert perform(configure(*again, "trainer.epochs=2")) == f"{place}\n"
+    assert before == {name: (place / name).read_bytes() for name in before}
+
+
+def test_early_stopping_is_said_and_still_holds_at_a_resume(configure: Configure, perform: Perform) -> None:
+    words = ("optim.lr=1e-30", "trainer.early_stopping=1", "schedule=constant")
+    shown = perform(configure(*words, "trainer.epochs=5"))
+    said = "trainer.early_stopping=1 holds, after 1 epochs without a better val/top1"
+    assert f"{said}: a larger one, or null, trains it further" in shown
+    place = Path(shown.splitlines()[-1])
+    with pytest.raises(ConfigError, match=f"a change of trainer.epochs means nothing; {said}"):
+        configure(*words, "trainer.epochs=20", f"resume={place}").execute([])
+
+
+def test_each_resume_is_a_record_and_the_configuration_is_what_was_trained(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, result_of: Any
+) -> None:
+    place = Path(str(configure("trainer.epochs=1").execute(["trainer.epochs=1"]).made))
+    again = configure("trainer.epochs=2", "seed=1", f"resume={place}")
+
+    def killed(*_: Any) -> None:
+        assert folder.config(place)["seed"] == 0  # nothing is trained yet
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again.execute(["seed=1"])
+    assert folder.config(place)["seed"] == checkpoint.load(place / checkpoint.LAST)["config"]["seed"] == 0
+    again.execute(["seed=1", "name=a b"])
+    assert folder.config(place) == checkpoint.load(place / checkpoint.LAST)["config"]
+    assert folder.config(place)["seed"] == 1
+    result = result_of(place)
+    assert result["command"] == "cnntrain trainer.epochs=1"
+    difference = {"seed": [0, 1], "trainer.epochs": [1, 2]}
+    for record, command in zip(result["resumes"], ("cnntrain seed=1", "cnntrain seed=1 'name=a b'"), strict=True):
+        assert datetime.fromisoformat(record.pop("when")).tzinfo is not None
+        assert record == {"command": command, "epoch": 1, "step": 3, "difference": difference}
+        assert f"  {command}, seed: 0 -> 1, trainer.epochs: 1 -> 2\n" in (place / "train.log").read_text()
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    configure: Configure, perform: Perform, result_of: Any
+) -> None:
+    words = ("trainer.epochs=3", "checkpoint.time_share=1")
+    place = run(configure(*words))
+    expected = result_of(place)
+    (place / checkpoint.LAST).write_bytes((place / checkpoint.LAST).read_bytes()[:1000])
+    shown = perform(configure(*words, f"resume={place}"))
+    assert "last.ckpt cannot be read" in shown and "the checkpoint before it is taken, of epoch 2" in shown
+    for key in ("weights_sha256", "best", "test"):
+        assert result_of(place)[key] == expected[key]
 
 
 def test_changed_data_is_named_at_a_resume(configure: Configure, perform: Perform) -> None:

@@ -135,6 +135,16 @@ def test_auto_finds_a_finished_run_too_so_that_a_command_can_be_repeated(make: M
     assert resolve("auto").finished
 
 
+def test_auto_goes_on_with_a_run_on_another_number_of_devices(make: Make, resolve: Any) -> None:
+    one, two = make("devices=1"), make("devices=2", status="finished")
+    make("devices=2", "seed=1")
+    assert resolve("auto", "devices=1").folder == one  # the same number, though another is newer
+    found = resolve("auto", "devices=4")
+    assert (found.folder, found.tree["devices"], found.finished) == (two, 4, True)
+    assert found.notes == ["devices: 2 -> 4  (inexact: the run will differ from an uninterrupted one)"]
+    assert resolve(two, "devices=4").finished and not resolve(two, "devices=4", "seed=1").finished
+
+
 def test_auto_compares_values_as_the_schema_reads_them(make: Make, resolve: Any) -> None:
     wanted = make("transfer=linear_probe")  # model.pretrained is null as composed, true as checked
     assert resolve("auto", "transfer=linear_probe", "optim.weight_decay='0.0005'").folder == wanted

@@ -32,7 +32,12 @@ class Clock(real.datetime):
 folder.datetime = Clock
 """
 CREATE = (
-    FROZEN_CLOCK + "print('ready', flush=True); input()\nfor _ in range(10): print(folder.create(Path(sys.argv[1])))"
+    FROZEN_CLOCK
+    + """
+fill = lambda new: (new / folder.CONFIG).touch()
+print('ready', flush=True); input()
+for _ in range(10): print(folder.create(Path(sys.argv[1]), fill))
+"""
 )
 HOLD = "import sys\nfrom pathlib import Path\nfrom cnntrain.core.lock import held\nwith held(Path(sys.argv[1])):\n    "
 HOLD_IT = HOLD + "print('held', flush=True); input()"
@@ -71,14 +76,39 @@ def same_second(monkeypatch: pytest.MonkeyPatch) -> str:
 # creation
 
 
+def make(parent: Path) -> Path:
+    return folder.create(parent, lambda new: (new / folder.CONFIG).touch())
+
+
 def test_runs_of_the_same_second_are_numbered(tmp_path: Path, same_second: str) -> None:
-    names = [folder.create(tmp_path / "runs").name for _ in range(3)]
+    names = [make(tmp_path / "runs").name for _ in range(3)]
     assert names == [same_second, f"{same_second}-1", f"{same_second}-2"]
+
+
+def test_what_is_killed_before_it_has_a_configuration_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(new: Path) -> None:
+        assert folder.below(tmp_path) == []
+        (new / folder.CONFIG).touch()
+        assert folder.below(tmp_path) == []  # it has no name yet
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.shutil, "rmtree", lambda *_, **__: None)  # as SIGKILL leaves it
+        with pytest.raises(KeyboardInterrupt):
+            folder.create(tmp_path, killed)
+    (left,) = tmp_path.iterdir()
+    made = make(tmp_path)
+    assert {*tmp_path.iterdir()} == {left, made}  # another process may be making it
+    os.utime(left, (time.time() - folder.ABANDONED - 9,) * 2)
+    again = make(tmp_path)
+    assert {*tmp_path.iterdir()} == {made, again} == {*folder.below(tmp_path)}
 
 
 def test_the_name_is_the_time(tmp_path: Path) -> None:
     before = datetime.now().replace(microsecond=0)
-    stamp = datetime.strptime(folder.create(tmp_path).name, "%Y%m%d-%H%M%S")
+    stamp = datetime.strptime(make(tmp_path).name, "%Y%m%d-%H%M%S")
     assert before <= stamp <= datetime.now()
 
 
@@ -101,7 +131,7 @@ def test_eight_processes_in_one_second_never_share_a_folder(tmp_path: Path) -> N
 
 def test_eight_threads_in_one_second_never_share_a_folder(tmp_path: Path, same_second: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: folder.create(tmp_path / "a" / "b"), range(80)))
+        made = list(pool.map(lambda _: make(tmp_path / "a" / "b"), range(80)))
     assert len(set(made)) == 80
 
 
@@ -109,14 +139,14 @@ def test_eight_threads_in_one_second_never_share_a_folder(tmp_path: Path, same_s
 def test_an_output_that_is_a_file_is_an_error_that_names_it(tmp_path: Path, below: str) -> None:
     (tmp_path / "outputs").write_text("")
     with pytest.raises(InputError, match=r"outputs.*choose output=<folder>"):
-        folder.create(tmp_path / "outputs" / below)
+        make(tmp_path / "outputs" / below)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_output_is_an_error_that_names_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match=r"Permission denied; choose output=<folder>"):
-        folder.create(tmp_path / "outputs")
+        make(tmp_path / "outputs")
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +155,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(InputError, match="No space left on device; choose output=<folder>"):
-        folder.create(tmp_path / "outputs")
+        make(tmp_path / "outputs")
 
 
 # locks
