@@ -24,8 +24,10 @@ OWN = {
 }  # where no weights say how they were trained
 
 
-def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None) -> tuple[nn.Module, Preprocess]:
-    """The model with its initial weights, and the preprocessing that goes with them.
+def build_model(
+    config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
+) -> tuple[nn.Module, Preprocess, list[str]]:
+    """The model with its initial weights, the preprocessing that goes with them, and lines on how they were read.
 
     Args:
         saved: the checkpoint of a run to resume; its weights replace pretrained ones, which are then not fetched.
@@ -38,10 +40,9 @@ def build_model(config: TrainConfig, data: DataSet, saved: dict[str, Any] | None
     with dist.first_rank_first():
         model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
     if saved is not None:
-        return model, Preprocess(**saved["preprocess"])
-    if source is not None:
-        weights.load(model, source, data.classes)
-    return model, _preprocess(config, data, model, seen, source)
+        return model, Preprocess(**saved["preprocess"]), []
+    notes = weights.load(model, source, data.classes) if source is not None else []
+    return model, _preprocess(config, data, model, seen, source), notes
 
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:

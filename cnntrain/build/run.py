@@ -45,7 +45,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
     source = config.data if saved is None else where_it_was(config.data, saved)
     data = val_limited(load_data(source), config.trainer.val_limit)
     seeds.seed_step(config.seed, "init")
-    model, seen = build_model(config, data, saved)
+    model, seen, notes = build_model(config, data, saved)
     macs = multiply_adds(model, seen.channels, seen.image_size)
     model = prepared(config, model, seen)
     model.to(device, weights_dtype(config.trainer.precision))
@@ -66,6 +66,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
         loaders=loaders,
         precision=precision,
         macs=macs,
+        notes=notes,
         around=partial(_around, config, data, loaders, device, precision),
     )
 

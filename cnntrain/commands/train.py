@@ -46,7 +46,7 @@ class Train(TrainConfig):
             stack.enter_context(arithmetic(self.trainer.deterministic))
             run = build(self, saved)
             if place is not None and saved is not None and run.ended:
-                finished = dist.from_first(lambda: folder.is_finished(place))
+                finished = dist.from_first(partial(folder.is_finished, place))
                 resume.refuse_changes(place, saved["config"], asdict(self), finished, run.why_ended())
                 if finished:
                     return Ended(made=str(place))

@@ -7,7 +7,8 @@ a damaged file, which neither torch nor safetensors notices.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
+from cnntrain.core.words import printable
 
 FORMAT = 3
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -82,8 +84,11 @@ def eval_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return state["ema"] or state["model"]
 
 
-def load_tensors(path: Path) -> dict[str, Any]:
+def load_tensors(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
     """Read a file of tensors, torch's or safetensors', without running any code in it.
+
+    Args:
+        allowed: classes of which objects may be in it, too: those that only hold values.
 
     Raises:
         InputError: the file is missing, damaged, or holds anything but tensors and plain values.
@@ -97,13 +102,25 @@ def load_tensors(path: Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises EOFError, OSError, RuntimeError, UnpicklingError, ... without the path
         lines = str(error).strip().splitlines()
         reason = f"{type(error).__name__}: {lines[0] if lines else 'truncated file'}"
         if type(error).__name__ == "UnpicklingError":  # torch's own words tell how to run the code in it
-            reason = "it is no file of torch's, or holds more than tensors and plain values"
+            reason = _unpickling_problem(str(error))
         raise InputError(f"{path} cannot be read as tensors ({reason})") from error
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
     return state
+
+
+def _unpickling_problem(text: str) -> str:
+    """Why torch did not read a file, of its own words on it."""
+    found = re.search(r"(?:GLOBAL|global|class) (\w+(?:\.\w+)+)", text)
+    if found is None:
+        return "it is no file of torch's, or holds more than tensors and plain values"
+    return (
+        f"it holds a {printable(found[1])}, which is no plain value; where you trust who made it, read it in Python "
+        "with torch.load(file, weights_only=False), and save its tensors alone with torch.save"
+    )

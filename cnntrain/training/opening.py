@@ -48,6 +48,7 @@ def opening(run: Run) -> list[Any]:
         f"{run.macs / 1e6:,.1f} M multiply-adds at {channels}x{size}x{size}, "
         f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights"
         f"{', stem for small images' if getattr(model, 'small_stem', False) else ''}",
+        *(f"note: {each}" for each in run.notes),
         f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
         *(f"note: {each}" for each in data.notes),
         f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import isfinite
@@ -34,6 +34,7 @@ class Run:
 
     Attributes:
         macs: multiply-adds of one image.
+        notes: lines on how its weights were read.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
     """
@@ -47,6 +48,7 @@ class Run:
     loaders: Loaders
     precision: AbstractContextManager[Any]
     macs: int
+    notes: Sequence[str]
     around: Callable[[Callable[[str], None], Callable[[], None]], Around]
     heed: Callable[[], None] = heed
     phase: Phase | None = field(default=None, init=False)

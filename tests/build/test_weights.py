@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import socket
 import time
 import urllib.request
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +127,68 @@ def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
     }
     assert third in before
     assert same(model, before)
+
+
+def test_what_other_tools_write_is_loaded_where_all_keys_match_then(tmp_path: Path) -> None:
+    source = tiny(seed=1).state_dict()
+    counts = [key for key in source if key.endswith("num_batches_tracked")]
+    older = {key: value for key, value in source.items() if key not in counts}
+    average = {key: value + 1 for key, value in source.items()}
+    typed = Namespace(lr=0.1, model="resnet18")
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        (older, ["num_batches_tracked of BatchNorm, which it lacks, from 0"]),
+        (
+            {f"module._orig_mod.{key}": value for key, value in source.items()},
+            ["without the prefix 'module._orig_mod.'"],
+        ),
+        ({"model": source, "epoch": 3}, ["what is under 'model'"]),
+        (
+            {"state_dict": {f"model.{key}": value for key, value in source.items()}, "hyper_parameters": {"lr": 1}},
+            ["what is under 'state_dict'", "without the prefix 'model.'"],
+        ),
+        ({"net": source, "optimizer": {"state": {0: {"m": torch.zeros(1)}}}}, ["what is under 'net'"]),
+        ({"state_dict": source, "args": typed, "arch": "resnet18", "version": 2}, ["what is under 'state_dict'"]),
+        ({"state_dict": source, "state_dict_ema": average, "args": typed}, ["what is under 'state_dict_ema'"]),
+    ]
+    for content, said in cases:
+        path = tmp_path / "w.pth"
+        torch.save(content, path)
+        model = tiny(seed=2)
+        notes = weights.load(model, weights.read(path), CLASSES)
+        expected = average if "state_dict_ema" in content else {**source, **{key: torch.tensor(0) for key in counts}}
+        assert same(model, expected), said
+        assert len(notes) == len(said)
+        assert all(note.startswith(f"{path}: {each}") for note, each in zip(notes, said, strict=True)), notes
+
+
+def test_weights_of_colour_images_are_summed_for_grey_ones_as_timm_does(tmp_path: Path) -> None:
+    source = tiny(seed=1)
+    grey = timm.create_model(TINY, in_chans=1)
+    path = save("safetensors", source.state_dict(), tmp_path)
+    (note,) = weights.load(grey, weights.read(path), CLASSES)
+    assert note == f"{path}: conv1.0.weight summed over the colours, for grey images"
+    timms = timm.create_model(TINY, in_chans=1, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    assert same(grey, timms.state_dict())
+    with pytest.raises(InputError, match=r"conv1\.0\.weight has shape"):
+        weights.load(source, weights.Source(path, grey.state_dict()), CLASSES)
+
+
+def test_a_densenet_of_before_torch_0_4_is_loaded(tmp_path: Path) -> None:
+    """torchvision's published files have names such as ``features.denseblock1.denselayer1.norm.1.weight``."""
+    source, model = timm.create_model("densenet121"), timm.create_model("densenet121")
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", k): v for k, v in source.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    (note,) = weights.load(model, weights.Source(tmp_path, old), CLASSES)
+    assert note.endswith("with DenseNet's newer names, norm1 for norm.1")
+    assert same(model, source.state_dict())
+
+
+def test_a_class_in_a_file_is_named_with_a_way_out(tmp_path: Path) -> None:
+    torch.save({"state_dict": tiny().state_dict(), "hyper_parameters": Path("x")}, tmp_path / "w.ckpt")
+    with pytest.raises(
+        InputError, match=r"it holds a pathlib\.\w+, which .* weights_only=False\), and save its tensors"
+    ):
+        weights.read(tmp_path / "w.ckpt")
 
 
 def test_a_checkpoint_of_ours_brings_its_preprocessing_and_its_averaged_weights(

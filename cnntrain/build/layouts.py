@@ -1,0 +1,89 @@
+"""State dicts as other tools lay them out: below a name, with a prefix before each key, with older names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import torch
+from timm.models import adapt_input_conv
+from torch import Tensor
+
+NESTINGS = ("state_dict_ema", "model_ema", "state_dict", "model")  # timm's order: the average comes first
+COUNT = "num_batches_tracked"  # of BatchNorm, which torch before 0.4.1 did not save; only momentum=None reads it
+# DenseNet's layers before torch 0.4: "norm.1" became "norm1"
+OLD_DENSE = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
+
+
+@dataclass
+class Layout:
+    """One reading of a file.
+
+    Attributes:
+        tensors: by the model's keys, if this reading is right.
+        notes: lines on how it differs from the file.
+    """
+
+    tensors: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def layouts(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Iterator[Layout]:
+    """The readings of a file's content, the most likely first.
+
+    Args:
+        own: what the model has.
+    """
+    for nested in _nested(state):
+        for prefix in _prefixes(nested.tensors):
+            tensors = {key.removeprefix(prefix): value for key, value in nested.tensors.items()}
+            notes = [*nested.notes, *([f"without the prefix {prefix!r} of its keys"] if prefix else [])]
+            yield _converted(Layout(tensors, notes), own)
+
+
+def _nested(state: Mapping[str, Any]) -> Iterator[Layout]:
+    """What stands under a name of its own, then the content itself."""
+    inner = {key: value for key, value in state.items() if isinstance(value, Mapping) and _holds_tensors(value)}
+    for name in sorted(inner, key=lambda each: NESTINGS.index(each) if each in NESTINGS else len(NESTINGS)):
+        yield Layout(dict(inner[name]), [f"what is under {name!r}"])
+    yield Layout(dict(state))
+
+
+def _holds_tensors(value: Mapping[Any, Any]) -> bool:
+    return all(isinstance(key, str) for key in value) and any(isinstance(each, Tensor) for each in value.values())
+
+
+def _prefixes(tensors: Mapping[str, Any]) -> list[str]:
+    """None, and all that every key begins with, such as ``module.`` and ``module._orig_mod.``."""
+    paths = zip(*(key.split(".")[:-1] for key in tensors))  # noqa: B905 (some keys are longer)
+    parts = [names[0] for names in takewhile(lambda names: len({*names}) == 1, paths)]
+    return ["".join(f"{each}." for each in parts[:count]) for count in range(len(parts) + 1)]
+
+
+def _converted(layout: Layout, own: Mapping[str, Tensor]) -> Layout:
+    """With the model's names and channels, where only a known conversion is between them."""
+    tensors, notes = layout.tensors, list(layout.notes)
+    renamed = {key: OLD_DENSE.sub(r"\1\2", key) for key in tensors if key not in own}
+    renamed = {key: name for key, name in renamed.items() if name != key and name in own}
+    if renamed:
+        tensors = {renamed.get(key, key): value for key, value in tensors.items()}
+        notes.append("with DenseNet's newer names, norm1 for norm.1")
+    for key in [key for key, value in tensors.items() if _is_colour_of_grey(value, own.get(key))]:
+        tensors = {**tensors, key: adapt_input_conv(1, tensors[key])}
+        notes.append(f"{key} summed over the colours, for grey images")
+    counts = [key for key in own if key.endswith(COUNT)]
+    if counts and not any(key.endswith(COUNT) for key in tensors):
+        tensors = {**tensors, **{key: torch.zeros_like(own[key]) for key in counts}}
+        notes.append(f"{COUNT} of BatchNorm, which it lacks, from 0")
+    return Layout(tensors, notes)
+
+
+def _is_colour_of_grey(value: Any, own: Tensor | None) -> bool:
+    """Whether a convolution sees RGB in the file and grey in the model, and is the same otherwise."""
+    if not isinstance(value, Tensor) or own is None or value.ndim != 4 or own.ndim != 4:
+        return False
+    (out, depth, *size), (own_out, own_depth, *own_size) = value.shape, own.shape
+    return (out, depth, size) == (own_out, 3, own_size) and own_depth == 1
