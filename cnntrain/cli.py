@@ -29,6 +29,7 @@ from cnntrain.config.line import Line
 from cnntrain.config.loader import Loader
 from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
+from cnntrain.config.text import as_text, quoted
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.loggers import loggers_kept
@@ -77,7 +78,7 @@ def _run(line: Line) -> int:
         return DONE
     help.root(command)  # a user's command may lack its YAML
     if not (args.hydra_help or args.shell_completion):
-        parsed = compose.parse(overrides)
+        parsed = compose.parse(as_text(command, overrides))
         compose.check_overrides(command, parsed, multirun=args.multirun)
         overrides = compose.force(parsed)
     hydra = Hydra("cnntrain", Loader(overrides))
@@ -146,7 +147,7 @@ def compose_and_start(
     """What a command line without flags does, for Python: errors are raised, and nothing is left behind."""
     line = Line(imports=list(modules), config_dir=config_dir)
     with imports.imported(line.imports), looking_in(line.config_dir):
-        parsed = compose.parse(overrides)
+        parsed = compose.parse(as_text(command, overrides))
         compose.check_overrides(command, parsed, multirun=False)
         tree = plain(compose.compose_config(command, compose.force(parsed)))
         return start(command, tree, [each.lstrip("+") for each in overrides], line)
@@ -217,7 +218,7 @@ def _command(words: Sequence[str]) -> tuple[str, list[str]]:
         if word in names:
             raise ConfigError(f"one command at a time, not {command} and {word}")
         raise ConfigError(f"'{word}' is no key=value{_as_choice(word)}; see cnntrain {command} --help")
-    return command, [*(f"{key}={compose.quoted(value)}" for key, value in zip(keys, values)), *overrides]  # noqa: B905
+    return command, [*(f"{key}={quoted(value)}" for key, value in zip(keys, values)), *overrides]  # noqa: B905
 
 
 def _as_choice(word: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
-from cnntrain.core.limits import NotNegative
+from cnntrain.core.limits import NotNegative, Place
 from cnntrain.core.units import in_bytes
 from cnntrain.core.words import tell
 from cnntrain.transfer.frozen import store
@@ -24,7 +24,7 @@ DAY = 24 * 3600
 
 @dataclass(frozen=True)
 class Cache(Command):
-    cache_dir: str | None
+    cache_dir: Place | None
     older_than: NotNegative | None  # days without use
     clear: bool
     format: Literal["table", "json"]

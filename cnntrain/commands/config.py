@@ -11,6 +11,7 @@ from cnntrain.config.groups import builtin_dir
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_new
+from cnntrain.core.limits import Place
 from cnntrain.core.words import suggest, tell
 
 
@@ -20,7 +21,7 @@ class Config(Command):
 
     action: Literal["cp"]
     what: str
-    to: str
+    to: Place
 
     def execute(self, typed: Sequence[str]) -> Ended:
         ours = builtin_dir()
@@ -30,7 +31,7 @@ class Config(Command):
                 suggest(self.what, known) or f"; the groups are {', '.join(sorted({n.split('/')[0] for n in known}))}"
             )
             raise ConfigError(f"what={self.what} is no <group>/<option> of ours{hint}")
-        target = Path(self.to).expanduser() / f"{self.what}.yaml"
+        target = Path(self.to) / f"{self.what}.yaml"
         if target.resolve() == (ours / f"{self.what}.yaml").resolve():
             raise InputError(f"{target} is the original: run this in a folder of your own, or give to=<folder>")
         write_new(target, (ours / f"{self.what}.yaml").read_bytes())

@@ -14,7 +14,7 @@ from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_atomic
-from cnntrain.core.limits import Count
+from cnntrain.core.limits import Count, Place
 from cnntrain.core.words import listed, tell
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 class Eval(Command):
     """`data` is laid over the data section that the checkpoint was trained with."""
 
-    run: str | None
-    checkpoint: str | None
+    run: Place | None
+    checkpoint: Place | None
     part: Literal["train", "val", "test"]
     devices: Count
     device: Literal["auto", "cpu", "cuda"]

@@ -10,6 +10,7 @@ from typing import ClassVar
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_new
+from cnntrain.core.limits import Place
 from cnntrain.core.words import tell
 
 EXPERIMENT = """\
@@ -51,10 +52,10 @@ your own (a network, a data source, a policy) goes into a Python file here: `cnn
 class Init(Command):
     words: ClassVar[tuple[str, ...]] = ("folder",)
 
-    folder: str
+    folder: Place
 
     def execute(self, typed: Sequence[str]) -> Ended:
-        root = Path(self.folder).expanduser()
+        root = Path(self.folder)
         files = {
             root / "configs" / "experiment" / "first.yaml": EXPERIMENT,
             root / ".gitignore": IGNORED,

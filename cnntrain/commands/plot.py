@@ -11,6 +11,7 @@ from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic
+from cnntrain.core.limits import Place
 from cnntrain.core.words import LINE, printable, tell
 from cnntrain.runs import history
 from cnntrain.study import comparison
@@ -22,13 +23,13 @@ PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True)
 class Plot(Command):
-    runs: str  # a folder, or a pattern of folders
+    runs: Place  # a folder, or a pattern of folders
     x: str  # epoch, or a key of the runs' configurations
     y: list[str]  # metrics, a panel each
     curve: str | None  # a key of the runs' configurations
     y_range: list[float] | None  # as on the axis
     title: str | None
-    output: str | None
+    output: Place | None
     format: Literal["table", "markdown", "json"]
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from cnntrain.config.schema import Command, Ended, Model
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
-from cnntrain.core.limits import Count
+from cnntrain.core.limits import Count, Place
 from cnntrain.core.units import in_bytes
 from cnntrain.core.words import CELL, printable
 from cnntrain.data.base import Data
@@ -35,8 +35,8 @@ class Summary(Command):
     classes: Count | None
     batch_size: Count | None
     format: Literal["table", "markdown", "json", "dot", "png"]
-    output: str | None
-    tensorboard: str | None
+    output: Place | None
+    tensorboard: Place | None
 
     def __post_init__(self) -> None:
         if self.format == "png" and self.output is None:

@@ -8,6 +8,7 @@ that all that is wrong is reported at once, each with the nearest valid name.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
@@ -22,6 +23,7 @@ from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.limits import Home
 from cnntrain.core.words import LINE, is_text, printable, similar, suggest
 
 LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
@@ -193,6 +195,8 @@ def _leaf(kind: Any, value: Any, path: str, problems: Problems, or_null: str) ->
         if node is None:
             raise OmegaConfBaseException()
         found = OmegaConf.to_container(node) if container else node._value()
+        if _is_place(kind):
+            found = os.path.expanduser(str(found))
         if not _is_sound(found) or not all(_keeps(limit, each) for limit in limits for each in _each(found)):
             raise OmegaConfBaseException()
         return found
@@ -206,7 +210,12 @@ def _limited(kind: Any) -> tuple[Any, list[Any]]:
     if get_origin(kind) is not Annotated:
         return kind, []
     bare, *limits = get_args(kind)
+    limits = [each for each in limits if not isinstance(each, Home)]
     return bare, [each for limit in limits for each in (limit if isinstance(limit, Interval) else (limit,))]
+
+
+def _is_place(kind: Any) -> bool:
+    return any(isinstance(each, Home) for each in getattr(kind, "__metadata__", ()))
 
 
 def _keeps(limit: Any, value: Any) -> bool:

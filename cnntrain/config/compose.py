@@ -17,6 +17,7 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.groups import command_class
 from cnntrain.config.loader import Loader, typed_problems
 from cnntrain.config.search_path import groups, is_model, model_names
+from cnntrain.config.text import takes_text
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
@@ -34,17 +35,12 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             parsed += OverridesParser.create().parse_overrides([text])
         except HydraException:
             problems.append(
-                f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces"
+                f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces, once more "
+                """for the shell: 'key="..."'"""
             )
     if problems:
         raise ConfigError(*problems)
     return parsed
-
-
-def quoted(value: str) -> str:
-    """A value that Hydra's grammar takes as this text, whatever is in it."""
-    backslash, quote = "\\", '"'
-    return quote + value.replace(backslash, backslash * 2).replace(quote, backslash + quote) + quote
 
 
 def force(overrides: Sequence[Override]) -> list[str]:
@@ -100,7 +96,9 @@ def check_overrides(command: str, overrides: Sequence[Override], multirun: bool)
     sound = [each for each in overrides if not typed_problems([each]) and not choice_problems([each])]
     swept = [each for each in sound if each.is_sweep_override()]
     if swept and not multirun:
-        problems += [f"{each.input_line} is a list of values to try: add -m" for each in swept]
+        problems += [
+            f"{each.input_line} is a list of values to try: add -m{_quotable(command, each)}" for each in swept
+        ]
         sound = [each for each in sound if each not in swept]
     for lines in _jobs(sound):
         try:
@@ -128,6 +126,12 @@ def compose_config(command: str, lines: Sequence[str]) -> DictConfig:
     with open_dict(composed):
         del composed["hydra"]
     return composed
+
+
+def _quotable(command: str, override: Override) -> str:
+    """What else may be meant by a comma."""
+    key = override.key_or_group
+    return f""", or quote a comma: '{key}="..."'""" if takes_text(command, key) else ""
 
 
 def _origins(command: str, lines: Sequence[str]) -> Callable[[str], str]:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from cnntrain.config import sources
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.paths import expanded
 from cnntrain.core.words import listed
 from cnntrain.models import registry
 
@@ -26,7 +27,7 @@ def is_file(word: str) -> bool:
 
 
 def path_of(word: str) -> Path:
-    return Path(os.path.abspath(Path(word).expanduser()))  # one name a file, however it is spelt
+    return Path(os.path.abspath(expanded(word)))  # one name a file, however it is spelt
 
 
 @contextmanager

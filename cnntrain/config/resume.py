@@ -14,6 +14,7 @@ from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.keys import flat, is_within
+from cnntrain.core.paths import expanded
 from cnntrain.runs import folder as folders
 
 # a change of these leaves every weight as an uninterrupted run would have it
@@ -55,7 +56,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
         ConfigError: there is no such run, or a change is typed that its checkpoint does not fit.
         InputError: an older cnntrain made the run.
     """
-    output = Path(str(tree["output"]))
+    output = expanded(str(tree["output"]))
     if tree["resume"] == "auto":
         return _same_run(asdict(check(tree, TrainConfig)), output)
     if tree["resume"] == "latest":
@@ -64,7 +65,7 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
             raise ConfigError(f"resume=latest: there is no unfinished run under {output.absolute()}")
         folder = runs[0]
     else:
-        folder = Path(str(tree["resume"]))
+        folder = expanded(str(tree["resume"]))
     saved = folders.config(folder)
     changed = imports.check(folders.imports(folder), str(folder))
     try:

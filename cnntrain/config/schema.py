@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
-from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Positive, Proportion, Whole
+from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
 from cnntrain.data.base import Data
@@ -55,7 +55,7 @@ class Model:
 
     name: str
     pretrained: bool | None  # None: as the transfer policy implies, unless `weights` is given
-    weights: str | None
+    weights: Place | None
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
@@ -187,9 +187,9 @@ class TrainConfig(Command):
 
     seed: Whole
     devices: Count
-    resume: str | None
+    resume: Place | None
     name: str | None
-    output: str
+    output: Place
     model: Model
     data: Data
     task: Task

@@ -24,6 +24,7 @@ from cnntrain.config import imports
 from cnntrain.config.groups import ABSTRACT, builtin_dir
 from cnntrain.core import plain_yaml
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.paths import expanded
 from cnntrain.models import registry
 
 USER = "cnntrain-user"  # what Hydra calls the user's folders
@@ -48,7 +49,7 @@ def looking_in(config_dir: str | None) -> Iterator[None]:
     before = _user_dirs
     found = []
     if config_dir is not None:
-        folder = Path(config_dir).expanduser().absolute()
+        folder = expanded(config_dir).absolute()
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
         found.append(folder)

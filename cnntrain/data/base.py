@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnntrain.core.limits import Byte, Count, Proportion, Whole
+from cnntrain.core.limits import Byte, Count, Place, Proportion, Whole
 from cnntrain.core.paths import absolute
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Data:
     """
 
     name: str
-    root: str | None  # where the files are, or are downloaded to
+    root: Place | None  # where the files are, or are downloaded to
     channels: int  # 1 = grey, 3 = RGB; images are converted to it
     image_size: Count | None  # that the network sees; None: the loaded weights' own, else the set's, else the model's
     crop: Crop | None  # of what is not square; None: the weights' own, or center

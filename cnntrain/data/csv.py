@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.limits import Place
 from cnntrain.core.paths import absolute
 from cnntrain.core.words import listed
 from cnntrain.data.base import Data
@@ -29,7 +30,7 @@ class Csv(Data):
     space around them does not count.
     """
 
-    csv: str  # the table, relative to root; where root is null, images are relative to the table's folder
+    csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder
 
     def __post_init__(self) -> None:
         super().__post_init__()

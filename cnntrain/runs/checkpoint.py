@@ -121,6 +121,6 @@ def _unpickling_problem(text: str) -> str:
     if found is None:
         return "it is no file of torch's, or holds more than tensors and plain values"
     return (
-        f"it holds a {printable(found[1])}, which is no plain value; where you trust who made it, read it in Python "
-        "with torch.load(file, weights_only=False), and save its tensors alone with torch.save"
+        f"it holds a {printable(found[1])}, which is no plain value; where you trust who made it, load it in Python "
+        "with weights_only off, and save its tensors alone with torch.save"
     )

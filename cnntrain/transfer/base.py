@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from cnntrain.core.limits import Count, Positive
+from cnntrain.core.limits import Count, Place, Positive
 from cnntrain.core.units import bytes_of
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class PartlyFrozen(Transfer):
     cache: Literal["auto", "ram", "disk", "off"]  # auto: ram where it fits, else disk, else off
     cache_dtype: Literal["computed", "float16", "bfloat16"]
     cache_budget: str  # at most so much RAM or disk, such as 8GiB
-    cache_dir: str | None
+    cache_dir: Place | None
     views: Count | None  # augmented versions of each image that are kept, where the augmentation is random
 
     def __post_init__(self) -> None:

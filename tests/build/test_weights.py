@@ -185,9 +185,7 @@ def test_a_densenet_of_before_torch_0_4_is_loaded(tmp_path: Path) -> None:
 
 def test_a_class_in_a_file_is_named_with_a_way_out(tmp_path: Path) -> None:
     torch.save({"state_dict": tiny().state_dict(), "hyper_parameters": Path("x")}, tmp_path / "w.ckpt")
-    with pytest.raises(
-        InputError, match=r"it holds a pathlib\.\w+, which .* weights_only=False\), and save its tensors"
-    ):
+    with pytest.raises(InputError, match=r"it holds a pathlib\.\w+, which .* weights_only off, and save its tensors"):
         weights.read(tmp_path / "w.ckpt")
 
 

@@ -172,7 +172,7 @@ def test_known_keys_cover_the_default_configuration() -> None:
     [
         ("optim.lrr", 1, "unknown key 'optim.lrr'; did you mean 'optim.lr'?"),
         ("optimm", {}, "unknown key 'optimm'; did you mean 'optim'?"),
-        ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, time_share, metric"),
+        ("checkpoint.zzz", 1, "unknown key 'checkpoint.zzz'; checkpoint has every_steps, time_share, keep, metric"),
         ("optim.lr", "fast", "optim.lr=fast must be a number"),
         ("optim.lr", 0, "optim.lr=0 must be a number above 0"),
         ("optim.lr", float("nan"), "optim.lr=nan must be a number"),
