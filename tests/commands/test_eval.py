@@ -75,7 +75,7 @@ def untrained(configure: Configure, tmp_path: Path) -> Path:
         draw(tmp_path / "set", split, CLASSES, 1)
     run = build(replace(configure(), data=folder_data(tmp_path / "set")))
     (tmp_path / "run").mkdir()
-    Saver(tmp_path / "run", run.state, 1.0).write(None)
+    Saver(tmp_path / "run", run.state, 1.0, 2).write(None)
     return tmp_path / "run" / checkpoint.LAST
 
 
