@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -57,6 +57,7 @@ class Train(TrainConfig):
                 stack.enter_context(dist.on_first(held, place))
             else:
                 dist.from_first(lambda: self._prepare(place, saved, command))
+            free_room = stack.enter_context(dist.on_first(files.reserved, place))
             commands = dist.from_first(lambda: folder.commands(place))
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
@@ -69,7 +70,7 @@ class Train(TrainConfig):
                 report.say(line)
             if saved is not None and saved["fingerprint"] != run.data.fingerprint:
                 report.say("note: the data's files or their split have changed: this resume is inexact")
-            return _train(run, report, saver, commands)
+            return _train(run, report, saver, commands, free_room)
 
     def _fill(self, place: Path, command: str) -> None:
         """Write what a new run is made of."""
@@ -96,8 +97,18 @@ def _told(command: Mapping[str, Any]) -> str:
     return f"{command['when']}  {command['command']}{changed}"
 
 
-def _train(run: Run, report: Report, saver: Saver, commands: Sequence[Mapping[str, Any]]) -> Ended:
-    """Fit, test and write the result, however it ends."""
+def _train(
+    run: Run,
+    report: Report,
+    saver: Saver,
+    commands: Sequence[Mapping[str, Any]],
+    free_room: Callable[[], None] | None,
+) -> Ended:
+    """Fit, test and write the result, however it ends.
+
+    Args:
+        free_room: makes room for the result on a disk that has become full; None on other ranks than the first.
+    """
     from cnntrain.core import dist
     from cnntrain.runs.closing import summary
     from cnntrain.training import loop, opening
@@ -121,7 +132,8 @@ def _train(run: Run, report: Report, saver: Saver, commands: Sequence[Mapping[st
         raise
     finally:
         found = result(run, place, outcome, commands)
-        if dist.rank() == 0:
+        if free_room is not None:
+            free_room()
             files.write_atomic(place / folder.RESULT, plain_json.text(found, indent=2).encode())
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")

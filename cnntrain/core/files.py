@@ -3,9 +3,42 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cnntrain.core.errors import InputError, RunError
+
+RESERVED = 16 * 1024  # bytes
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block this file is written or closed.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[Callable[[], None]]:
+    """Within the block the disk has room left for a last small file in `folder`; what is yielded makes the room free.
+
+    Raises:
+        RunError: the disk is full already.
+    """
+    path = _beside(folder / "reserved")
+    try:
+        with writing(path), open(path, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVED)
+        yield lambda: path.unlink(missing_ok=True)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:

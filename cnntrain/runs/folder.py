@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import time
@@ -13,17 +12,65 @@ from contextlib import suppress
 from datetime import datetime
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import yaml
 
 from cnntrain.core import files, plain_json, plain_yaml
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import in_use
+from cnntrain.tasks.base import Column
 
 CONFIG, RESULT, METRICS, IMPORTS = "config.yaml", "result.json", "metrics.jsonl", "imports.json"
 COMMANDS = "commands.json"
 ABANDONED = 3600  # seconds after which a folder that has not got its name never will
+
+
+class Best(TypedDict):
+    epoch: int
+
+
+class Judged(TypedDict):
+    columns: list[Column]
+
+
+class Counted(TypedDict):
+    count: int
+    of: NotRequired[int]
+
+
+class Result(TypedDict):
+    """What is read of ``result.json``."""
+
+    status: NotRequired[str]
+    error: NotRequired[str]
+    best: NotRequired[Best | None]
+    test: NotRequired[dict[str, float | None] | None]
+    task: NotRequired[Judged]  # runs of 0.1 do not tell
+    val: NotRequired[Counted | None]
+
+
+class Needed(TypedDict):
+    """An entry of ``imports.json``."""
+
+    word: str
+    module: str
+    sha256: str
+    needed: bool
+
+
+class Typed(TypedDict):
+    """An entry of ``commands.json``."""
+
+    when: str
+    command: str
+
+
+class Line(TypedDict):
+    """The keys of a line of ``metrics.jsonl`` that are no metrics."""
+
+    step: NotRequired[int]
+    epoch: NotRequired[int]
 
 
 def create(parent: Path, fill: Callable[[Path], None]) -> Path:
@@ -96,12 +143,9 @@ def result(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        ended = json.loads(path.read_text(encoding="utf-8"))
+        return plain_json.read(path.read_bytes(), Result)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    if not isinstance(ended, dict):
-        raise InputError(f"{path} is damaged: it holds no keys")
-    return ended
 
 
 def is_finished(folder: Path) -> bool:
@@ -136,11 +180,8 @@ def imports(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [
-            {**{key: str(each[key]) for key in ("word", "module", "sha256")}, "needed": bool(each["needed"])}
-            for each in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (ValueError, TypeError, KeyError) as error:
+        return plain_json.read(path.read_bytes(), list[Needed])
+    except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
@@ -151,13 +192,12 @@ def commands(folder: Path) -> list[dict[str, Any]]:
         InputError: the file is damaged.
     """
     path = folder / COMMANDS
+    if not path.is_file():
+        return []
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return plain_json.read(path.read_bytes(), list[Typed])
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(each, dict) and "command" in each for each in found):
-        raise InputError(f"{path} is damaged: it holds no list of commands")
-    return found
 
 
 def add_command(folder: Path, command: str, **details: Any) -> None:
@@ -180,14 +220,26 @@ def metrics(folder: Path) -> list[dict[str, float]]:
     """
     path = folder / METRICS
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-    if not all(isinstance(line, dict) for line in lines):
-        raise InputError(f"{path} is damaged: a line holds no keys")
-    return [numbers(line) for line in lines]
+    found = []
+    for number, text in enumerate(lines, 1):
+        try:
+            found.append(numbers(line(text)))
+        except ValueError as error:
+            raise InputError(f"{path} is damaged in line {number}: {error}") from error
+    return found
+
+
+def line(text: bytes) -> dict[str, float | None]:
+    """One of ``metrics.jsonl``.
+
+    Raises:
+        ValueError: it is none that a run has written.
+    """
+    plain_json.read(text, Line)
+    return plain_json.read(text, dict[str, float | None])
 
 
 def numbers(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,23 @@ def _unfinished(folder: Path) -> str | None:
 
 
 def _read(folder: Path) -> Finished:
-    ended = folders.result(folder) or {}
+    ended = folders.result(folder)
+    assert ended is not None, "a finished run has one"
     lines = [line for line in folders.metrics(folder) if "epoch" in line]
     epochs = {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
     tested = folders.numbers(ended.get("test") or {})
     test = {f"test/{name}": value for name, value in tested.items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)
     task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
-    columns = [Column(**each) for each in task["columns"]] if task else COLUMNS
+    columns = [_column(each) for each in task["columns"]] if task else COLUMNS
     val = ended.get("val") or {}
     limited = some_of(val.get("count", 0), val.get("of"))
     return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns, limited)
+
+
+def _column(written: Mapping[str, Any]) -> Column:
+    """One of ours, without what a later version may have added to it."""
+    return Column(**{each.name: written[each.name] for each in fields(Column) if each.name in written})
 
 
 def is_number(value: Any) -> bool:

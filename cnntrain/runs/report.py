@@ -6,7 +6,7 @@ On ranks other than the first a `Report` has no sinks and no screen, so callers 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,11 @@ class Report:
         """
         if dist.rank() > 0:
             return cls(columns)
-        sinks: list[Sink] = [JsonLines(folder / METRICS, step, epoch), TensorBoard(folder / "tb", step)]
-        return cls(columns, sinks, Screen(folder / LOG))
+        lines = JsonLines(folder / METRICS, step, epoch)
+        report = cls(columns, [lines, TensorBoard(folder / "tb", step)], Screen(folder / LOG))
+        for each in lines.unread:
+            report.say(f"note: a line of {METRICS} cannot be read and is left out: {each}")
+        return report
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for sink in self.sinks:
@@ -107,7 +110,6 @@ class Report:
             sink.hparams(settings, metrics)
 
     def close(self) -> None:
-        for sink in self.sinks:
-            sink.close()
-        if self.screen is not None:
-            self.screen.close()
+        with ExitStack() as stack:  # each is closed, whatever the others raise
+            for each in (*self.sinks, *([self.screen] if self.screen is not None else [])):
+                stack.callback(each.close)

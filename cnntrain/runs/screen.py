@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cnntrain.core import files
 from cnntrain.core.console import console
 
 REFRESH_SECONDS = 0.25
@@ -22,6 +23,7 @@ class Screen:
 
     def __init__(self, log: Path | None, clock: Callable[[], float] = time.monotonic):
         self.console = console(soft_wrap=not sys.stdout.isatty())
+        self.path = log
         self.file = open(log, "a", encoding="utf-8", buffering=1) if log is not None else None  # noqa: SIM115
         self.log = console(file=self.file, width=LOG_WIDTH) if self.file is not None else None
         self.clock = clock
@@ -30,9 +32,10 @@ class Screen:
 
     def say(self, what: Any) -> None:
         """Show a line, which may hold anything and stays one line, or a table."""
-        for each in (self.console, self.log):
-            if each is not None:
-                each.print(what)
+        self.console.print(what)
+        if self.log is not None:
+            with files.writing(self.path):
+                self.log.print(what)
 
     def note(self, line: str) -> None:
         """A line in the log alone."""
@@ -63,4 +66,5 @@ class Screen:
 
     def close(self) -> None:
         if self.file is not None:
-            self.file.close()
+            with files.writing(self.path):
+                self.file.close()

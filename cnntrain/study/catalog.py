@@ -6,14 +6,13 @@ Nothing here imports torch: a listing whose figures are on disk is a matter of r
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -27,10 +26,24 @@ from cnntrain.models import registry
 
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
-COMPUTED = ("family", "params", "macs", "input", "depth", "source", "weights")
 FIGURING = ("config", "core", "models", "study")  # the rooms from which `figures` imports
 OWN = "own"  # the source of what is defined in the user's files
 DECK_ERRORS = Path(registry.__file__).parent / "deck_errors.yaml"
+
+
+class Figures(TypedDict):
+    """What is computed of a network."""
+
+    family: str
+    params: int
+    macs: int
+    input: str
+    depth: int
+    source: str
+    weights: bool
+
+
+COMPUTED = tuple(Figures.__annotations__)
 
 
 @dataclass(frozen=True)
@@ -108,9 +121,8 @@ class Cache:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: each for name, each in content.items() if set(each) == set(COMPUTED)}
-    except (OSError, ValueError, AttributeError, TypeError):
+        return plain_json.read(path.read_bytes(), dict[str, Figures])
+    except (OSError, ValueError):
         return {}
 
 

@@ -245,6 +245,38 @@ def test_folders_that_do_not_serve_are_named(write: Write, draw: Draw, tmp_path:
         draw("y=val/top1")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["[1, 2]", "5", '{"epoch": "x"}', '{"epoch": null}', '{"epoch": 2, "val/top1": [1]}', '{"epoch": 1e400}', "["],
+)
+def test_a_line_that_no_run_has_written_is_named(write: Write, draw: Draw, line: str) -> None:
+    path = write("a", [0.5]) / folder.METRICS
+    written = path.read_text()
+    path.write_text(f'{written}{{"note": 1}}\n')  # somebody's, and harmless
+    assert "50.00" in draw("y=val/top1")
+    path.write_text(f"{written}{line * (9999 if line == '[' else 1)}\n")
+    with pytest.raises(InputError, match=r"a/metrics\.jsonl is damaged in line 3: "):
+        draw("y=val/top1")
+
+
+@pytest.mark.parametrize(
+    "more", [{"best": 5}, {"test": "x"}, {"test": {"top1": "x"}}, {"task": {"columns": [{"a": 1}]}}, {"task": [1]}]
+)
+def test_a_result_that_no_run_has_written_is_named(write: Write, draw: Draw, more: dict[str, Any]) -> None:
+    path = write("a", [0.5]) / folder.RESULT
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    with pytest.raises(InputError, match=r"a/result\.json is damaged: "):
+        draw("y=val/top1")
+
+
+def test_a_column_may_have_more_than_is_known_today(write: Write, draw: Draw) -> None:
+    path = write("a", [0.5]) / folder.RESULT
+    ended = json.loads(path.read_text())
+    ended["task"]["columns"][0]["colour"] = "red"
+    path.write_text(json.dumps(ended))
+    assert "50.00" in draw("y=val/top1")
+
+
 def test_a_pattern_chooses_folders(write: Write, draw: Draw, tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1"):
         write(name, [0.5], model={"name": name})

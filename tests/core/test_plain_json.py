@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from math import inf, nan
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 from hypothesis import given
@@ -34,3 +35,44 @@ def test_what_is_no_number_is_null_at_any_depth(value: float) -> None:
 def test_what_json_cannot_hold_is_an_error(value: Any) -> None:
     with pytest.raises(TypeError):
         plain_json.text([nan, value])
+
+
+class Shape(TypedDict):
+    name: str
+    count: NotRequired[int | None]
+    values: NotRequired[dict[str, float]]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"name": "a", "more": 1, "count": null, "values": {"b": 1, "c": 1.5}}', None),
+        (b'{"name": "a", "values": {"b": NaN}}', "b is not as it was written"),
+        (b'{"name": "a", "values": {"b": 1e400}}', "b is not as it was written"),
+        (b'{"name": "a", "values": {"b": true}}', "b is not as it was written"),
+        (b'{"name": "a", "values": [1]}', "values is not as it was written"),
+        (b'{"name": "a", "count": 1.5}', "count is not as it was written"),
+        (b'{"name": "a", "count": 1' + b"0" * 400 + b"}", "count is not as it was written"),
+        (b'{"name": null}', "name is not as it was written"),
+        (b'{"count": 1}', "it has no name"),
+        (b"[]", "it is not as it was written"),
+        (b"[" * 100_000, "it is nested too deep"),
+        (b'{"name": "\xff"}', "can't decode"),
+        (b'{"name": ', "Expecting value"),
+    ],
+)
+def test_what_is_read_has_the_shape_that_its_reader_takes_it_for(content: bytes, problem: str | None) -> None:
+    if problem is None:
+        assert plain_json.read(content, Shape) == json.loads(content)
+        return
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        plain_json.read(content, Shape)
+
+
+@given(trees)
+def test_whatever_is_read_is_taken_or_refused(tree: Any) -> None:
+    for shape in (Shape, list[Shape], dict[str, float | None]):
+        try:
+            plain_json.read(plain_json.text(tree), shape)
+        except ValueError:
+            continue

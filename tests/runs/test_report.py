@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnntrain.config.schema import TrainConfig
+from cnntrain.core import files
+from cnntrain.core.errors import RunError
 from cnntrain.runs import history, report
 from cnntrain.runs.report import LOG, METRICS, Report
 from cnntrain.runs.screen import Screen
@@ -141,6 +144,47 @@ def test_what_a_killed_run_logged_later_is_dropped(tmp_path: Path) -> None:
         path.write_text(text + '{"step": 8, "train/lo')  # cut short by the kill
         JsonLines(path, step, epoch).close()
         assert path.read_text() == "".join(f"{json.dumps(line)}\n" for line in lines[:kept])
+
+
+def test_lines_that_are_no_runs_are_shown_before_they_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = '{"step": 2, "train/loss": 1.0}\n'
+    own = '{"note": 1}\n'  # has no step, so the run did not write it
+    (tmp_path / METRICS).write_text(f'{whole}[1, 2]\n{own}{{"step": "a"}}\n\x1b[2J\n{{"st')
+    Report.open(tmp_path, COLUMNS, 4, 1).close()
+    assert (tmp_path / METRICS).read_text() == whole + own
+    note = f"note: a line of {METRICS} cannot be read and is left out: "
+    shown = ("[1, 2]", '{"step": "a"}', "\\x1b[2J")
+    assert [line.strip() for line in (tmp_path / LOG).read_text().splitlines()] == [note + each for each in shown]
+    assert capsys.readouterr().out.splitlines() == [note + each for each in shown]
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TensorBoard's thread says nothing of its own, and there is room for the result."""
+    tell = Report.open(tmp_path, COLUMNS, 0, 0)
+    lines, board = tell.sinks
+    assert isinstance(board, TensorBoard)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with files.reserved(tmp_path) as free_room:
+        (room,) = tmp_path.glob(".*.tmp")
+        assert room.stat().st_size == files.RESERVED
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file can grow
+            with pytest.raises(RunError, match=rf"cannot write {tmp_path}/{METRICS}: File too large"):
+                lines.log(1, {"lr": 0.1})
+            with pytest.raises(RunError, match=rf"cannot write {tmp_path}/{LOG}: File too large"):
+                tell.say("a line")
+            board.log(1, {"lr": 0.1})
+            with pytest.raises(RunError, match=rf"cannot write {tmp_path}/tb: File too large"):
+                board.close()
+            with pytest.raises(RunError, match="cannot write"), files.reserved(tmp_path / "tb"):
+                pass
+            with pytest.raises(RunError, match="cannot write"):
+                tell.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert room.exists()
+        free_room()
+        assert not room.exists()
 
 
 def test_lines_are_on_disk_as_they_are_logged(tmp_path: Path, metrics_of: Any) -> None:

@@ -8,7 +8,6 @@ that fill it at the same time the first to end leaves it to both. A mapped file 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cnntrain.core import plain_json
 from cnntrain.core.lock import LOCK, in_use
@@ -34,6 +33,23 @@ SHARED_MEMORY = Path(f"/dev/shm/cnntrain-{os.getuid()}")
 # only folders named so are ever deleted: a folder that a user names may hold other things
 KEY = re.compile("[0-9a-f]{64}")
 UNFINISHED_KEY = re.compile(rf"{KEY.pattern}\.[0-9a-f]+-[0-9]+\.tmp")
+
+
+class About(TypedDict):
+    model: str
+    data: str
+    part: str
+    cut: list[str]
+    views: int
+
+
+class Meta(TypedDict):
+    """What an entry says of itself."""
+
+    about: About
+    bytes: int
+    created: float
+    sha256: list[str]
 
 
 @dataclass(frozen=True)
@@ -183,13 +199,12 @@ def _folders(root: Path, name: re.Pattern[str]) -> list[Path]:
     return sorted(folder for folder in root.glob("*") if name.fullmatch(folder.name))
 
 
-def read_meta(folder: Path) -> dict[str, Any] | None:
+def read_meta(folder: Path) -> Meta | None:
     """What an entry says of itself; None for what is no whole entry."""
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        return plain_json.read((folder / META).read_bytes(), Meta)
     except (OSError, ValueError):
         return None
-    return meta if isinstance(meta, dict) and meta.keys() == {"about", "bytes", "created", "sha256"} else None
 
 
 def free_memory(shared: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -72,6 +73,10 @@ def test_an_unfinished_entry_is_no_entry_and_goes_when_no_run_holds_it(tmp_path:
 def test_an_entry_that_says_nothing_of_itself_goes(tmp_path: Path) -> None:
     entry().publish(filled(tmp_path, "1a", 1.0), tmp_path)
     assert store.sweep(tmp_path) == (0, 0)
+    said = json.loads((tmp_path / KEY / store.META).read_text())
+    for wrong in ({"bytes": None}, {"about": 5}, {"about": {**said["about"], "cut": None}}, {"about": {}}):
+        (tmp_path / KEY / store.META).write_text(json.dumps(said | wrong))
+        assert not list(store.entries(tmp_path)), wrong
     (tmp_path / KEY / store.META).write_text("{")
     assert not list(store.entries(tmp_path))
     assert [folder.name for folder, _ in store.remains(tmp_path)] == [KEY]
