@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
 from cnntrain.core.words import suggest, tell
 
+COMPLETION = re.compile("(install|uninstall|query)=(bash|zsh|fish)")
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 if "__mp_main__" in sys.modules:  # a rank, which reads the console script first
@@ -77,7 +79,11 @@ def _run(line: Line) -> int:
         print(help.text(command))
         return DONE
     help.root(command)  # a user's command may lack its YAML
-    if not (args.hydra_help or args.shell_completion):
+    if args.hydra_help:
+        overrides = []
+    elif args.shell_completion:
+        _check_completion(overrides)
+    else:
         parsed = compose.parse(as_text(command, overrides))
         compose.check_overrides(command, parsed, multirun=args.multirun)
         overrides = compose.force(parsed)
@@ -123,6 +129,14 @@ def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) ->
     else:
         return False
     return True
+
+
+def _check_completion(words: Sequence[str]) -> None:
+    """Raises ConfigError where ``--shell-completion`` does not say what for which shell."""
+    if len(words) != 1 or not COMPLETION.fullmatch(words[0]):
+        raise ConfigError("--shell-completion goes with install=<shell> or uninstall=<shell>, of bash, zsh and fish")
+    if words[0].startswith("query") and not {"COMP_LINE", "COMP_POINT"} <= os.environ.keys():
+        raise ConfigError(f"{words[0]} is what a shell asks when somebody types: --shell-completion install=<shell>")
 
 
 def _parsed(flags: list[str]) -> Namespace:

@@ -36,6 +36,7 @@ RESULT_KEYS = {
     "test": {"top1", "top5", "loss", "count"},
     "train": {"seconds", "images_per_second", "data_wait"},
     "task": {"name", "columns"},
+    "data": {"name", "fingerprint", "classes", "majority"},
     "model": {"name", "params", "trainable_params", "macs"},
     "frozen": {"params", "buffers", "hash_start", "hash_end"},
 }
@@ -295,6 +296,31 @@ def test_info_shows_where_values_come_from(cnn: Any, tmp_path: Path, flags: tupl
 def test_info_takes_no_command_for_its_value(cnn: Any) -> None:
     screen = cnn("--info", "eval", "run=x")
     assert screen.code == 0 and "run: x" in screen.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("job",), "is neither a command"),
+        (("init",), "--shell-completion goes with install=<shell>"),
+        (("install=csh",), "--shell-completion goes with install=<shell>"),
+        (("query=bash",), "query=bash is what a shell asks"),
+        (("install=bash", "name=\x00"), "--shell-completion goes with install=<shell>"),
+    ],
+)
+def test_completion_says_what_it_wants(
+    cnn: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    screen = cnn("-sc", *words)
+    assert screen.code == 2 and said in screen.err and len(screen.lines) == 1
+
+
+def test_completion_knows_options(cnn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", "cnntrain optim=")
+    monkeypatch.setenv("COMP_POINT", "15")
+    screen = cnn("-sc", "query=bash")
+    assert screen.code == 0 and {"optim=adamw", "optim=sgd"} <= set(screen.out.split())
 
 
 def test_version(cnn: Any) -> None:

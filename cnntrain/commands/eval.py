@@ -132,6 +132,8 @@ class Eval(Command):
             "model": found.config.model.name,
             "data": about,
             "preprocess": asdict(seen),
+            "classes": len(found.classes),
+            "majority": found.config.task.majority(images.part.labels),
             **metrics,
             "versions": versions(),
             "command": shlex.join(["cnntrain", "eval", *typed]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ class Summary(Command):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Show the network, in the format and at the place that are asked for."""
+        path = self._place()
         from cnntrain.study.anatomy import drawing
         from cnntrain.study.anatomy.network import Network
 
@@ -62,14 +64,27 @@ class Summary(Command):
         content = drawing.png(text) if self.format == "png" else text.encode()
         if self.tensorboard is not None:
             drawing.tensorboard(network.model, network.image, Path(self.tensorboard))
-        if self.output is None:
+        if path is None:
             print(text, end="", flush=True)
             return Ended()
-        path = Path(self.output)
-        if not path.parent.is_dir():
-            raise InputError(f"output={path}: there is no folder {path.parent}")
         write_atomic(path, content)
         return Ended(made=str(path))
+
+    def _place(self) -> Path | None:
+        """The file that is asked for; what is in its way is said before the network is made.
+
+        Raises:
+            InputError: it has no folder, or what draws it is not installed.
+        """
+        if self.format == "png" and shutil.which("dot") is None:
+            raise InputError(
+                "format=png needs Graphviz's program dot: apt install graphviz (or brew, conda); format=dot writes the "
+                "graph without it"
+            )
+        path = None if self.output is None else Path(self.output)
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"output={path}: there is no folder {path.parent}")
+        return path
 
 
 def _cells(row: Layer) -> list[str]:

@@ -15,12 +15,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import command_class
-from cnntrain.config.loader import Loader, typed_problems
+from cnntrain.config.loader import PLUGIN_GROUPS, Loader, typed_problems
 from cnntrain.config.search_path import groups, is_model, model_names
 from cnntrain.config.text import takes_text
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
+
+# which package brings a launcher or a sweeper
+PACKAGES = {
+    "submitit_slurm": "hydra-submitit-launcher, which is cnntrain's extra slurm",
+    "submitit_local": "hydra-submitit-launcher, which is cnntrain's extra slurm",
+    **{name: f"hydra-{name}-launcher" for name in ("joblib", "ray", "rq")},
+    **{name: f"hydra-{name}-sweeper" for name in ("optuna", "ax", "nevergrad")},
+}
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -147,6 +155,10 @@ def explain(error: BaseException) -> str:
         return "a defaults list leads back to its own file: give your YAML a name that its defaults do not use"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group in PLUGIN_GROUPS:
+            package = PACKAGES.get(name)
+            how = f"pip install {package}" if package else f"Hydra itself has {group}=basic"
+            return f"{group}={name}: no installed plug-in of Hydra's is called so; {how}"
         return f"no config '{error.missing_cfg_file}'{suggest(name, groups().get(group, ()))}"
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -30,6 +30,7 @@ from cnntrain.core.keys import flat, is_within
 SETTINGS = "hydra_settings"  # our YAML of Hydra's own settings
 SILENT = "hydra/job_logging=disabled"  # a run's log is ours
 PLUGINS = ("hydra.launcher", "hydra.sweeper")
+PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 # what may be typed; a YAML may set less
 TYPED = (*PLUGINS, "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name")
 # what Hydra fills in itself, whatever a YAML says
@@ -160,6 +161,10 @@ def typed_problems(overrides: Sequence[Override]) -> list[str]:
         f"{line}: {advice(key)}"
         for line, key in keys
         if is_within(key, ("hydra",)) and (not is_within(key, TYPED) or "_target_" in str(line))
+    ] + [
+        f"{each.input_line}: give the name of one of Hydra's plug-ins"
+        for each in overrides
+        if each.key_or_group in PLUGIN_GROUPS and not each.is_delete() and not isinstance(each.value(), str)
     ]
 
 

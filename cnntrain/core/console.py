@@ -10,6 +10,8 @@ from rich.text import Text
 
 from cnntrain.core.words import LINE, printable
 
+WIDE = 10_000  # characters: no cell is shortened for want of room
+
 
 class Plain(Console):
     """Shows text as it is: square brackets in a folder's or a class's name are no markup. What no line of ours has is
@@ -24,9 +26,11 @@ def console(file: IO[str] | None = None, **settings: Any) -> Console:
     """A console on standard output, or on a file.
 
     In a notebook too it is text: rich would show each line as a page of its own, even of what goes to a file, and move
-    a cursor that is not there.
+    a cursor that is not there. Off a terminal a table is as wide as it needs.
     """
     is_terminal = (file or sys.stdout).isatty()
+    if not is_terminal:
+        settings = {"width": WIDE, **settings}
     return Plain(
         file=file,
         markup=False,

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from cnntrain.core.words import CELL, LINE, printable
 
 BAR = r"\|"
-PIPED_WIDTH = 240  # characters, where the output is no terminal
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
-    """Aligned columns, those named in `left` to the left, in the terminal's width; long cells are shortened."""
+    """Aligned columns, those named in `left` to the left, in the terminal's width, else as wide as they need."""
     from rich import box
     from rich.table import Table
 
-    from cnntrain.core.console import console
+    from cnntrain.core.console import WIDE, console
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     text_only = console(file=io.StringIO(), width=width)
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:

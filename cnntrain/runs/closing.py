@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Any
 
 from rich.table import Table
@@ -10,39 +11,71 @@ from rich.table import Table
 from cnntrain.core.words import some_of
 from cnntrain.tasks.base import Column
 
+Row = tuple[str, Mapping[str, Any], float | None]  # name, metrics, the first one's of the most frequent answer
+
+MAJORITY = "majority"
+DEVIATIONS = 2  # of an accuracy over so many images, within which it is no better than the majority's
+
 
 def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
-    """The end of a run: its metrics, and its speed."""
-    table = _metrics_table(f"{result['model']['name']}: {result['status']}", columns)
-    best, test = result["best"], result["test"]
+    """The end of a run: its metrics, its speed, and whether it has learned anything that shows."""
+    data = result["data"]
+    shown = meaningful(columns, data["classes"])
+    best, test, train = result["best"], result["test"], result["train"]
+    rows: list[Row] = []
     if best is not None:
         values = {each.name: best[f"val/{each.name}"] for each in columns}
         limited = some_of(result["val"]["count"], result["val"]["of"])
         name = f"validation{f' ({limited})' if limited else ''}, best epoch {best['epoch']}"
-        _metrics_row(table, name, columns, {**values, **result["val"]})
+        rows.append((name, {**values, **result["val"]}, data[MAJORITY]["val"]))
     if test is not None:
-        _metrics_row(table, "test", columns, test)
-    train = result["train"]
+        rows.append(("test", test, data[MAJORITY]["test"]))
     speed = (
         f"{result['epochs']} epochs, {train['seconds']:.1f} s of training, {train['images_per_second']:,.0f} images/s, "
         f"{train['data_wait']:.0%} of the time waiting for data"
     )
-    return [table, speed]
+    title = f"{result['model']['name']}: {result['status']}"
+    return [_metrics_table(title, shown, rows), speed, *_no_better(result, columns[0])]
 
 
 def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> Table:
     """The metrics of one evaluation."""
-    table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", columns)
-    _metrics_row(table, f"{result['data']['name']} {result['data']['part']}", columns, result)
-    return table
+    shown = meaningful(columns, result["classes"])
+    row = f"{result['data']['name']} {result['data']['part']}", result, result[MAJORITY]
+    return _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", shown, [row])
 
 
-def _metrics_table(title: str, columns: Sequence[Column]) -> Table:
+def meaningful(columns: Sequence[Column], classes: int) -> list[Column]:
+    """Those that say something with so many classes: of two the first five are always right."""
+    return [each for each in columns if classes > each.trivial_up_to]
+
+
+def _no_better(result: Mapping[str, Any], column: Column) -> list[str]:
+    """A line where the best epoch is no better than the most frequent answer, as far as its images can tell."""
+    best, majority, count = result["best"], result["data"][MAJORITY]["val"], result["val"]["count"]
+    if best is None or majority is None:
+        return []
+    reached = best[f"val/{column.name}"]
+    if reached > majority + DEVIATIONS * sqrt(majority * (1 - majority) / count):
+        return []
+    return [
+        f"note: a validation {column.title} of {column.text(reached)} is no better than giving every image the most "
+        f"frequent class ({column.text(majority)}), as far as {count:,} images can tell; if the training "
+        f"{column.title} is no better, look at the rate (optim.lr, schedule), the labels and the epochs"
+    ]
+
+
+def _metrics_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """Beside the first column stands what it is for the most frequent answer, where there is such."""
     table = Table(title=title, title_justify="left")
-    for name in ("", *(each.title for each in columns), "images"):
-        table.add_column(name, justify="right" if name else "left")
+    titles = [each.title for each in columns]
+    if any(majority is not None for *_, majority in rows):
+        titles.insert(1, MAJORITY)
+    for each in ("", *titles, "images"):
+        table.add_column(each, justify="right" if each else "left")
+    for name, values, majority in rows:
+        cells = [each.text(values[each.name]) for each in columns]
+        if majority is not None:
+            cells.insert(1, columns[0].text(majority))
+        table.add_row(name, *cells, f"{values['count']:,}")
     return table
-
-
-def _metrics_row(table: Table, name: str, columns: Sequence[Column], values: Mapping[str, Any]) -> None:
-    table.add_row(name, *(each.text(values[each.name]) for each in columns), f"{values['count']:,}")

@@ -36,7 +36,7 @@ class Judged(TypedDict):
 
 class Counted(TypedDict):
     count: int
-    of: NotRequired[int]
+    of: NotRequired[int | None]
 
 
 class Result(TypedDict):

@@ -15,7 +15,6 @@ from cnntrain.core import files
 from cnntrain.core.console import console
 
 REFRESH_SECONDS = 0.25
-LOG_WIDTH = 160
 
 
 class Screen:
@@ -25,7 +24,7 @@ class Screen:
         self.console = console(soft_wrap=not sys.stdout.isatty())
         self.path = log
         self.file = open(log, "a", encoding="utf-8", buffering=1) if log is not None else None  # noqa: SIM115
-        self.log = console(file=self.file, width=LOG_WIDTH) if self.file is not None else None
+        self.log = console(file=self.file, soft_wrap=True) if self.file is not None else None
         self.clock = clock
         self.progress: Progress | None = None
         self.shown_at = 0.0  # by the clock

@@ -24,6 +24,7 @@ class Column:
         words: in a sentence or at an axis.
         percent: whether people read it in percent.
         complement: the name of one minus it, if that has one.
+        trivial_up_to: so many classes: with no more than these it is the same whatever is guessed, and is not shown.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Column:
     percent: bool = False
     greater_is_better: bool = True
     complement: str | None = None
+    trivial_up_to: int = 0
 
     def text(self, value: float) -> str:
         return f"{value:.2%}" if self.percent else f"{value:.4f}"
@@ -125,6 +127,15 @@ class Task:
             aux_weight: of auxiliary outputs' losses, in training alone.
         """
         raise NotImplementedError
+
+    def majority(self, targets: Any) -> float | None:
+        """The first column's value of the one answer to all samples that is right most often, without a look at any:
+        what a network has to beat. None where there is no such answer.
+
+        Args:
+            targets: of the samples, as their set has them.
+        """
+        return None
 
     def column(self, metric: str) -> Column | None:
         """That of a metric such as ``val/top1``; None where the task has no such one."""

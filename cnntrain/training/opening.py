@@ -37,8 +37,7 @@ def show(run: Run, report: Report) -> None:
 def opening(run: Run) -> list[Any]:
     """Lines, and a table at their end."""
     config, data, model = run.config, run.data, run.state.model
-    counts = {"train": data.train, "val": data.val, "test": data.test}
-    sizes = {name: f"{len(part):,}" for name, part in counts.items() if part is not None}
+    sizes = {name: f"{len(part):,}" for name, part in data.parts().items()}
     if limited := some_of(len(data.val), data.val_of):
         sizes["val"] = f"{limited} (trainer.val_limit)"
     parts = ", ".join(f"{name} {shown}" for name, shown in sizes.items())

@@ -134,7 +134,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
             "auxiliary_params": sum(p.numel() for p in auxiliary.parameters(model)),
             "macs": run.macs,
         },
-        "data": {"name": run.config.data.name, **state.about["places"], "fingerprint": run.data.fingerprint},
+        "data": _data(run),
         "transfer": {"name": run.config.transfer.name, **state.policy.decision()},
         "frozen": {
             "params": sum(each.numel() for each in frozen.values()),
@@ -150,6 +150,18 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "versions": versions(),
         "command": commands[0]["command"],
         "resumes": list(commands[1:]),
+    }
+
+
+def _data(run: Run) -> dict[str, Any]:
+    """What it was trained and judged on, and what each part's most frequent answer would be worth."""
+    task = run.config.task
+    return {
+        "name": run.config.data.name,
+        **run.state.about["places"],
+        "fingerprint": run.data.fingerprint,
+        "classes": len(run.data.classes),
+        "majority": {part: task.majority(each.labels) for part, each in run.data.parts().items()},
     }
 
 

@@ -216,7 +216,9 @@ def test_png(show: Show, tmp_path: Path) -> None:
 
 
 def test_png_without_graphviz_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the network is made."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delattr("cnntrain.study.anatomy.network.Network")
     with pytest.raises(InputError, match="apt install graphviz"):
         settings("format=png", f"output={tmp_path / 'a.png'}").execute([])
     assert list(tmp_path.iterdir()) == []

@@ -184,7 +184,10 @@ def test_a_group_that_must_be_there_cannot_be_left_out() -> None:
         ("transfer.depth=99", "unknown key 'transfer.depth': it belongs to transfer=freeze_depth"),
         ("trainer.epochs=${nope}", "Interpolation key 'nope' not found"),
         ("hydra.nope=1", "nope"),
-        ("hydra/launcher=nope", "no config 'hydra/launcher/nope'"),
+        ("hydra/launcher=nope", "hydra/launcher=nope: no installed plug-in of Hydra's is called so; Hydra itself has"),
+        ("hydra/launcher=rq", "no installed plug-in of Hydra's is called so; pip install hydra-rq-launcher"),
+        ("hydra/sweeper=ax", "no installed plug-in of Hydra's is called so; pip install hydra-ax-sweeper"),
+        ("hydra/sweeper=[1,2]", "hydra/sweeper=[1,2]: give the name of one of Hydra's plug-ins"),
         ("schedule.mode=min", "schedule.mode=min does not go with schedule.metric=val/top1"),
     ],
 )

@@ -68,13 +68,18 @@ class DataSet:
     notes: list[str] = field(default_factory=list)
     val_of: int | None = None
 
+    def parts(self) -> dict[str, Part]:
+        """Those that there are, by name."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def labelled(self, name: str) -> Labelled:
         """One of its parts by itself.
 
         Raises:
             InputError: there is none.
         """
-        part: Part | None = getattr(self, name)
+        part = self.parts().get(name)
         if part is None:
             raise InputError(f"this data set has no {name} part; choose part=val or part=train")
         return Labelled(self.classes, part, name, self.fingerprint, self.notes)
