@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ class Plot(Command):
     x: str  # epoch, or a key of the runs' configurations
     y: list[str]  # metrics, a panel each
     curve: str | None  # a key of the runs' configurations
+    average: list[str]  # keys of the runs' configurations, or groups of them
+    where: str | None  # key=value of the runs' configurations, or several such with commas between them
     y_range: list[float] | None  # as on the axis
     title: str | None
     output: Place | None
@@ -35,17 +38,25 @@ class Plot(Command):
     def __post_init__(self) -> None:
         if not self.y or len(set(self.y)) < len(self.y):
             raise ValueError(f"y must name each metric to draw once, not {self.y}")
+        if self.where is not None and not all("=" in each for each in self.conditions):
+            raise ValueError(f"where must be conditions such as data=digits or seed=0,optim.lr=0.1, not {self.where}")
         if self.y_range is not None and (len(self.y_range) != 2 or self.y_range[0] >= self.y_range[1]):
             raise ValueError(f"y_range must be the axis's least and most, such as [0,20], not {self.y_range}")
         if self.output is not None and not self.output.lower().endswith(PICTURES):
             raise ValueError(f"output must end in one of {', '.join(PICTURES)}, not {self.output}")
+
+    @property
+    def conditions(self) -> list[str]:
+        """Those of `where`; a comma that no key follows belongs to a value."""
+        return [] if self.where is None else re.split(r",(?=[\w.]+=)", self.where)
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Draw what is asked for, print its numbers, and end with the picture's path."""
         from cnntrain.study import curves  # brings matplotlib in
 
         runs, unfinished = history.read(self.runs)
-        shown = comparison.compare(runs, self.x, self.y, self.curve)
+        runs = comparison.chosen(runs, self.conditions)
+        shown = comparison.compare(runs, self.x, self.y, self.curve, self.average)
         shown.left_out = {**unfinished, **shown.left_out}
         path = _place(self)
         drawn = curves.figure(shown, self.x, _title(self, shown), self.curve, self.y_range)
@@ -138,6 +149,7 @@ def _facts(config: Plot, shown: Comparison, path: Path) -> dict[str, Any]:
     return {
         "x": config.x,
         "curve": config.curve,
+        "where": config.where,
         "metrics": {
             metric: [{"curve": each.label, "points": [_point(point) for point in each.points]} for each in found]
             for metric, found in shown.curves.items()

@@ -22,7 +22,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     text_only = console(file=io.StringIO(), width=width)
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         words = name in left
         grid.add_column(printable(name, CELL), justify="left" if words else "right", overflow="fold", no_wrap=not words)
@@ -30,7 +30,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], lef
         grid.add_row(*(printable(cell, CELL) for cell in row))
     with text_only.capture() as captured:
         text_only.print(grid)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    lines = [printable(title, LINE), *captured.get().splitlines()]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:

@@ -111,5 +111,7 @@ class Report:
 
     def close(self) -> None:
         with ExitStack() as stack:  # each is closed, whatever the others raise
-            for each in (*self.sinks, *([self.screen] if self.screen is not None else [])):
+            if self.screen is not None:
+                stack.callback(self.screen.close)
+            for each in self.sinks:
                 stack.callback(each.close)

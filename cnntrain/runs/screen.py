@@ -32,7 +32,7 @@ class Screen:
     def say(self, what: Any) -> None:
         """Show a line, which may hold anything and stays one line, or a table."""
         self.console.print(what)
-        if self.log is not None:
+        if self.log is not None and self.path is not None:
             with files.writing(self.path):
                 self.log.print(what)
 
@@ -64,6 +64,6 @@ class Screen:
         self.progress.update(self.task, completed=done, state=state)
 
     def close(self) -> None:
-        if self.file is not None:
+        if self.file is not None and self.path is not None:
             with files.writing(self.path):
                 self.file.close()

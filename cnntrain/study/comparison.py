@@ -9,12 +9,19 @@ from math import isfinite, nan
 from typing import Any
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
 from cnntrain.runs.history import AbsentError, Finished, is_number, text
 from cnntrain.tasks.base import Column
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
+NAME = ".name"
 WORDS = {"lr": "learning rate"}
+# keys whose values change no number of a run
+INDIFFERENT = (
+    "output", "name", "resume", "data.num_workers", "data.download", "trainer.log_every", "checkpoint.every_steps",
+    "checkpoint.time_share", "transfer.cache", "transfer.cache_dir", "transfer.cache_budget",
+)  # fmt: skip
 EPOCH = "epoch"  # the x that is no key of the configuration
 
 
@@ -83,8 +90,40 @@ class Comparison:
         return f"{name} (%)" if column.percent else name
 
 
-def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> Comparison:
-    """Group runs by the keys `curve` and `x` (or ``epoch``) and average each group.
+def chosen(runs: Sequence[Finished], where: Sequence[str]) -> list[Finished]:
+    """The runs that meet every condition ``key=value``, the value as it is typed.
+
+    Raises:
+        ConfigError: a condition is none, no run has its key, or no run meets them all.
+    """
+    pairs = [each.partition("=")[::2] for each in where]
+    _refuse_unknown([("where", key) for key, _ in pairs], _known_keys(runs))
+    found = [run for run in runs if all(_is_so(run, key, value) for key, value in pairs)]
+    if not found:
+        there = (f"{key} is {', '.join(sorted(_values(runs, key)))}" for key in dict(pairs))
+        raise ConfigError(f"where={','.join(where)}: no run is so; {'; '.join(there)}")
+    return found
+
+
+def _is_so(run: Finished, key: str, value: str) -> bool:
+    try:
+        return text(run.setting(key)) == value
+    except AbsentError:
+        return False
+
+
+def _values(runs: Sequence[Finished], key: str) -> set[str]:
+    return {text(run.setting(key)) for run in runs if key in _known_keys([run])}
+
+
+def compare(
+    runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None, average: Sequence[str] = ("seed",)
+) -> Comparison:
+    """Group runs by the keys `curve` and `x` (or ``epoch``), and by whatever else they differ in where they share both,
+    and average each group.
+
+    Args:
+        average: keys, or groups of keys, that runs are averaged over.
 
     Raises:
         ConfigError: no run has such a key or metric, or all of them.
@@ -92,15 +131,21 @@ def compare(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str
     _check_names(runs, x, metrics, curve)
     columns = {each.name: each for run in runs for each in _with_complements(run.columns)}
     shown = Comparison({}, {}, [], columns=columns)
-    groups: dict[str, dict[Any, list[Finished]]] = {}
+    asked: dict[str, dict[Any, list[Finished]]] = {}
     for run in runs:
         try:
-            label = "all" if curve is None else text(run.setting(curve))
+            label = "" if curve is None else text(run.setting(curve))
             place = EPOCH if x == EPOCH else _hashable(run.setting(x))
-            groups.setdefault(label, {}).setdefault(place, []).append(run)
+            asked.setdefault(label, {}).setdefault(place, []).append(run)
         except AbsentError as absent:
             shown.left_out[str(run.folder)] = str(absent)
-    groups = {label: groups[label] for label in ordered(groups)}
+    cells = [cell for group in asked.values() for cell in group.values()]
+    splitting = _telling([key for key in _differing(cells) if not is_within(key, average)], cells)
+    groups: dict[str, dict[Any, list[Finished]]] = {}
+    for label in ordered(asked):
+        for place, run in ((place, run) for place, cell in asked[label].items() for run in cell):
+            parts = [*([label] if label else []), *(f"{_short(key)}={_value(run, key)}" for key in splitting)]
+            groups.setdefault(", ".join(parts) or "all", {}).setdefault(place, []).append(run)
     for metric in metrics:
         build = _by_epoch if x == EPOCH else _by_setting
         shown.curves[metric] = [build(label, group, metric, shown) for label, group in groups.items()]
@@ -128,8 +173,7 @@ def _with_complements(columns: Iterable[Column]) -> Iterator[Column]:
 
 
 def _check_names(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve: str | None) -> None:
-    keys = {key for run in runs for key in run.config}
-    keys |= {key.removesuffix(".name") for key in keys}
+    keys = _known_keys(runs)
     known = set().union(*(run.metrics(x == EPOCH) for run in runs))
     problems = [
         f"{option}={key} is no key of these runs{suggest(key, {*keys, *extra})}"
@@ -144,6 +188,19 @@ def _check_names(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve
         else:
             hint = suggest(metric, known) or f"; they have {', '.join(sorted(known))}"
             problems.append(f"y={metric} is no metric of these runs{hint}")
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _known_keys(runs: Sequence[Finished]) -> set[str]:
+    keys = {key for run in runs for key in run.config}
+    return keys | {_short(key) for key in keys}
+
+
+def _refuse_unknown(asked: Sequence[tuple[str, str]], keys: set[str]) -> None:
+    problems = [
+        f"{option}={key} is no key of these runs{suggest(key, keys)}" for option, key in asked if key not in keys
+    ]
     if problems:
         raise ConfigError(*problems)
 
@@ -175,13 +232,41 @@ def _by_setting(label: str, group: dict[Any, list[Finished]], metric: str, shown
 
 
 def _differing(cells: Iterable[list[Finished]]) -> list[str]:
-    """The keys in which runs differ that share a cell; where they write to is no difference."""
+    """The keys in which runs differ that share a cell."""
     keys = set()
     for cell in cells:
-        for key in {key for run in cell for key in run.config} - {"output", "name"}:
-            if len({text(run.config.get(key)) for run in cell}) > 1:
+        for key in {key for run in cell for key in run.config}.difference(INDIFFERENT):
+            if len({_value(run, key) for run in cell}) > 1:
                 keys.add(key)
     return sorted(keys)
+
+
+def _telling(keys: Sequence[str], cells: Iterable[list[Finished]]) -> list[str]:
+    """Of the keys in which runs differ as few as tell the same runs apart, names of choices before their settings."""
+    found: list[str] = []
+    parts = [cell for cell in cells if len(cell) > 1]
+    for key in sorted(keys, key=lambda each: (not each.endswith(NAME), each)):
+        finer = [each for part in parts for each in _parted(part, key)]
+        if len(finer) > len(parts):
+            found.append(key)
+            parts = finer
+    return found
+
+
+def _parted(runs: Sequence[Finished], key: str) -> list[list[Finished]]:
+    parts: dict[str, list[Finished]] = {}
+    for run in runs:
+        parts.setdefault(_value(run, key), []).append(run)
+    return list(parts.values())
+
+
+def _value(run: Finished, key: str) -> str:
+    return text(run.config.get(key))
+
+
+def _short(key: str) -> str:
+    """``data`` for ``data.name``, as it is typed."""
+    return key.removesuffix(NAME)
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,19 +135,56 @@ def test_every_point_of_a_curve_is_of_the_same_runs(write: Write, draw: Draw) ->
 
 
 def test_the_keys_in_which_averaged_runs_differ_are_named(write: Write, draw: Draw) -> None:
-    write("a", [0.1], optim={"lr": 0.1, "betas": [1]}, output="here")
-    write("b", [0.1], optim={"lr": 0.2, "betas": [2]}, output="there")
-    assert "averaged over optim.betas, optim.lr" in draw("y=val/top1").splitlines()
+    write("a", [0.1], optim={"lr": 0.1, "betas": [1]}, output="here", seed=0)
+    write("b", [0.1], optim={"lr": 0.2, "betas": [2]}, output="there", seed=1)
+    assert "averaged over optim.betas, optim.lr, seed" in draw("y=val/top1", "average=[seed,optim]").splitlines()
     assert "averaged" not in draw("y=val/top1", "curve=optim.lr")
+
+
+def test_runs_that_differ_in_more_than_seeds_have_curves_of_their_own(write: Write, draw: Draw) -> None:
+    for name, seed, lr, data in (("a", 0, 0.1, 1), ("b", 1, 0.1, 1), ("c", 0, 0.1, 2), ("d", 0, 0.5, 1)):
+        keys = {"data": {"name": f"set{data}", "channels": data, "num_workers": lr}, "optim": {"lr": lr, "betas": [lr]}}
+        write(name, [0.1], seed=seed, **keys)
+    curves = points(facts(draw, "y=val/top1"), "val/top1")
+    assert {label: runs for label, ((_, _, runs),) in curves.items()} == {
+        "lenet5, data=set1, optim.betas=[0.1]": 2,
+        "lenet5, data=set2, optim.betas=[0.1]": 1,
+        "lenet5, data=set1, optim.betas=[0.5]": 1,
+    }
+    assert list(points(facts(draw, "y=val/top1", "x=optim.lr"), "val/top1")) == [
+        "lenet5, data=set1",
+        "lenet5, data=set2",
+    ]
+    assert list(points(facts(draw, "y=val/top1", "curve=null", "average=[seed,data,optim]"), "val/top1")) == ["all"]
+
+
+def test_where_chooses_runs_by_their_settings(write: Write, draw: Draw) -> None:
+    for number, name in enumerate(("digits", "digits", "mnist")):
+        write(f"{number}", [0.1], seed=number, data={"name": name, "classes": [1, 2]})
+    for where, seeds in (
+        ("data.name=digits", [0, 1]),
+        ("data=digits,seed=1", [1]),
+        ("data=mnist", [2]),
+        ('"data.classes=[1, 2],data=mnist"', [2]),
+    ):
+        shown = facts(draw, "x=seed", "y=val/top1", f"where={where}")
+        assert [x for each in points(shown, "val/top1").values() for x, *_ in each] == seeds
+    for where, said in (
+        ("data=emoji", "where=data=emoji: no run is so; data is digits, mnist"),
+        ("dta=mnist", "where=dta is no key of these runs; did you mean 'data'?"),
+        ("mnist", "where must be conditions such as data=digits or seed=0,optim.lr=0.1, not mnist"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            draw("x=seed", "y=val/top1", f"where={where}")
 
 
 def test_curves_and_places_stand_in_order(write: Write, draw: Draw) -> None:
     for name, lr, transfer in (("a", 0.3, "scratch"), ("b", 0.03, "full"), ("c", 0.1, "auto"), ("d", None, "full")):
         write(name, [0.1], optim={"lr": lr}, transfer={"name": transfer})
     assert list(points(facts(draw, "y=val/top1", "curve=optim.lr"), "val/top1")) == ["0.03", "0.1", "0.3", "null"]
-    by_run = points(facts(draw, "y=val/top1", "curve=transfer"), "val/top1")
+    by_run = points(facts(draw, "y=val/top1", "curve=transfer", "average=optim"), "val/top1")
     assert list(by_run) == ["scratch", "full", "auto"]
-    one = points(facts(draw, "y=val/top1", "curve=null", "x=transfer"), "val/top1")
+    one = points(facts(draw, "y=val/top1", "curve=null", "x=transfer", "average=optim"), "val/top1")
     assert {label: [x for x, *_ in each] for label, each in one.items()} == {"all": ["scratch", "full", "auto"]}
 
 
@@ -157,7 +195,7 @@ def test_means_are_numpys_and_every_run_counts_once(values: dict[tuple[int, int,
         history.Finished(Path(str(key)), dict(zip("abc", key, strict=True)), {}, 0, {"test/top1": value}, COLUMNS)
         for key, value in values.items()
     ]
-    found = compare(runs, "a", ["test/top1"], "b").curves["test/top1"]
+    found = compare(runs, "a", ["test/top1"], "b", average=["c"]).curves["test/top1"]
     assert sum(len(point.values) for curve in found for point in curve.points) == len(values)
     for curve in found:
         assert [point.x for point in curve.points] == sorted({a for a, b, _ in values if str(b) == curve.label})
