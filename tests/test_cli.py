@@ -345,7 +345,7 @@ def test_train_is_the_default_command(cnn: Any, launched: list[Any]) -> None:
 
 def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
     assert cnn("eval", "run=x", "data.batch_size=8", "part=val").code == 0
-    assert launched == [Eval("x", None, "val", 1, "auto", {"batch_size": 8})]
+    assert launched == [Eval("x", None, "val", 1, "auto", {"batch_size": 8}, "outputs")]
     assert cnn("eval", "run=x", "data=fake").code == 0
     assert launched[1].data["name"] == "fake"
     assert cnn("eval", "run=x", "data=null").code == 0
@@ -356,7 +356,7 @@ def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
 def test_eval_gets_a_checkpoints_file(cnn: Any, launched: list[Any], prefix: str) -> None:
     screen = cnn("eval", f"{prefix}checkpoint=a/best.ckpt", "part=val")
     assert (screen.code, screen.err) == (0, "")
-    assert launched == [Eval(None, "a/best.ckpt", "val", 1, "auto", None)]
+    assert launched == [Eval(None, "a/best.ckpt", "val", 1, "auto", None, "outputs")]
 
 
 def test_a_sweep_over_checkpoints(cnn: Any, launched: list[Any]) -> None:

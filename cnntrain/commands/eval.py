@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnntrain.data.batches.preprocess import Preprocess
     from cnntrain.data.sets.dataset import Labelled, Part
 
+LATEST = "latest"
 # keys of data that change how images are seen
 SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 
@@ -37,6 +38,7 @@ class Eval(Command):
     devices: Count
     device: Literal["auto", "cpu", "cuda"]
     data: dict[str, Any] | None
+    output: str  # where the latest run is looked for
 
     def __post_init__(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
@@ -55,7 +57,7 @@ class Eval(Command):
         from cnntrain.training.loop import evaluate
 
         device = dist.pick_device(self.device)
-        path = Path(self.checkpoint) if self.checkpoint else trained.best_of(Path(str(self.run)))
+        path = Path(self.checkpoint) if self.checkpoint else trained.best_of(self._run())
         found = trained.read(path, device, self._adjusted)
         config, seen = found.config, self._seen(found, typed)
         images = self._images(found, replace(config.data, background=seen.background))
@@ -73,6 +75,11 @@ class Eval(Command):
                 raise InputError(f"{path}: {error}") from error
             self._write(found, images, seen, chosen, typed)
         return Ended(made=str(path.parent))
+
+    def _run(self) -> Path:
+        from cnntrain.runs import checkpoint, folder
+
+        return folder.latest(Path(self.output), checkpoint.BEST) if self.run == LATEST else Path(str(self.run))
 
     def _images(self, found: Trained, data: Data) -> Labelled:
         """The part of the run's data, divided as for the run; of other images what they are, whole if they come in no

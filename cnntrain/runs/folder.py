@@ -253,6 +253,18 @@ def below(root: Path) -> list[Path]:
     return sorted(run for run in runs if not run.name.startswith("."))  # that one is only being made
 
 
+def latest(output: Path, file: str) -> Path:
+    """The newest run under a folder that has such a file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    runs = [run for run in below(output) if (run / file).is_file()]
+    if not runs:
+        raise ConfigError(f"run=latest: there is no run with a {file} under {output.absolute()}")
+    return max(runs, key=lambda run: ((run / file).stat().st_mtime_ns, run.name))
+
+
 def idle(output: Path) -> list[Path]:
     """Folders of runs that no process holds, the newest first."""
     runs = below(output)  # a name may have several parts

@@ -33,6 +33,7 @@ CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 def wanted(**changes: Any) -> Eval:
     defaults = {"run": None, "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
+    defaults["output"] = "outputs"
     return check({**defaults, **changes}, Eval)
 
 
@@ -101,7 +102,12 @@ def fake_run(configure: Configure, perform: Perform) -> Path:
 
 def test_the_test_part_gets_the_metrics_of_the_run(fake_run: Path, perform: Perform, result_of: Any) -> None:
     expected = result_of(fake_run)["test"]
-    for where in ({"run": str(fake_run)}, {"checkpoint": str(fake_run / checkpoint.BEST)}):
+    output = str(fake_run.parent.parent)
+    for where in (
+        {"run": str(fake_run)},
+        {"run": "latest", "output": output},
+        {"checkpoint": str(fake_run / checkpoint.BEST)},
+    ):
         out = perform(wanted(**where), ["run=x"])
         found = read(fake_run / "eval-fake-test.json")
         assert {key: found[key] for key in expected} == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 import rich.console
@@ -11,6 +12,7 @@ from rich.table import Table
 from cnntrain.core import tables
 from cnntrain.core.console import console
 from cnntrain.core.words import CELL
+from cnntrain.runs.screen import Screen
 
 
 def test_square_brackets_in_a_name_are_no_markup() -> None:
@@ -28,6 +30,18 @@ def test_a_cell_is_short_and_has_nothing_hidden_and_a_row_is_a_row() -> None:
         assert "\x1b" not in shown and r"\x1b[2J" in shown and r"a\nb" in shown
         assert max(map(len, shown.splitlines())) < 2 * CELL
     assert tables.markdown("t", ["n", "v"], rows).splitlines()[4] == r"| \x1b[2J | a\nb\|c |"
+
+
+def test_off_a_terminal_a_table_is_as_wide_as_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns, cells = [f"random {number}" for number in range(40)], [f"91.6{number}%" for number in range(40)]
+    wide = Table(*columns, title="t" * 300)
+    wide.add_row(*cells)
+    screen = Screen(tmp_path / "log")
+    screen.say(wide)
+    screen.close()
+    for shown in (capsys.readouterr().out, (tmp_path / "log").read_text(), tables.table("t" * 300, columns, [cells])):
+        assert all(any(each in line for line in shown.splitlines()) for each in (*columns, *cells, "t" * 300))
+        assert "…" not in shown
 
 
 def test_in_a_notebook_what_goes_to_a_file_is_not_shown(

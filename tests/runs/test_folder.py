@@ -248,6 +248,18 @@ def test_idle_lists_what_nobody_holds_the_newest_first(tmp_path: Path) -> None:
     assert folder.idle(tmp_path / "nowhere") == []
 
 
+def test_the_latest_is_the_newest_that_has_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run=latest: there is no run with a best\.ckpt under "):
+        folder.latest(tmp_path, "best.ckpt")
+    for number, name in enumerate(("c", "a/x", "b")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / folder.CONFIG).touch()
+        if name != "b":
+            (tmp_path / name / "best.ckpt").touch()
+            os.utime(tmp_path / name / "best.ckpt", (number, number))
+    assert folder.latest(tmp_path, "best.ckpt") == tmp_path / "a/x"
+
+
 @pytest.mark.parametrize(
     ("text", "finished"),
     [(None, False), ('{"status": "finished"}', True), ('{"status": "stopped"}', False), ("{}", False)],
