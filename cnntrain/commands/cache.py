@@ -17,7 +17,7 @@ from cnntrain.core.units import in_bytes
 from cnntrain.core.words import tell
 from cnntrain.transfer.frozen import store
 
-COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days unused")
+COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days old", "days unused")
 LEFT = COLUMNS[:5]
 DAY = 24 * 3600
 
@@ -37,7 +37,7 @@ class Cache(Command):
         now = time.time()
         chosen = [
             (folder, meta)
-            for folder, meta in store.entries(root)
+            for folder, meta in store.by_use(root)
             if self.older_than is None or now - meta["used"] > self.older_than * DAY
         ]
         total = in_bytes(sum(meta["bytes"] for _, meta in chosen))
@@ -66,4 +66,5 @@ def _row(key: str, meta: dict[str, Any]) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any], now: float) -> list[str]:
     plain = [row["model"], row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
-    return [row["key"][:12], *plain, in_bytes(row["bytes"]), f"{(now - row['used']) / DAY:.1f}"]
+    ages = [f"{(now - row[since]) / DAY:.1f}" for since in ("created", "used")]
+    return [row["key"][:12], *plain, in_bytes(row["bytes"]), *ages]

@@ -50,6 +50,8 @@ def activations(
     if policy.cache == "auto":
         place, why = _as_before(before, cut, around, place, why)
     _say(cut, policy, around, entries, place, why)
+    if place == DISK:
+        _make_room(policy, around, list(entries.values()), root)
     held, seconds = {}, 0.0
     for part, entry in entries.items() if place != OFF else ():
         filler = filling.Filler(around.loaders[part], around.batch_size, prefix, around.say, around.heed)
@@ -109,6 +111,21 @@ def _place(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Pat
     if policy.cache == "auto" and policy.views is None:
         return OFF, why
     raise ConfigError(f"transfer.{'cache=' + policy.cache if policy.views is None else f'views={policy.views}'}: {why}")
+
+
+def _make_room(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Path) -> None:
+    """On each machine: what all runs have left together stays within the budget."""
+    budget = bytes_of(policy.cache_budget)
+    assert budget is not None, "checked with the configuration"
+    if dist.local_rank() == 0:
+        needed = sum(entry.size for entry in entries if not entry.is_in(root))
+        keys = [entry.key for entry in entries]
+        count, size = store.make_room(root, needed, budget, keys) if needed else (0, 0)
+        if count:
+            around.say(
+                f"  deleted {count} entries that were not used for longest, {in_bytes(size)}: transfer.cache_budget="
+                f"{policy.cache_budget}"
+            )
 
 
 def _free(place: str, around: Around, root: Path) -> tuple[int, str | None]:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -193,6 +193,34 @@ def entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         with suppress(FileNotFoundError):  # another process has just deleted it
             if meta is not None:
                 yield folder, {**meta, "used": (folder / META).stat().st_mtime}
+
+
+def by_use(root: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The finished entries, the least recently used first."""
+    return sorted(entries(root), key=lambda entry: entry[1]["used"])
+
+
+def make_room(root: Path, needed: int, budget: int, keep: Collection[str]) -> tuple[int, int]:
+    """Delete entries, the least recently used first, until with `needed` bytes more there are at most `budget`.
+
+    A run that has mapped one goes on reading it.
+
+    Args:
+        keep: keys of entries that stay.
+
+    Returns:
+        How many entries and bytes went.
+    """
+    found = by_use(root)
+    excess = sum(meta["bytes"] for _, meta in found) + needed - budget
+    count = size = 0
+    for folder, meta in found:
+        if size >= excess:
+            break
+        if folder.name not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            count, size = count + 1, size + meta["bytes"]
+    return count, size
 
 
 def _folders(root: Path, name: re.Pattern[str]) -> list[Path]:

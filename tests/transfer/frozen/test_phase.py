@@ -363,6 +363,10 @@ def test_the_result_says_what_was_cut_and_kept(typed: Callable[..., Any], tmp_pa
     assert frozen["hash_start"] == frozen["hash_end"]
     listed = typed("cache", f"cache_dir={tmp_path / 'kept'}", "format=json")
     assert [row["model"] for row in json.loads(listed.stdout)] == ["lenet5", "lenet5"]
+    assert "days old" in typed("cache", f"cache_dir={tmp_path / 'kept'}").stdout
+    size = sum(row["bytes"] for row in json.loads(listed.stdout))
+    done = typed(*words, f"transfer.cache_dir={tmp_path / 'kept'}", "seed=1", f"transfer.cache_budget={size}B")
+    assert "deleted 2 entries that were not used for longest" in done.stdout and done.returncode == 0
     cleared = typed("cache", f"cache_dir={tmp_path / 'kept'}", "clear=true")
     assert "deleted 2 entries" in cleared.stdout
     assert not list((tmp_path / "kept").iterdir())

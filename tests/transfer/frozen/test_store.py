@@ -95,6 +95,22 @@ def test_what_others_have_put_into_the_folder_stays(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
+    keys = [f"{number}" * 64 for number in range(4)]
+    for age, key in zip((3, 9, 1, 5), keys, strict=True):
+        folder = entry(key).unfinished(tmp_path, "1a", node=0)
+        entry(key).make_files(folder)
+        entry(key).publish(folder, tmp_path)
+        os.utime(tmp_path / key / store.META, (time.time() - age, time.time() - age))
+    size = entry().size
+    (mapped, _) = entry(keys[1]).mapped(tmp_path / keys[1])
+    assert store.make_room(tmp_path, size, 5 * size, []) == (0, 0)
+    assert store.make_room(tmp_path, size, 4 * size, []) == (1, size)  # the one of age 9
+    assert bool((mapped == 0).all())
+    assert store.make_room(tmp_path, size, 3 * size, [keys[3]]) == (1, size)  # of the others that of age 3
+    assert [folder.name for folder, _ in store.by_use(tmp_path)] == [keys[3], keys[2]]
+
+
 def test_a_finished_entry_is_only_read(tmp_path: Path) -> None:
     entry().publish(filled(tmp_path, "1a", 1.0), tmp_path)
     entry().mapped(tmp_path / KEY)[0].fill_(7.0)
