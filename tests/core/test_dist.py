@@ -234,3 +234,17 @@ def test_a_users_error_on_several_processes_is_one_message(tmp_path: Path, capfd
     assert err.count("\n") == 1
     assert out == ""
     assert not (tmp_path / "wrong").exists()
+
+
+@pytest.mark.parametrize("average", ["null", "0.5"])
+def test_all_processes_evaluate_with_the_batch_statistics_of_the_first(
+    ranks: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, metrics_of: Any, average: str
+) -> None:
+    """What two processes found of val is what one finds with the weights and statistics that were saved."""
+    words = (*DDP[:5], "data.val_size=40", "model=resnet20", "data.batch_size=8", "optim.lr=0.1", "trainer.max_steps=2")
+    words = (*words, "trainer.device=cpu", "trainer.precision=float64", f"trainer.ema_decay={average}")
+    ranks(*words, "trainer.epochs=1", f"output={tmp_path / 'two'}")
+    run = only_run(tmp_path / "two")
+    assert typed("eval", f"run={run}", "part=val", "device=cpu").returncode == 0
+    alone = json.loads((run / "eval-fake-val.json").read_text())
+    assert metrics_of(run)[0]["val/loss"] == pytest.approx(alone["loss"], rel=1e-6)
