@@ -1,9 +1,14 @@
-"""A folder held by one process at a time: the lock goes with the process, killed or not."""
+"""A folder held by one process at a time: the lock goes with the process, killed or not.
+
+Some network drives have no locks: there a folder is never in use, which is said by whoever takes it.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.words import tell
 
 LOCK = ".lock"
+NO_LOCKS = "no locks"
+LACKING = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what drives without locks answer
 
 
 @contextmanager
@@ -24,11 +32,13 @@ def held(folder: Path) -> Iterator[None]:
     """
     with open(folder / LOCK, "a") as file:
         patience = 5  # `in_use` of another process locks for an instant
-        while not _locked(file, fcntl.LOCK_EX):
+        while not (locked := _locked(file, fcntl.LOCK_EX)):
             patience -= 1
             if not patience:
                 raise InputError(f"{folder} is in use by a run under way")
             time.sleep(0.05)
+        if locked is NO_LOCKS:
+            tell(f"note: {folder} is on a drive without locks: take care that no second run goes on in it", sys.stderr)
         _held.add(file)
         try:
             yield
@@ -44,11 +54,16 @@ def in_use(folder: Path) -> bool:
         return not _locked(file, fcntl.LOCK_SH)
 
 
-def _locked(file: IO[Any], how: int) -> bool:
+def _locked(file: IO[Any], how: int) -> bool | str:
+    """Whether nobody else has the lock; `NO_LOCKS`, which counts as that, where there are none."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno in LACKING:
+            return NO_LOCKS
+        raise
     return True
 
 

@@ -7,6 +7,9 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -248,3 +251,27 @@ def test_all_processes_evaluate_with_the_batch_statistics_of_the_first(
     assert typed("eval", f"run={run}", "part=val", "device=cpu").returncode == 0
     alone = json.loads((run / "eval-fake-val.json").read_text())
     assert metrics_of(run)[0]["val/loss"] == pytest.approx(alone["loss"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+def test_machines_of_unequally_many_processes_train_as_one_does(
+    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any, cache: str
+) -> None:
+    words = (*DDP[1:], "data.batch_size=9", "trainer.grad_accum=1", "augment=none", "model.pretrained=false")
+    words = (*words, "transfer=linear_probe", f"transfer.cache={cache}")
+    assert configure(*words).execute([]).code == 0
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--rdzv_backend=c10d", f"--rdzv_endpoint=localhost:{port}"]
+    machines = [
+        subprocess.Popen(
+            [sys.executable, *launcher, f"--nproc_per_node={count}", "-m", "cnntrain", "data=fake", *words,
+             f"transfer.cache_dir={tmp_path}/kept-{count}", f"output={tmp_path / 'two'}"],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
+        )
+        for count in (1, 2)
+    ]  # fmt: skip
+    assert [each.wait(120) for each in machines] == [0, 0]
+    assert difference(only_run(tmp_path), only_run(tmp_path / "two")) <= 1e-10
+    assert len(list(tmp_path.glob("kept-*/*"))) == (4 if cache == "disk" else 0)

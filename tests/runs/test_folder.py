@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,6 +172,22 @@ def test_a_held_folder_is_in_use_until_it_is_let_go(tmp_path: Path) -> None:
             pass
     assert not in_use(tmp_path)
     with held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("lacking", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_drive_without_locks_is_said_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(lacking, os.strerror(lacking))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with held(tmp_path):
+        assert not in_use(tmp_path)
+    assert f"note: {tmp_path} is on a drive without locks" in capsys.readouterr().err
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / "nothing").stat())
+    with pytest.raises(FileNotFoundError), held(tmp_path):
         pass
 
 

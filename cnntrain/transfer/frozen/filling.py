@@ -119,7 +119,7 @@ def _space(entry: Entry, root: Path | None) -> Iterator[tuple[list[Tensor], Path
     Raises:
         RunError: there is no room.
     """
-    if root is None and dist.local_world_size() == 1:
+    if root is None and dist.largest(dist.local_world_size()) == 1:  # machines may have unequally many
         yield entry.in_memory(), None
         return
     token = dist.from_first(lambda: uuid.uuid4().hex[:12])
