@@ -98,7 +98,7 @@ def traced(run: Run, folder: Path, options: list[str]) -> tuple[int, list[str]]:
 
 
 def write_steps(run: Run, folder: Path, said: int) -> None:
-    saver = Saver(folder, run.state, share=1.0)
+    saver = Saver(folder, run.state, share=1.0, keep=2)
     for step in range(1, STEPS + 1):
         run.state.progress.step = step
         with torch.no_grad():

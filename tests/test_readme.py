@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cnntrain.config import compose
+from cnntrain.config.text import as_text
 
 ROOT = Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
@@ -117,7 +118,8 @@ def test_every_command_is_a_right_one(file: str, words: str) -> None:
     multirun = "-m" in parts
     command, *rest = [each for each in parts if each not in ("-m",)]
     overrides = rest if "=" not in command else [command, *rest]
-    compose.check_overrides("train" if "=" in command else command, compose.parse(overrides), multirun)
+    name = "train" if "=" in command else command
+    compose.check_overrides(name, compose.parse(as_text(name, overrides)), multirun)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
@@ -30,7 +29,6 @@ PACKAGES = {
     **{name: f"hydra-{name}-launcher" for name in ("joblib", "ray", "rq")},
     **{name: f"hydra-{name}-sweeper" for name in ("optuna", "ax", "nevergrad")},
 }
-CONDITION = re.compile(r"[\w.-]+=[\w.,/=-]*")  # key=value, where that is the value of a key
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -41,10 +39,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """
     problems, parsed = [], []
     for text in overrides:
-        key, _, value = text.partition("=")
         try:
-            typed = f"{key}={quoted(value)}" if CONDITION.fullmatch(value) else text
-            parsed += OverridesParser.create().parse_overrides([typed])
+            parsed += OverridesParser.create().parse_overrides([text])
         except HydraException:
             problems.append(
                 f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces, once more "

@@ -2,7 +2,8 @@
 
 To Hydra ``1e3`` is a number, ``true`` is no word, and ``a=b``, ``a(1)`` or an accent is an error. A folder, a class or
 a name may be called so: where the key's type is text, such a value is quoted before Hydra reads it. What the grammar
-has for text stays: quotes, ``null``, ``${...}``, and commas and functions of a sweep.
+has for text stays: quotes, ``null``, ``${...}``, and commas and functions of a sweep; but conditions such as
+``data=digits,seed=0`` are one text.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def _as_text(command: str, override: str) -> str:
         return override  # the usual case, for which no schema is looked at
     kinds = _kinds(command, key.lstrip("+"))
     if kinds == {str}:
-        return f"{key}={','.join(map(_word, _parts(value)))}"
+        parts = _parts(value)
+        is_conditions = len(parts) > 1 and all("=" in each for each in parts)
+        return f"{key}={_word(value) if is_conditions else ','.join(map(_word, parts))}"
     if kinds == {list[str]}:
         return f"{key}={','.join(map(_words, _parts(value)))}"
     return override

@@ -29,6 +29,7 @@ def value(override: str, command: str = "train") -> Any:
     [
         ("data.root=data/été", "data/été"),
         ("data.root=a=b", "a=b"),
+        ("data.root=a=b,c=d", "a=b,c=d"),
         ("data.root=a#b", "a#b"),
         ("+data.root=a(1)", "a(1)"),
         ("data.root=it's", "it's"),

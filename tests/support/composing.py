@@ -13,11 +13,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from cnntrain.config import compose
 from cnntrain.config.check import plain
 from cnntrain.config.search_path import folders, groups
+from cnntrain.config.text import as_text
 
 
 def composed(overrides: Sequence[str], command: str = "train") -> dict[str, Any]:
     """The tree of a command line, its values laid over what the choices compose, as Hydra lays them."""
-    parsed = compose.parse(overrides)
+    parsed = compose.parse(as_text(command, overrides))
     values = [each for each in parsed if each.key_or_group not in groups()]
     choices = compose.force([each for each in parsed if each not in values])
     tree = deepcopy(_chosen(tuple(folders()), command, tuple(choices)))
