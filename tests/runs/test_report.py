@@ -78,7 +78,7 @@ def test_the_opening_shows_what_is_trained_and_the_closing_what_came_of_it(finis
     assert "fake: train 48, val 12 of 16 (trainer.val_limit), test 16 images of 4 classes" in out
     assert "transfer=full" in out
     assert "trained" in out
-    assert "validation, best epoch" in out
+    assert "validation (12 of 16), best epoch" in out
     assert "images/s" in out
 
 
