@@ -209,7 +209,7 @@ def test_new_labelled_images_are_evaluated_whole_however_they_come(
 
 
 def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_said(
-    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    untrained: Path, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     draw(tmp_path / "away/set", "test", {"ant": 40}, 2)  # of the same name
     state = checkpoint.load(untrained)
@@ -224,6 +224,8 @@ def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_s
     typed = replace(folder_data(tmp_path), root="set")
     assert where_it_was(typed, state).root == str(tmp_path / "set")  # as for a resumed run
     assert where_it_was(replace(typed, root="other"), state).root == "other"
+    resumed = build(replace(configure(), data=typed), state)
+    assert (len(resumed.data.test), resumed.state.about["places"]) == (3, state["places"])
     draw(tmp_path / "set", "test", {"ant": 40}, 2)
     wanted(checkpoint=str(untrained)).execute([])
     assert read(untrained.parent / "eval-imagefolder-test-2.json")["count"] == 4

@@ -86,7 +86,7 @@ def test_a_second_run_finds_what_the_first_one_left(
 @pytest.mark.parametrize(
     "change",
     ["seed=1", "data.split_seed=1", "transfer.depth=1", "transfer.cache_dtype=float16", "data.image_size=24",
-     "augment.normalize=model", "data.train_size=32"],
+     "augment.normalize=model", "data.train_size=32", "trainer.val_limit=8"],
 )  # fmt: skip
 def test_what_the_activations_depend_on_is_in_their_key(
     make_run: MakeRun, tmp_path: Path, where: str, change: str
@@ -95,8 +95,8 @@ def test_what_the_activations_depend_on_is_in_their_key(
     fitted(make_run, tmp_path / "first", *options)
     before = {each.name for each in (tmp_path / "kept").iterdir()}
     fitted(make_run, tmp_path / "second", *options, change)
-    train = [meta["about"]["part"] for folder, meta in store.entries(tmp_path / "kept") if folder.name not in before]
-    assert "train" in train
+    new = [meta["about"]["part"] for folder, meta in store.entries(tmp_path / "kept") if folder.name not in before]
+    assert ("train" if change != "trainer.val_limit=8" else "val") in new
 
 
 @pytest.mark.parametrize("change", ["+model.args.act_layer=silu", "+model.args.output_stride=8"])
