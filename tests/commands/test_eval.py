@@ -70,10 +70,8 @@ def folder_data(root: Path) -> Any:
 
 @pytest.fixture
 def untrained(configure: Configure, tmp_path: Path) -> Path:
-    """A checkpoint of a run on a folder that has not begun."""
-    draw(tmp_path / "set", "train", CLASSES, 2)
-    for split in ("val", "test"):
-        draw(tmp_path / "set", split, CLASSES, 1)
+    """A checkpoint of a run that has not begun, on a folder of classes that it has divided: 3 of 15 images are test."""
+    draw(tmp_path / "set", ".", CLASSES, 5)
     run = build(replace(configure(), data=folder_data(tmp_path / "set")))
     (tmp_path / "run").mkdir()
     Saver(tmp_path / "run", run.state, 1.0, 2).write(None)
@@ -148,6 +146,7 @@ def test_images_are_seen_as_the_weights_were_trained_but_for_what_is_typed(
     overrides = [f"checkpoint={odd_checkpoint}", "device=cpu", *other, *words]
     asked = check(composed(overrides, "eval"), Eval)
     found = trained.read(odd_checkpoint, CPU, asked._adjusted)
+    assert found.seen.background == "black"
     assert asked._seen(found, overrides) == replace(found.seen, **changes)
 
 
@@ -208,10 +207,31 @@ def test_new_labelled_images_are_evaluated_whole_however_they_come(
     assert judged({"root": str(new / "copy")}) == ("test", 3)
 
 
+def test_transparent_images_are_laid_on_the_background_of_the_run_or_on_that_which_is_asked_for(
+    untrained: Path, tmp_path: Path
+) -> None:
+    hidden = Image.new("RGBA", (32, 32), (200, 40, 90, 0))
+    (tmp_path / "clear/ant").mkdir(parents=True)
+    hidden.save(tmp_path / "clear/ant/x.png")
+
+    def loss(number: str, **data: str) -> float:
+        wanted(checkpoint=str(untrained), data={"root": str(tmp_path / "clear"), **data}).execute([])
+        return read(untrained.parent / f"eval-imagefolder-all{number}.json")["loss"]
+
+    found = trained.read(untrained, CPU)
+    for number, background, of in (("", "white", {}), ("-2", "black", {"background": "black"})):
+        seen = replace(found, seen=replace(found.seen, background=background)).preprocess(hidden)
+        with torch.inference_mode():
+            expected = torch.nn.functional.cross_entropy(found.network(seen), torch.tensor([0])).item()
+        assert loss(number, **of) == pytest.approx(expected, rel=1e-5)
+        assert (seen.flatten(2).std(2) < 1e-6).all()
+    assert (seen < 0).all()  # black
+
+
 def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_said(
     untrained: Path, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    draw(tmp_path / "away/set", "test", {"ant": 40}, 2)  # of the same name
+    draw(tmp_path / "away/set", ".", CLASSES, 7)  # of the same name
     state = checkpoint.load(untrained)
     assert state["places"] == {"root": str(tmp_path / "set")}
     state["config"]["data"]["root"] = "set"  # as it was typed
@@ -226,9 +246,9 @@ def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_s
     assert where_it_was(replace(typed, root="other"), state).root == "other"
     resumed = build(replace(configure(), data=typed), state)
     assert (len(resumed.data.test), resumed.state.about["places"]) == (3, state["places"])
-    draw(tmp_path / "set", "test", {"ant": 40}, 2)
+    draw(tmp_path / "set", ".", {"ant": 40}, 6)
     wanted(checkpoint=str(untrained)).execute([])
-    assert read(untrained.parent / "eval-imagefolder-test-2.json")["count"] == 4
+    assert (untrained.parent / "eval-imagefolder-test-2.json").exists()
     assert "note: the data's files or their split are not those of the run" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "set")
     assert where_it_was(typed, state).root == "set"

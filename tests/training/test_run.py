@@ -247,6 +247,11 @@ def test_another_batch_size_goes_on_at_the_same_sample_of_an_epoch(make_run: Mak
     seen = [int(label) for batch in again.train_batches() for label in batch.targets]
     order = torch.cat(list(again.loaders.train_plan(0)))
     assert seen == [int(labels[position]) for position in order[16:]]
+    run = make_run("data.train_size=33", "data.batch_size=16", folder=tmp_path / "over")
+    run.progress.step_in_epoch = run.step.steps_per_epoch  # stopped in the validation
+    run.saver.write(None)
+    again = make_run("data.train_size=33", "data.batch_size=8", folder=tmp_path / "over")
+    assert again.progress.step_in_epoch == again.step.steps_per_epoch == 5
 
 
 def test_a_run_that_has_ended_stays_as_it_is(make_run: MakeRun, tmp_path: Path, metrics_of: Any) -> None:

@@ -355,6 +355,8 @@ def test_idx_files_are_judged_by_their_content_wherever_they_lie(
     shutil.copy(tmp_path / "plain/train-labels-idx1-ubyte", packed)
     (packed / "train-labels-idx1-ubyte.gz").write_bytes(b"")
     assert here.load(root=str(packed)).fingerprint == data.fingerprint  # what is whole beside it is taken
+    (packed / "t10k-images-idx3-ubyte").write_bytes(b"")
+    assert here.load(root=str(packed)).fingerprint == data.fingerprint
     assert not list(packed.glob("*/"))  # nothing is unpacked: the folder may be the system's
     digests = {md5(gzip.decompress(content)): "FashionMNIST" for content in here.archives.values()}
     monkeypatch.setattr(idx, "PUBLISHED", digests)
