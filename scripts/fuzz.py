@@ -16,6 +16,7 @@ import contextlib
 import io
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -233,14 +234,19 @@ def files(folder: Path, rng: random.Random) -> Trials:
             target.write_bytes(changed)
             yield f"{source.name} of {len(changed)} bytes", lambda path=target: read(path)
         else:
-            target = folder / "odd.ckpt"
+            again = folder / "again"
+            shutil.rmtree(again, ignore_errors=True)
+            shutil.copytree(best.parent, again)
             where = distort(changed := checkpoint.load(best), rng)
-            checkpoint.save(target, changed)
-            word = rng.choice(("model.weights=", "eval"))
-            line = (
-                [f"model.weights={target}", *SMOKE]
-                if word != "eval"
-                else ["eval", f"checkpoint={target}", "device=cpu"]
+            for name in (checkpoint.BEST, checkpoint.LAST):
+                (again / name).unlink()
+                checkpoint.save(again / name, changed)
+            word, line = rng.choice(
+                [
+                    ("weights", [f"model.weights={again / checkpoint.BEST}", *SMOKE]),
+                    ("eval", ["eval", f"run={again}", "device=cpu"]),
+                    ("resume", [f"resume={again}", "trainer.epochs=3", "trainer.max_steps=null"]),
+                ]
             )
             yield f"{where} of a checkpoint, by {word}", lambda words=line: typed(*words)
 
@@ -288,7 +294,7 @@ def images(folder: Path, rng: random.Random) -> Trials:
 
     def read(path: Path) -> None:
         with contextlib.suppress(UserError):
-            image = decode(str(path), 3)
+            image = decode(str(path), 3, "white")
             assert image.shape[0] == 3 and image.dtype.itemsize == 1
 
     while True:

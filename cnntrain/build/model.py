@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.statistics import mean_and_deviation
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.models.pretrained import published_preprocessing
+from cnntrain.runs import checkpoint
 
 OWN = {
     "crop": "center",
@@ -35,12 +36,13 @@ def build_model(
     pretrained = bool(config.model.pretrained) and saved is None
     source = weights.read(Path(config.model.weights)) if config.model.weights and saved is None else None
     loads = pretrained or source is not None
-    seen = saved["preprocess"]["image_size"] if saved is not None else _image_size(config, data, source, loads)
+    kept = weights.kept_preprocess(checkpoint.LAST, saved) if saved is not None else None
+    seen = kept.image_size if kept is not None else _image_size(config, data, source, loads)
     small_stem = saved["small_stem"] if saved is not None else source.small_stem if source is not None else None
     with dist.first_rank_first():
         model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
-    if saved is not None:
-        return model, Preprocess(**saved["preprocess"]), []
+    if kept is not None:
+        return model, kept, []
     notes = weights.load(model, source, data.classes) if source is not None else []
     return model, _preprocess(config, data, model, seen, source), notes
 
@@ -52,7 +54,7 @@ def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | Non
     Args:
         loads: whether any weights are loaded, from a file (`source`) or published ones.
     """
-    own = source.preprocess["image_size"] if source is not None and source.preprocess is not None else None
+    own = source.preprocess.image_size if source is not None and source.preprocess is not None else None
     return config.data.image_size or own or (None if loads else data.native_size)
 
 
@@ -64,7 +66,7 @@ def _preprocess(
     trained = config.model.pretrained or source is not None
     own = {**published, **OWN}
     if source is not None and source.preprocess is not None:
-        kept = source.preprocess
+        kept = asdict(source.preprocess)
         own = published | {key: value for key, value in kept.items() if key in published}
         if kept["channels"] != data.channels:
             own |= {key: published[key] for key in ("mean", "std")}

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cnntrain.build.model import prepared
+from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
@@ -107,15 +108,18 @@ def read(
         InputError: the file cannot be read.
         ConfigError: it needs code of the user's own that is not imported.
     """
-    state = checkpoint.load(path)
+    state = checkpoint.load_run(path)
     notes = imports.check(state["imports"], str(path))
     config = check(adjust(_where_they_were(state)), TrainConfig)
-    seen, classes = Preprocess(**state["preprocess"]), list(state["classes"])
+    seen, classes = kept_preprocess(path, state), list(state["classes"])
     shape = len(classes), seen.channels, seen.image_size
     with seeds.generators_kept():  # its random weights are not used
         network = config.model.create(*shape, pretrained=False, small_stem=state["small_stem"])
         network = prepared(config, network, seen)
-    network.load_state_dict(checkpoint.eval_weights(state))
+    try:
+        network.load_state_dict(checkpoint.eval_weights(state))
+    except RuntimeError as error:
+        raise InputError(f"{path} is damaged: its weights are not those of its configuration: {error}") from error
     auxiliary.remove(network)
     network.to(device, weights_dtype(config.trainer.precision)).eval()
     epoch, best = (state["progress"][key] for key in ("epoch", "best"))

@@ -11,7 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from cnntrain.build.layouts import layouts
-from cnntrain.core.errors import InputError
+from cnntrain.config.check import section
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.groups import classifier_modules
@@ -32,7 +34,7 @@ class Source:
 
     path: Path
     tensors: dict[str, Any]
-    preprocess: dict[str, Any] | None = None
+    preprocess: Preprocess | None = None
     small_stem: bool | None = None
     classes: list[str] | None = None
 
@@ -46,9 +48,22 @@ def read(path: Path) -> Source:
     state = checkpoint.load_tensors(path, allowed=[Namespace])  # timm's checkpoints hold what was typed
     # either pair is enough: damage may have struck the name of a key
     if {"format", "sha256"} <= state.keys() or {"progress", "model"} <= state.keys():
-        state = checkpoint.verified(path, state)
-        return Source(path, checkpoint.eval_weights(state), state["preprocess"], state["small_stem"], state["classes"])
+        state = checkpoint.of_run(path, state)
+        seen = kept_preprocess(path, state)
+        return Source(path, checkpoint.eval_weights(state), seen, state["small_stem"], state["classes"])
     return Source(path, state)
+
+
+def kept_preprocess(path: Path | str, state: Mapping[str, Any]) -> Preprocess:
+    """How images were seen by the run of a checkpoint.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return section(state["preprocess"], Preprocess, "preprocess")
+    except ConfigError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def load(model: nn.Module, source: Source, classes: Sequence[str]) -> list[str]:

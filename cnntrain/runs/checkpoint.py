@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -18,7 +18,9 @@ from torch import Tensor
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic
+from cnntrain.core.shapes import unlike
 from cnntrain.core.words import printable
+from cnntrain.runs.folder import Needed
 
 FORMAT = 3
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -61,6 +63,65 @@ def verified(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     if digest(state) != stored:
         raise InputError(f"{path} is damaged: its content does not match its checksum")
     return state
+
+
+class Reached(TypedDict):
+    """What is read of a run's progress by others than the run."""
+
+    epoch: int
+    step: int
+    best: dict[str, float] | None
+
+
+class Configured(TypedDict):
+    """What is read of a run's configuration before it is checked."""
+
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+
+
+class Content(TypedDict):
+    """What the checkpoint of a run holds."""
+
+    config: Configured
+    imports: list[Needed]
+    classes: list[str]
+    fingerprint: str
+    places: dict[str, str]
+    preprocess: dict[str, Any]
+    small_stem: bool
+    batch_size: int
+    steps_per_epoch: int
+    progress: Reached
+    model: dict[str, Tensor]
+    ema: dict[str, Tensor] | None
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    transfer: dict[str, Any]
+    frozen: list[str]
+    scaler: dict[str, Any]
+
+
+def load_run(path: Path) -> dict[str, Any]:
+    """Read the checkpoint of a run, for whoever goes on with it or judges it.
+
+    Raises:
+        InputError: the file is missing, damaged, or no checkpoint of a run.
+    """
+    return of_run(path, load_tensors(path))
+
+
+def of_run(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What was read from `path`, as `verified` gives it, with all that a run's checkpoint holds.
+
+    Raises:
+        InputError: it is damaged, or no checkpoint of a run.
+    """
+    found = verified(path, state)
+    problem = unlike(found, Content)
+    if problem is not None:
+        raise InputError(f"{path} is damaged: {problem}")
+    return found
 
 
 def is_older(path: Path) -> bool:

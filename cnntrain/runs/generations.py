@@ -68,7 +68,7 @@ def load(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         progress = state["progress"]
         return state, [f"note: {problem}; the checkpoint before it is taken, of epoch {progress['epoch']}"]
     last = folder / checkpoint.LAST
-    return checkpoint.load(last) if last.exists() else None, []
+    return checkpoint.load_run(last) if last.exists() else None, []
 
 
 def _whole(folder: Path) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _whole(folder: Path) -> dict[str, Any]:
         InputError: a file is missing or damaged, or the best is not that which the last one names.
     """
     last, best = folder / checkpoint.LAST, folder / checkpoint.BEST
-    state = checkpoint.load(last)
+    state = checkpoint.load_run(last)
     named = state["progress"]["best"]
     if named is not None and not (best.exists() and best.samefile(last)):
-        found = checkpoint.load(best)["progress"]["best"]
+        found = checkpoint.load_run(best)["progress"]["best"]
         if found != named:  # killed between the two
             raise InputError(f"{best} is of epoch {found and found['epoch']}, {last} names epoch {named['epoch']}")
     return state

@@ -41,7 +41,7 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
         "conclusion": state.policy.conclude(_finished(run, folder, report)),
     }
     if run.loaders.test is not None:
-        best = checkpoint.load(folder / checkpoint.BEST)
+        best = checkpoint.load_run(folder / checkpoint.BEST)
         state.eval_model.load_state_dict(checkpoint.eval_weights(best))
         found = evaluate(state.eval_model, run.loaders.eval_batches("test"), run.objective, run.precision, run.heed)
         outcome["test"] = found.chosen_by(state.progress.best)

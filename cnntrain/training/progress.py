@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from cnntrain.core.shapes import unlike
 from cnntrain.data.batches.feed import Batch, Feed
 from cnntrain.data.batches.plan import Plan
 
@@ -30,6 +31,18 @@ class Progress:
     phase: int = 0  # the epoch in which what is frozen now was frozen
     hash_start: str = ""  # of it
     kept: dict[str, Any] | None = None  # what `Phase.remembered` says of the present phase
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> Progress:
+        """That of a checkpoint.
+
+        Raises:
+            ValueError: it is none.
+        """
+        problem = unlike(saved, cls)
+        if problem is not None:
+            raise ValueError(problem)
+        return cls(**{each.name: saved[each.name] for each in fields(cls) if each.name in saved})
 
     def is_stale(self, patience: int | None) -> bool:
         """Whether so many epochs have passed without a better one."""

@@ -96,7 +96,7 @@ class Saver:
         progress = self.state.progress
         if progress.best is None or (best.exists() and best.samefile(last)):
             return
-        if not best.exists() or checkpoint.load(best)["progress"]["best"] != progress.best:
+        if not best.exists() or checkpoint.load_run(best)["progress"]["best"] != progress.best:
             progress.best = None
 
     def _make_room(self) -> None:

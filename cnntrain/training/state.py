@@ -71,11 +71,17 @@ class State:
             self._load_optimizer(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             before = (set(saved["frozen"]), saved["config"]["trainer"]["precision"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            if saved["scaler"]:  # empty where the precision needed none
+                self.scaler.load_state_dict(saved["scaler"])
+            self.progress = Progress.of(saved["progress"])
+        except (
+            RuntimeError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ) as error:  # torch's own
             raise InputError(f"the checkpoint does not fit this configuration: {error}") from error
-        if saved["scaler"]:  # empty where the precision needed none
-            self.scaler.load_state_dict(saved["scaler"])
-        self.progress = Progress(**saved["progress"])
         # of another batch size: an epoch under way goes on at the same sample, or just before it
         here = self.progress.step_in_epoch * saved["batch_size"] // self.about["batch_size"]
         self.progress.step_in_epoch = min(here, self.about["steps_per_epoch"])

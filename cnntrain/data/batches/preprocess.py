@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -14,6 +14,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
+from cnntrain.core.limits import Count, Proportion
 from cnntrain.data.base import Background, Crop
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.samples import Transform
@@ -35,14 +36,18 @@ class Preprocess:
         background: what transparent images are laid on.
     """
 
-    channels: int
-    image_size: int
+    channels: Count
+    image_size: Count
     crop: Crop
-    crop_fraction: float
-    interpolation: str
+    crop_fraction: Proportion
+    interpolation: Literal["nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos"]
     mean: list[float]
     std: list[float]
     background: Background
+
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std must be {self.channels} numbers each, one a channel")
 
     @property
     def fit(self) -> Transform:
