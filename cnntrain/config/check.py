@@ -257,16 +257,17 @@ def _describe(kind: Any) -> str:
 
 
 def _plugin(group: str, node: Any, problems: Problems) -> type | None:
-    """The subclass that ``<group>.name`` chooses."""
-    name = node.get("name") if isinstance(node, Mapping) else None
+    """The subclass that ``<group>.name`` chooses, or ``<group>.source`` of what has a name of its own."""
+    key = "source" if isinstance(node, Mapping) and node.get("source") is not None else "name"
+    name = node.get(key) if isinstance(node, Mapping) else None
     if not isinstance(name, str) or name == "???":
         names = ", ".join(plugin_names(group))
-        problems.add(f"{group}.name", f"missing key '{group}.name': choose one with {group}=<name>: {names}")
+        problems.add(f"{group}.{key}", f"missing key '{group}.{key}': choose one with {group}=<name>: {names}")
         return None
     if name not in plugin_names(group):
         problems.add(
-            f"{group}.name",
-            f"{group}.name={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}",
+            f"{group}.{key}",
+            f"{group}.{key}={name} must be one of {', '.join(plugin_names(group))}{suggest(name, plugin_names(group))}",
         )
         return None
     return plugin_class(group, name)

@@ -89,6 +89,7 @@ class Loader(ConfigLoaderImpl):
             composed = super().load_configuration(config_name, given, run_mode, from_shell, validate_sweep_overrides)
         except KeyError as error:  # of hydra.job.env_copy
             raise ConfigError(f"hydra.job: the environment has no {error}") from error
+        _name_own_set(composed, given)
         problems = [
             *self._forbidden(composed, given, _untouched(None if config_name is None else SETTINGS)),
             *_targets(composed),
@@ -171,6 +172,17 @@ def typed_problems(overrides: Sequence[Override]) -> list[str]:
 def advice(key: str) -> str:
     """Why a setting of Hydra's is not offered."""
     return next((why for name, why in ADVICE.items() if is_within(key, (name,))), "cnntrain sets this itself")
+
+
+def _name_own_set(composed: DictConfig, given: Sequence[str]) -> None:
+    """A data set in a YAML that inherits another's is called as its file: ``data=stamps`` is no ``imagefolder``."""
+    data, choice = composed.get("data"), composed.hydra.runtime.choices.get("data")
+    typed = any(each.lstrip("+").startswith("data.name=") for each in given)
+    if choice is None or typed or not isinstance(data, DictConfig) or data.get("source", "") is not None:
+        return
+    name = str(choice).replace("/", "-")
+    if data.get("name") not in (None, name):
+        data.source, data.name = data.name, name
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:

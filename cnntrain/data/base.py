@@ -32,6 +32,7 @@ class Data:
     """
 
     name: str
+    source: str | None  # what reads it; None: the source of its name
     root: Place | None  # where the files are, or are downloaded to
     channels: int  # 1 = grey, 3 = RGB; images are converted to it
     image_size: Count | None  # that the network sees; None: the loaded weights' own, else the set's, else the model's

@@ -213,6 +213,18 @@ def test_wrong_choices_and_wrong_keys_are_reported_at_once() -> None:
     assert len(found) == 5
 
 
+def test_a_set_in_a_yaml_of_the_users_is_called_as_its_file(write: Write) -> None:
+    write("data/stamps.yaml", "defaults: [imagefolder, _self_]\nroot: /data/stamps\n")
+    write("data/mine/coins.yaml", "defaults: [csv, _self_]\nroot: /data/coins\n")
+    write("data/named.yaml", "defaults: [fake, _self_]\nname: other\nsource: fake\n")
+    found = [composed(f"data={each}").data for each in ("stamps", "mine/coins", "named", "fake")]
+    assert [each.name for each in found] == ["stamps", "mine-coins", "other", "fake"]
+    assert [type(each).__name__ for each in found] == ["ImageFolder", "Csv", "Fake", "Fake"]
+    assert tree("data=stamps", command="eval")["data"]["name"] == "stamps"
+    assert problems("data.source=imagefold")[0].startswith("data.source=imagefold must be one of")
+    assert problems("data.name=imagefold")[0].startswith("data.name=imagefold must be one of")
+
+
 # broken files
 
 
