@@ -28,20 +28,23 @@ from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
+from cnntrain.training.usage import Usage
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen.around import Around
 
 
-def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
+def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage | None = None) -> Run:
     """Everything that training needs, ready for its next step.
 
     Args:
         saved: the checkpoint of a run to resume.
+        usage: of the command; None: from here on.
 
     Raises:
         UserError: the data, the weights or the configuration do not fit together.
     """
     device = dist.pick_device(config.trainer.device)
+    usage = usage or Usage(device)
     source = config.data if saved is None else where_it_was(config.data, saved)
     data = val_limited(load_data(source), config.trainer.val_limit)
     seeds.seed_step(config.seed, "init")
@@ -67,6 +70,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None) -> Run:
         precision=precision,
         macs=macs,
         notes=notes,
+        usage=usage,
         around=partial(_around, config, data, loaders, device, precision),
     )
 

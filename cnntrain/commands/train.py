@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 class Train(TrainConfig):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train; with ``resume`` set to a run's folder, continue that run."""
+        start = time.monotonic()
         from cnntrain.build.run import build
         from cnntrain.core import dist
         from cnntrain.runs import generations
         from cnntrain.runs.report import Report
         from cnntrain.training.precision import arithmetic
         from cnntrain.training.saver import Saver
+        from cnntrain.training.usage import Usage
 
         with ExitStack() as stack:
             place, saved, lines = Path(self.resume) if self.resume else None, None, list[str]()
@@ -44,7 +47,7 @@ class Train(TrainConfig):
                 with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
                     saved, lines = generations.load(place)
             stack.enter_context(arithmetic(self.trainer.deterministic))
-            run = build(self, saved)
+            run = build(self, saved, Usage(dist.pick_device(self.trainer.device), start))
             if place is not None and saved is not None and run.ended:
                 finished = dist.from_first(partial(folder.is_finished, place))
                 resume.refuse_changes(place, saved["config"], asdict(self), finished, run.why_ended())
@@ -94,7 +97,7 @@ class Train(TrainConfig):
 def _told(command: Mapping[str, Any]) -> str:
     """A resume in a line."""
     changed = "".join(f", {key}: {before} -> {after}" for key, (before, after) in command["difference"].items())
-    return f"{command['when']}  {command['command']}{changed}"
+    return f"{command['command']}{changed}"
 
 
 def _train(

@@ -21,7 +21,7 @@ def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
     """The end of a run: its metrics, its speed, and whether it has learned anything that shows."""
     data = result["data"]
     shown = meaningful(columns, data["classes"])
-    best, test, train = result["best"], result["test"], result["train"]
+    best, test = result["best"], result["test"]
     rows: list[Row] = []
     if best is not None:
         values = {each.name: best[f"val/{each.name}"] for each in columns}
@@ -30,12 +30,15 @@ def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
         rows.append((name, {**values, **result["val"]}, data[MAJORITY]["val"]))
     if test is not None:
         rows.append(("test", test, data[MAJORITY]["test"]))
+    train, this = result["train"], result["this_command"]
     speed = (
-        f"{result['epochs']} epochs, {train['seconds']:.1f} s of training, {train['images_per_second']:,.0f} images/s, "
-        f"{train['data_wait']:.0%} of the time waiting for data"
+        f"{result['epochs']} epochs, {train['seconds']:.1f} s in training steps: {train['images_per_second']:,.0f} "
+        f"images/s, {train['data_wait']:.0%} of it waiting for data"
     )
+    first = this["seconds_to_first_step"]
+    whole = f"{this['seconds']:.1f} s for all of this command" + (f", {first:.1f} s to its first step" if first else "")
     title = f"{result['model']['name']}: {result['status']}"
-    return [_metrics_table(title, shown, rows), speed, *_no_better(result, columns[0])]
+    return [_metrics_table(title, shown, rows), f"{speed}; {whole}", *_no_better(result, columns[0])]
 
 
 def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> Table:

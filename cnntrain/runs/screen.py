@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,14 @@ class Screen:
     def say(self, what: Any) -> None:
         """Show a line, which may hold anything and stays one line, or a table."""
         self.console.print(what)
-        if self.log is not None and self.path is not None:
-            with files.writing(self.path):
-                self.log.print(what)
+        self.note(what)
 
-    def note(self, line: str) -> None:
-        """A line in the log alone."""
-        if self.log is not None:
-            self.log.print(line)
+    def note(self, what: Any) -> None:
+        """A line, with the time, or a table in the log alone."""
+        if self.log is not None and self.path is not None:
+            line = f"{datetime.now():%Y-%m-%d %H:%M:%S}  {what}" if isinstance(what, str) else what
+            with files.writing(self.path):
+                self.log.print(line, soft_wrap=isinstance(what, str))
 
     @contextmanager
     def bar(self, description: str, steps: int, done: int) -> Iterator[None]:

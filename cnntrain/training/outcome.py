@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
-
-import torch
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, stopping
@@ -146,7 +143,9 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         },
         "task": {"name": run.config.task.name, "columns": [asdict(each) for each in columns]},
         "weights_sha256": outcome.get("weights_sha256"),
-        "peak_memory_bytes": _peak_memory(run.device),
+        "this_command": {"seconds": run.usage.seconds, "seconds_to_first_step": run.usage.first_step},
+        "peak_memory_bytes": run.usage.peak_memory(),
+        "peak_memory_of": run.usage.peak_memory_of(run.config.data.num_workers),
         "versions": versions(),
         "command": commands[0]["command"],
         "resumes": list(commands[1:]),
@@ -163,10 +162,3 @@ def _data(run: Run) -> dict[str, Any]:
         "classes": len(run.data.classes),
         "majority": {part: task.majority(each.labels) for part, each in run.data.parts().items()},
     }
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU's memory on a GPU, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

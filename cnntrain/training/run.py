@@ -23,6 +23,7 @@ from cnntrain.training.progress import Rate
 from cnntrain.training.saver import Saver
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
+from cnntrain.training.usage import Usage
 from cnntrain.transfer.frozen import phase as phases
 from cnntrain.transfer.frozen.around import Around
 from cnntrain.transfer.frozen.phase import Phase
@@ -50,6 +51,7 @@ class Run:
     macs: int
     notes: Sequence[str]
     around: Callable[[Callable[[str], None], Callable[[], None]], Around]
+    usage: Usage
     heed: Callable[[], None] = heed
     phase: Phase | None = field(default=None, init=False)
     totals: Totals = field(init=False)
@@ -121,6 +123,7 @@ class Run:
 
     def step_done(self, report: Report, saver: Saver) -> None:
         """After each optimizer step: log and save; raises StopError where a signal came."""
+        self.usage.step_done()
         step, log_every = self.state.progress.step, self.config.trainer.log_every
         if log_every and step % log_every == 0:
             report.log(step, {"train/loss": self.totals.metrics()["loss"], "lr": self.step.rate()})

@@ -125,7 +125,9 @@ def test_result_is_the_contract(finished: tuple[Path, str], result_of: Any) -> N
     assert {"params", "buffers", "hash_start", "hash_end"} <= result["frozen"].keys()
     assert result["frozen"]["hash_start"] == result["frozen"]["hash_end"]
     assert len(result["weights_sha256"]) == 64
-    assert result["peak_memory_bytes"] > 1e6
+    assert result["peak_memory_bytes"] > 1e6 and result["peak_memory_of"].startswith("this process")
+    assert result["this_command"]["seconds"] > result["this_command"]["seconds_to_first_step"] > 0
+    assert result["this_command"]["seconds"] > result["train"]["seconds"]
     assert {"cnntrain", "python", "torch", "torchvision", "timm"} <= result["versions"].keys()
     assert result["command"] == "cnntrain optim.lr=0.05"
 

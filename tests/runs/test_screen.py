@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,10 @@ def test_a_screen_shows_a_line_as_one_and_escapes_what_is_hidden(
     for each in (f"line {CLEAR}\nsecond", table, "[b]as it is[/b] \\x"):
         screen.say(each)
     screen.close()
-    for shown in (capsys.readouterr().out, (tmp_path / LOG).read_text()):
+    log = (tmp_path / LOG).read_text()
+    for line in (log.splitlines()[0], log.splitlines()[-1]):
+        assert abs(datetime.now() - datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) < timedelta(minutes=5)
+    for shown in (capsys.readouterr().out, re.sub(r"(?m)^\d{4}-\S+ \S+  ", "", log)):
         lines = shown.splitlines()
         assert lines[0] == r"line \x1b[2J\nsecond" and lines[-1] == r"[b]as it is[/b] \x"
         assert "\x1b" not in shown and "\u202e" not in shown

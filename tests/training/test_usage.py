@@ -1,0 +1,42 @@
+"""A number is of the command that tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnntrain.training import usage
+from cnntrain.training.usage import Usage
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(not Usage(CPU).is_own, reason="this system cannot forget a process's peak")
+def test_the_peak_of_a_job_is_not_that_of_one_before_it() -> None:
+    def job(megabytes: int) -> int:
+        used = Usage(CPU)
+        block = torch.ones(megabytes << 18)
+        del block
+        return used.peak_memory()
+
+    large, small = job(400), job(1)
+    assert large - small > 350 << 20
+
+
+def test_where_it_cannot_be_forgotten_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "PROCESS", tmp_path / "no proc")
+    used = Usage(CPU)
+    assert used.peak_memory() > 1e6
+    assert used.peak_memory_of(0) == "this process, since the process began"
+    assert used.peak_memory_of(2) == "this process, without its 2 workers a loader, since the process began"
+
+
+def test_seconds_are_from_the_start_of_the_command() -> None:
+    now = iter([103.0, 110.0, 120.0])
+    used = Usage(CPU, 100.0, lambda: next(now))
+    assert used.first_step is None
+    for _ in range(2):
+        used.step_done()
+    assert (used.first_step, used.seconds) == (3.0, 10.0)
