@@ -35,7 +35,7 @@ from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
-from cnntrain.core.words import suggest, tell
+from cnntrain.core.words import close_output, suggest, tell
 
 COMPLETION = re.compile("(install|uninstall|query)=(bash|zsh|fish)")
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
     if argv is None:  # this process is the command's
         atexit.register(gc.freeze)  # else Python goes once more through all that torch has imported before it ends
+    _open_streams()
     try:
         line = Line.read(sys.argv[1:] if argv is None else argv)
         if "--version" in line.flags:  # whatever the user's code does
@@ -64,11 +65,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else FAILED
     except BrokenPipeError:  # cnntrain --help | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_output()
         return FAILED
     except KeyboardInterrupt:
         print("cnntrain: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _open_streams() -> None:
+    """Where a stream is closed (``>&-``), what is said there is lost; without this a file of a run would get its
+    number, and what is said."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _run(line: Line) -> int:
@@ -101,7 +114,10 @@ def _run(line: Line) -> int:
         except Exception as error:
             ended = Ended(_report(error))
         if ended.made is not None and os.environ.get("RANK", "0") == "0":
-            print(ended.made, flush=True)  # for scripts: as it is
+            try:
+                print(ended.made, flush=True)  # for scripts: as it is
+            except BrokenPipeError:  # there is none: what was made is there all the same
+                close_output()
         if ended.code == signals.STOPPED and args.multirun and os.getpid() == here:
             _say("the sweep has ended; resume=auto behind the same command goes on with it")
             raise SystemExit(ended.code)  # else Hydra starts the next job

@@ -8,7 +8,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.text import Text
 
-from cnntrain.core.words import LINE, printable
+from cnntrain.core.words import LINE, close_output, printable
 
 WIDE = 10_000  # characters: no cell is shortened for want of room
 
@@ -20,6 +20,10 @@ class Plain(Console):
     def render_str(self, text: str, **settings: Any) -> Text:
         """Where rich turns every string into what it shows."""
         return super().render_str(printable(text, LINE), **settings)
+
+    def on_broken_pipe(self) -> None:
+        """Where rich would end the program: a run goes on, and has its log."""
+        close_output()
 
 
 def console(file: IO[str] | None = None, **settings: Any) -> Console:

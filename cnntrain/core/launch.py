@@ -6,13 +6,16 @@ import gc
 import json
 import logging
 import os
+import shutil
 import signal
+import stat
 import sys
 import tempfile
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,13 @@ from cnntrain.core import dist, plain_json, signals
 from cnntrain.core.errors import RunError, UserError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.keys import is_within
+from cnntrain.core.lock import LOCK, held, in_use
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.words import tell
 
 FAILED, WRONG = 1, 2
+PREFIX = "cnntrain-"  # of a launcher's folder
+ABANDONED = 60  # seconds after which a folder that nobody holds is not one that is just made
 SIGNALS = "TORCHELASTIC_SIGNALS_TO_HANDLE"  # by which the launcher tells itself what it was given
 
 Result = tuple[int, str | None]  # an exit code, and what was made
@@ -53,7 +59,8 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    with _contained(), tempfile.TemporaryDirectory(prefix="cnntrain-") as folder:
+    _remove_abandoned()
+    with _contained(), tempfile.TemporaryDirectory(prefix=PREFIX) as folder, held(Path(folder)):
         settings = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -83,6 +90,16 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
         return code, made
 
 
+def _remove_abandoned() -> None:
+    """Delete the folders of launchers that were killed together with their ranks; another user's stay."""
+    for each in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another process may have deleted it
+            status = each.lstat()
+            mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if mine and time.time() - status.st_mtime > ABANDONED and (each / LOCK).exists() and not in_use(each):
+                shutil.rmtree(each)
+
+
 @contextmanager
 def _contained() -> Iterator[None]:
     """Within the block torch's launcher may do to this process what it does; afterwards none of it is left.
@@ -102,13 +119,17 @@ def _contained() -> Iterator[None]:
 
 def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, result_file: str) -> None:
     """One rank from start to exit code; an error ends the whole group, so it must leave with a code, not wait."""
-    tempfile.tempdir = str(Path(result_file).parent)  # goes with the launcher, whatever loaders' workers leave in it
+    folder, launcher = Path(result_file).parent, os.getppid()
+    tempfile.tempdir = str(folder)  # goes with the launcher, whatever loaders' workers leave in it
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // devices))
     try:
         with dist.process_group(device):
             code, made = runner(*args)
     except Exception as error:
-        code, made = _said_once(error, Path(result_file).parent), None
+        code, made = _said_once(error, folder), None
+    if os.getppid() != launcher:  # it was killed, and cannot
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(code)  # nobody waits, and what would be cleaned up is gone
     gc.freeze()  # else Python goes once more through all that torch has imported before it ends: seconds
     if os.environ["RANK"] == "0":
         write_atomic(Path(result_file), plain_json.text([code, made]).encode())  # it may be killed meanwhile
@@ -125,7 +146,7 @@ def _said_once(error: Exception, folder: Path) -> int:
     """
     try:
         (folder / "said").touch(exist_ok=False)
-    except FileExistsError:
+    except OSError:  # or the launcher was killed, and the folder is gone
         return _code(error)
     return _print(error)
 

@@ -28,9 +28,9 @@ def held(folder: Path) -> Iterator[None]:
     """Hold the folder, so that no second process writes to it; the lock goes with the process, killed or not.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or it is another user's.
     """
-    with open(folder / LOCK, "a") as file:
+    with _opened(folder, "ab") as file:
         patience = 5  # `in_use` of another process locks for an instant
         while not (locked := _locked(file, fcntl.LOCK_EX)):
             patience -= 1
@@ -48,10 +48,27 @@ def held(folder: Path) -> Iterator[None]:
 
 def in_use(folder: Path) -> bool:
     """Whether a run under way holds the folder."""
-    if not (folder / LOCK).exists():
+    try:
+        with open(folder / LOCK, "rb") as file:
+            return not _locked(file, fcntl.LOCK_SH)
+    except FileNotFoundError:
         return False
-    with open(folder / LOCK, "rb") as file:
-        return not _locked(file, fcntl.LOCK_SH)
+    except PermissionError:  # what belongs to others is not free
+        return True
+
+
+def _opened(folder: Path, mode: str) -> IO[Any]:
+    try:
+        return open(folder / LOCK, mode)
+    except OSError as error:
+        reason = error.strerror
+        try:
+            owner = folder.owner()
+        except (KeyError, OSError):  # a user without a name
+            owner = "another user"
+        if isinstance(error, PermissionError):
+            reason = f"it belongs to {owner}, and you may not write there: copy it, and give the copy"
+        raise InputError(f"{folder} cannot be used: {reason}") from error
 
 
 def _locked(file: IO[Any], how: int) -> bool | str:

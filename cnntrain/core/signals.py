@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from types import FrameType
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 FIRST_SPEAKS = 3.0  # seconds
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 STOPPED = 75  # EX_TEMPFAIL: run it again
 
 _received: str | None = None
@@ -54,6 +56,19 @@ def handled() -> Iterator[None]:
 def received() -> str | None:
     """The name of the first signal that came, or None."""
     return _received
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel end this process when its parent, which may be killed, is gone; on Linux alone.
+
+    Args:
+        parent: its process id, as it is at the call.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before
+            os._exit(1)
 
 
 def restore() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -86,4 +88,16 @@ def _escaped(character: str) -> str:
 def tell(text: str, file: TextIO | None = None, end: str = "\n") -> None:
     """Print lines of ours with whatever is in them. Line breaks in `text` are layout: what may hold others goes through
     `printable` before it becomes a part of it."""
-    print("\n".join(printable(line, LINE) for line in text.split("\n")), end=end, file=file, flush=True)
+    try:
+        print("\n".join(printable(line, LINE) for line in text.split("\n")), end=end, file=file, flush=True)
+    except BrokenPipeError:
+        if file not in (None, sys.stdout):
+            raise
+        close_output()
+
+
+def close_output() -> None:
+    """Nobody reads standard output any more (``| head``): what is still written to it is lost, and nothing fails."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

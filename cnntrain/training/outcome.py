@@ -19,6 +19,7 @@ from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Report
 from cnntrain.runs.versions import versions
 from cnntrain.training.loop import evaluate
+from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
 from cnntrain.transfer.base import Finished
 
@@ -119,11 +120,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "val": {"count": len(run.data.val), "of": run.data.val_of},
         "test": outcome["test"],
         **outcome.get("conclusion", {}),
-        "train": {
-            "seconds": progress.seconds,
-            "images_per_second": progress.images / progress.seconds if progress.seconds else 0.0,
-            "data_wait": progress.data_wait / progress.seconds if progress.seconds else 0.0,
-        },
+        "train": _speed(progress),
         "model": {
             "name": run.config.model.name,
             "params": sum(p.numel() for p in auxiliary.main_parameters(model)),
@@ -161,4 +158,14 @@ def _data(run: Run) -> dict[str, Any]:
         "fingerprint": run.data.fingerprint,
         "classes": len(run.data.classes),
         "majority": {part: task.majority(each.labels) for part, each in run.data.parts().items()},
+    }
+
+
+def _speed(progress: Progress) -> dict[str, float]:
+    """Of training steps, over all resumes; `data_wait` is the share of the seconds."""
+    seconds = progress.seconds
+    return {
+        "seconds": seconds,
+        "images_per_second": progress.images / seconds if seconds else 0.0,
+        "data_wait": progress.data_wait / seconds if seconds else 0.0,
     }

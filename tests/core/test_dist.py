@@ -24,7 +24,8 @@ from cnntrain.cli import compose_and_start
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core.errors import ConfigError, InputError, RunError
-from cnntrain.core.launch import launch, report
+from cnntrain.core.launch import _remove_abandoned, launch, report
+from cnntrain.core.lock import LOCK, held
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.frozen.store import SHARED_MEMORY
 
@@ -47,6 +48,20 @@ def test_alone_every_helper_is_an_identity() -> None:
     dist.share_buffers(model)
     with dist.first_rank_first():
         pass
+
+
+def test_a_folder_of_a_killed_launcher_is_deleted_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ("killed", "held", "new", "other")
+    for name in names:
+        (tmp_path / f"cnntrain-{name}").mkdir()
+        (tmp_path / f"cnntrain-{name}" / LOCK).touch()
+    (tmp_path / "cnntrain-other" / LOCK).unlink()  # whatever that is
+    for name in ("killed", "held", "other"):
+        os.utime(tmp_path / f"cnntrain-{name}", (time.time() - 99,) * 2)
+    with held(tmp_path / "cnntrain-held"):
+        _remove_abandoned()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["cnntrain-held", "cnntrain-new", "cnntrain-other"]
 
 
 def test_gradients_are_exchanged_only_when_asked() -> None:

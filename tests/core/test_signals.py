@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -51,3 +53,25 @@ def test_restore_lets_signals_end_the_process() -> None:
     with signals.handled():
         signals.restore()
         assert all(signal.getsignal(each) == signal.SIG_DFL for each in signals.HANDLED)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
+def test_a_process_goes_with_its_parent_however_that_ends() -> None:
+    reads, writes = os.pipe()
+    parent = os.fork()
+    if not parent:
+        here = os.getpid()
+        if not os.fork():
+            signals.die_with(here)
+            os.write(writes, b"ready")
+            time.sleep(60)
+        time.sleep(60)
+        os._exit(0)
+    os.close(writes)
+    with open(reads, "rb", buffering=0) as ended:
+        assert ended.read(5) == b"ready"
+        start = time.monotonic()
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        assert ended.read(1) == b""  # nobody holds the other end
+    assert time.monotonic() - start < 2

@@ -191,6 +191,18 @@ def test_a_drive_without_locks_is_said_and_used(
         pass
 
 
+def test_a_folder_of_another_user_is_named_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(lock, "open", refuse, raising=False)
+    with pytest.raises(InputError, match=rf"{tmp_path} cannot be used: it belongs to \w+, and you may not .*: copy it"):
+        held(tmp_path).__enter__()
+    assert in_use(tmp_path)
+    (tmp_path / folder.CONFIG).touch()
+    assert folder.idle(tmp_path) == []  # resume=latest passes over it
+
+
 def test_an_error_lets_go(tmp_path: Path) -> None:
     with pytest.raises(KeyError), held(tmp_path):
         raise KeyError

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from rich.table import Table
 
 from cnntrain import cli
-from cnntrain.core.words import LINE
+from cnntrain.core.words import LINE, tell
 from cnntrain.runs.report import LOG
 from cnntrain.runs.screen import Screen
 
@@ -89,3 +94,27 @@ def test_a_run_on_a_label_of_a_hundred_thousand_characters(photos: Photos, capsy
     log = (Path(out.splitlines()[-1]) / LOG).read_text()
     assert "cat has 1" in out and "x…x" in out
     assert max(len(line) for line in (out + err + log).splitlines()) <= LINE
+
+
+def test_a_run_goes_on_when_nobody_reads_it_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    table = Table("a column")
+    with open(writes, "w", encoding="utf-8", buffering=1) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        screen = Screen(tmp_path / LOG)
+        for each in ("first", table, "second"):
+            screen.say(each)
+        screen.close()
+        tell("third")
+    log = (tmp_path / LOG).read_text()
+    assert all(each in log for each in ("first", "a column", "second"))
+
+
+@pytest.mark.slow
+def test_a_run_with_no_streams_at_all_writes_its_files_alone(tmp_path: Path) -> None:
+    line = f"{shlex.quote(sys.executable)} -m cnntrain experiment=smoke trainer.device=cpu <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path, check=False).returncode == 0
+    (place,) = (path.parent for path in tmp_path.rglob("result.json"))
+    assert "validation, best epoch" in (place / LOG).read_text()
+    assert yaml.safe_load((place / "config.yaml").read_text())["seed"] == 0

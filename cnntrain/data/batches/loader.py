@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
+from cnntrain.core import signals
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
@@ -37,6 +41,7 @@ class Loader:
             persistent_workers=workers > 0,
             # a rank was itself spawned, and would spawn: each worker would import everything again
             multiprocessing_context="fork" if workers else None,
+            worker_init_fn=partial(_go_with, os.getpid()) if _in_main_thread() else None,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else each epoch would draw from the global one
         )
@@ -69,6 +74,16 @@ class Loader:
 
 def _as_it_is(loaded: Any) -> Any:
     return loaded
+
+
+def _in_main_thread() -> bool:
+    """Whether what is forked here has the process for its parent; else it would go with the thread that forks it."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def _go_with(parent: int, worker: int) -> None:
+    """A worker would look only every five seconds whether its parent has been killed."""
+    signals.die_with(parent)
 
 
 class _Planned:
