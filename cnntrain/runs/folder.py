@@ -139,13 +139,37 @@ def result(folder: Path) -> dict[str, Any] | None:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / RESULT
-    if not path.is_file():
-        return None
+    found: dict[str, Any] | None = _read(folder / RESULT, Result)
+    return found
+
+
+def _read(path: Path, shape: Any) -> Any:
+    """What a file of JSON in a run's folder holds; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or may not be read.
+    """
+    text = _text(path)
     try:
-        return plain_json.read(path.read_bytes(), Result)
+        return None if text is None else plain_json.read(text, shape)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _text(path: Path) -> str | None:
+    """What a file of a run holds; None where there is none.
+
+    Raises:
+        InputError: it is not UTF-8, or may not be read: a run of another user's, say.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def is_finished(folder: Path) -> bool:
@@ -161,7 +185,7 @@ def config(folder: Path) -> dict[str, Any]:
         InputError: its ``config.yaml`` is damaged.
     """
     path = folder / CONFIG
-    if not path.is_file():
+    if _text(path) is None:
         what = "holds no config.yaml: it is not a run's folder" if folder.is_dir() else "does not exist"
         raise ConfigError(f"{folder} {what}; give a run's folder, latest or auto")
     tree = plain_yaml.load(path)
@@ -176,13 +200,7 @@ def imports(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / IMPORTS
-    if not path.is_file():
-        return []
-    try:
-        return plain_json.read(path.read_bytes(), list[Needed])
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    return _read(folder / IMPORTS, list[Needed]) or []
 
 
 def commands(folder: Path) -> list[dict[str, Any]]:
@@ -191,13 +209,7 @@ def commands(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / COMMANDS
-    if not path.is_file():
-        return []
-    try:
-        return plain_json.read(path.read_bytes(), list[Typed])
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    return _read(folder / COMMANDS, list[Typed]) or []
 
 
 def add_command(folder: Path, command: str, **details: Any) -> None:

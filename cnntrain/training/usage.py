@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from cnntrain.core import dist
+
 PROCESS = Path("/proc/self")  # Linux's
 
 
@@ -48,7 +50,8 @@ class Usage:
         if self.device.type == "cuda":
             return f"tensors on {self.device}"
         since = "" if self.is_own else ", since the process began"
-        return f"this process{f', without its {workers} workers a loader' if workers else ''}{since}"
+        ranks = f", the first of {dist.world_size()}" if dist.world_size() > 1 else ""
+        return f"this process{ranks}{f', without its {workers} workers a loader' if workers else ''}{since}"
 
 
 def _forget_peak(device: torch.device) -> bool:

@@ -27,7 +27,8 @@ def result(val: float, count: int, majority: float | None, classes: int = 2) -> 
     values = {"top1": val, "top5": 1.0, "loss": 0.5}
     return {
         "status": "finished", "epochs": 2, "model": {"name": "lenet5"}, "test": {**values, "count": count},
-        "best": {"epoch": 1, **{f"val/{name}": value for name, value in values.items()}}, "val": {"count": count, "of": None},
+        "best": {"epoch": 1, **{f"val/{name}": value for name, value in values.items()}},
+        "val": {"count": count, "of": None},
         "train": {"seconds": 1.0, "images_per_second": 9.0, "data_wait": 0.0},
         "data": {"classes": classes, "majority": {"val": majority, "test": majority}},
     }  # fmt: skip

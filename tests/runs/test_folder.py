@@ -195,11 +195,19 @@ def test_a_folder_of_another_user_is_named_with_a_way_out(tmp_path: Path, monkey
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    def refuse_reading(*_: object, **how: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(lock, "open", refuse, raising=False)
     with pytest.raises(InputError, match=rf"{tmp_path} cannot be used: it belongs to \w+, and you may not .*: copy it"):
         held(tmp_path).__enter__()
     assert in_use(tmp_path)
     (tmp_path / folder.CONFIG).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse_reading)
+        for read in (folder.config, folder.result, folder.imports, folder.commands, folder.metrics):
+            with pytest.raises(InputError, match=rf"^{tmp_path}/\w+\.\w+: Permission denied$"):
+                read(tmp_path)
     assert folder.idle(tmp_path) == []  # resume=latest passes over it
 
 
