@@ -106,8 +106,7 @@ def _named(temporary: Path, wanted: Path) -> Path:
     while True:
         folder = wanted.with_name(f"{wanted.name}-{number}") if number else wanted
         try:
-            if not folder.exists():  # an empty one would be replaced
-                return temporary.rename(folder)
+            return temporary.rename(folder)  # a folder in which something is cannot be replaced
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise

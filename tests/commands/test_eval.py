@@ -63,7 +63,7 @@ def folder_data(root: Path) -> Any:
     tree = {
         "name": "imagefolder", "root": str(root), "channels": 3, "image_size": 32, "batch_size": 8,
         "crop": None, "crop_fraction": None, "interpolation": None, "background": "white", "num_workers": 0,
-        "split": None, "split_seed": 0, "classes": None, "train_per_class": None, "download": False,
+        "split": None, "split_seed": 0, "source": None, "classes": None, "train_per_class": None, "download": False,
     }  # fmt: skip
     return plugin_class("data", "imagefolder")(**tree)
 

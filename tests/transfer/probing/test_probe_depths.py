@@ -307,7 +307,7 @@ def probed(configure: Configure, weights: Path, tmp_path: Path) -> Path:
     tree = {
         "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
         "num_workers": 0, "split": None, "split_seed": 0, "classes": None, "crop": None, "crop_fraction": None,
-        "interpolation": None, "background": "white", "train_per_class": None, "download": False,
+        "source": None, "interpolation": None, "background": "white", "train_per_class": None, "download": False,
     }  # fmt: skip
     ended = replace(settings, data=plugin_class("data", "imagefolder")(**tree)).execute([])
     assert ended.code == 0
