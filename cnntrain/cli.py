@@ -31,7 +31,7 @@ from cnntrain.config.loader import Loader
 from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text, quoted
-from cnntrain.core import signals
+from cnntrain.core import signals, torchrun
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
@@ -110,9 +110,12 @@ def _run(line: Line) -> int:
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
             with imports.imported(line.imports), looking_in(line.config_dir):
-                ended = start(command, plain(composed), typed, line)
+                ended = start(command, plain(composed), typed, line, args.multirun)
         except Exception as error:
             ended = Ended(_report(error))
+            if args.multirun and "RANK" in os.environ:  # the others may wait for this one in the midst of a job
+                _say("the sweep ends with this job: torchrun's processes may not agree any more")
+                raise SystemExit(ended.code) from error
         if ended.made is not None and os.environ.get("RANK", "0") == "0":
             try:
                 print(ended.made, flush=True)  # for scripts: as it is
@@ -127,6 +130,10 @@ def _run(line: Line) -> int:
     if args.multirun:
         returned = hydra.multirun(command, job, [*overrides, "hydra.mode=MULTIRUN"])
         codes += [each.return_value for batch in returned or () for each in batch]  # those of other processes
+        if torchrun.processes() is not None:
+            from cnntrain.core import dist
+
+            dist.leave()
     else:
         hydra.run(command, job, [*overrides, "hydra.mode=RUN"], with_log_configuration=False)
     return max(codes, default=DONE)
@@ -183,11 +190,15 @@ def compose_and_start(
         return start(command, tree, [each.lstrip("+") for each in overrides], line)
 
 
-def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) -> Ended:
-    """Check a composed configuration, then run its command, over several processes where that is asked for."""
+def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line, keep_group: bool = False) -> Ended:
+    """Check a composed configuration, then run its command, over several processes where that is asked for.
+
+    Args:
+        keep_group: whether processes that torchrun has started will do more together.
+    """
     laid = list(typed)
-    if "WORLD_SIZE" in os.environ and "devices" in tree:  # torchrun has said how many
-        ranks = int(os.environ["WORLD_SIZE"])
+    ranks = torchrun.processes()
+    if ranks is not None and "devices" in tree:
         if tree["devices"] not in (1, ranks):
             raise ConfigError(f"devices={tree['devices']}, but torchrun started {ranks} processes: leave devices out")
         tree["devices"] = ranks
@@ -210,7 +221,8 @@ def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line) 
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 
     words = [each.word for each in imports.present()]
-    return Ended(*launch(execute, (command, tree, typed, words, line.config_dir), tree["devices"], checked.device_name))
+    arguments = (command, tree, typed, words, line.config_dir)
+    return Ended(*launch(execute, arguments, tree["devices"], checked.device_name, keep_group))
 
 
 def execute(

@@ -27,7 +27,8 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir, command_class, command_names
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import groups
-from cnntrain.core import signals
+from cnntrain.core import signals, torchrun
+from cnntrain.core.errors import RunError
 
 SMOKE = ("experiment=smoke", "trainer.device=cpu")
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "PIL", "tensorboard", "rich")
@@ -49,7 +50,7 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cnntrain"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
+    for name in (*torchrun.VARIABLES, "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -80,7 +81,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     seen: list[Any] = []
 
-    def launch(runner: Any, args: Any, devices: int, device: str) -> launching.Result:
+    def launch(runner: Any, args: Any, devices: int, device: str, keep_group: bool) -> launching.Result:
         command, tree, *_ = args
         seen.append(check(tree, command_class(command)))
         assert (runner, devices, device) == (cli.execute, seen[-1].devices, seen[-1].device_name)
@@ -364,24 +365,58 @@ def test_a_sweep_over_checkpoints(cnn: Any, launched: list[Any]) -> None:
     assert [each.checkpoint for each in launched] == ["a.ckpt", "b.ckpt"]
 
 
-def test_torchrun_says_how_many_processes(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+@pytest.fixture
+def of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is the first of two that torchrun started."""
+    for name in torchrun.VARIABLES:
+        monkeypatch.setenv(name, "2" if "WORLD" in name else "0")
+
+
+def test_a_world_without_what_torchrun_sets_is_none(
+    cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of N processes of a site that exports it would start N."""
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert cnn().code == 0 and launched[0].devices == 1
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    screen = cnn()
+    assert (screen.code, len(launched), len(screen.lines)) == (2, 1, 1)
+    assert "the environment says WORLD_SIZE=4, but not LOCAL_RANK, LOCAL_WORLD_SIZE, GROUP_RANK, MASTER" in screen.err
+    assert "unset WORLD_SIZE" in screen.err
+
+
+def test_a_failed_job_ends_a_sweep_of_torchruns(cnn: Any, of_two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnntrain.core import launch
+
+    tried = []
+
+    def fail(self: TrainConfig, typed: Any) -> Ended:
+        tried.append(self.seed)
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(command_class("train"), "execute", fail)
+    monkeypatch.setattr(launch, "launch", lambda run, args, *_: run(*args))
+    screen = cnn("-m", "seed=0,1")
+    assert (screen.code, tried) == (1, [0]) and "the sweep ends with this job" in screen.out
+    for name in torchrun.VARIABLES:
+        monkeypatch.delenv(name)
+    assert cnn("-m", "seed=0,1").code == 1 and tried == [0, 0, 1]
+
+
+def test_torchrun_says_how_many_processes(cnn: Any, launched: list[Any], of_two: None) -> None:
     assert cnn().code == 0
     assert launched[0].devices == 2
 
 
-def test_another_number_than_torchruns_is_an_error(
-    cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+def test_another_number_than_torchruns_is_an_error(cnn: Any, launched: list[Any], of_two: None) -> None:
     screen = cnn("devices=4")
     assert (screen.code, launched) == (2, [])
     assert "devices=4, but torchrun started 2 processes" in screen.err
 
 
-def test_a_resumed_run_joins_torchrun_too(cnn: Any, launched: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_joins_torchrun_too(cnn: Any, launched: list[Any], of_two: None) -> None:
     write_run(Path("outputs/a/b"), "trainer.epochs=7")
-    monkeypatch.setenv("WORLD_SIZE", "2")
     assert cnn("resume=latest").code == 0
     assert (launched[0].devices, launched[0].trainer.epochs) == (2, 7)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -12,11 +13,16 @@ import torch
 import torch.distributed as torch_dist
 from torch import Tensor, nn
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, RunError
 
 T = TypeVar("T")
 
-_flags: Any = None  # a gloo group for agreements, which must not wait for the GPU
+HUNG = timedelta(minutes=30)  # after which a rank that does not answer is taken to hang
+TIMED_OUT = re.compile("timed? ?out|timeout", re.IGNORECASE)
+
+# gloo groups for agreements, which must not wait for the GPU
+_flags: Any = None  # while all ranks work alike
+_patient: Any = None  # while the first one works alone: it writes, downloads, or fits scikit-learn's classifiers
 
 
 def rank() -> int:
@@ -67,14 +73,14 @@ def largest(number: int) -> int:
 def barrier() -> None:
     """Wait until all ranks are here."""
     if world_size() > 1:
-        torch_dist.barrier(group=_flags)
+        torch_dist.barrier(group=_patient)
 
 
 def from_first(make: Callable[[], T]) -> T:
     """What `make` returns on rank 0, on all ranks; it is called on rank 0 only."""
     values: list[Any] = [make() if rank() == 0 else None]
     if world_size() > 1:
-        torch_dist.broadcast_object_list(values, src=0, group=_flags)
+        torch_dist.broadcast_object_list(values, src=0, group=_patient)
     return values[0]
 
 
@@ -131,19 +137,51 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", local)
 
 
+def leave() -> None:
+    """Leave the group, if this process is in one."""
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+
+
 @contextmanager
-def process_group(device_name: str) -> Iterator[None]:
+def _timeouts_explained() -> Iterator[None]:
+    """Raises RunError where ranks have waited for one that does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not TIMED_OUT.search(str(error)):
+            raise
+        raise RunError(
+            f"another process of the run has not answered for long ({str(error).splitlines()[0]}): it hangs, or its "
+            "machine cannot be reached; once the cause is mended, resume the run"
+        ) from error
+
+
+@contextmanager
+def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     """Within the block this process is one of a run's ranks.
 
+    Args:
+        keep: whether it stays one for the next block, until it leaves.
+
     Raises:
-        ConfigError: this rank cannot have such a device.
+        ConfigError: this rank cannot have such a device, or has another than in the block before.
     """
-    global _flags
+    global _flags, _patient
     device = pick_device(device_name)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if torch_dist.is_initialized():
+        if torch_dist.get_backend() != backend:
+            raise ConfigError(f"device={device_name}: processes that torchrun started stay with one kind of device")
+        with _timeouts_explained():
+            yield
+        return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    torch_dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    # the first rank writes, downloads, or fits scikit-learn's classifiers while the others wait
-    _flags = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
-    yield
-    torch_dist.destroy_process_group()  # not after an error: it could wait for a rank that is gone
+    torch_dist.init_process_group(backend, timeout=HUNG)
+    _flags = torch_dist.new_group(backend="gloo", timeout=HUNG)
+    _patient = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
+    with _timeouts_explained():
+        yield
+    if not keep:
+        leave()  # not after an error: it could wait for a rank that is gone

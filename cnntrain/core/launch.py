@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from cnntrain.core import dist, plain_json, signals
+from cnntrain.core import dist, plain_json, signals, torchrun
 from cnntrain.core.errors import RunError, UserError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.keys import is_within
@@ -38,7 +38,7 @@ Result = tuple[int, str | None]  # an exit code, and what was made
 Runner = Callable[..., Result]  # a function of a module, which new processes can import
 
 
-def launch(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> Result:
+def launch(runner: Runner, args: tuple[Any, ...], devices: int, device: str, keep_group: bool = False) -> Result:
     """Call ``runner(*args)`` in so many processes.
 
     A process that torchrun started joins its group; else the processes are started by the same elastic launcher, and
@@ -47,10 +47,12 @@ def launch(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
     Args:
         args: plain values.
         device: auto, cpu or cuda.
+        keep_group: whether processes that torchrun started will do more together: a second group of the same processes
+            may fail to meet.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if torchrun.processes() is None:
         return _spawn(runner, args, devices, device)
-    with dist.process_group(device):
+    with dist.process_group(device, keep_group):
         return runner(*args)
 
 

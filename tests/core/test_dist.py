@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,29 @@ def test_a_process_that_was_killed_is_said_and_this_one_is_as_it_was(capfd: pyte
     assert launch(killed, (), 2, "cpu") == (1, None)
     assert process() == before
     assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
+
+
+def hung() -> tuple[int, None]:
+    """A run one of whose processes does not go on."""
+    dist._flags = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=1))
+    if dist.rank() == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    dist.any_rank(False)
+    return 0, None
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_said_after_a_while(capfd: pytest.CaptureFixture[str]) -> None:
+    assert launch(hung, (), 2, "cpu") == (1, None)
+    assert "cnntrain: another process of the run has not answered for long (" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["Timed out waiting 1000ms for recv operation to complete", "wait timeout after 1ms"])
+def test_a_timeout_is_an_error_in_plain_words_and_others_are_as_they_are(words: str) -> None:
+    with pytest.raises(RunError, match=f"has not answered for long \\({words}\\)"), dist._timeouts_explained():
+        raise RuntimeError(f"{words}\nmore")
+    with pytest.raises(RuntimeError, match=r"^shapes$"), dist._timeouts_explained():
+        raise RuntimeError("shapes")
 
 
 def only_run(output: Path) -> Path:
