@@ -76,11 +76,11 @@ def test_a_wrong_configuration_is_a_failed_job(submit: Callable[..., str]) -> No
 
 
 def test_a_job_that_is_told_to_end_saves_is_requeued_and_ends_as_one_left_alone(submit: Callable[..., str]) -> None:
-    words = (*RUN, "data.train_size=2000", "trainer.epochs=12")
+    words = (*RUN, "data.train_size=2000", "trainer.epochs=6", "trainer.max_steps=null")
     alone = submit(1, *words)
     until(lambda: state(alone)[0] in ENDED)
     job = submit(1, *words)
-    until(lambda: Path(f"slurm-{job}.out").is_file() and "epoch   2/12" in Path(f"slurm-{job}.out").read_text())
+    until(lambda: Path(f"slurm-{job}.out").is_file() and "epoch   2/6" in Path(f"slurm-{job}.out").read_text())
     said("scancel", "--signal=USR1", job)
     until(lambda: "Restarts=1" in said("scontrol", "show", "job", job) and state(job)[0] == "PENDING")
     time.sleep(5)  # before, SLURM does not listen
