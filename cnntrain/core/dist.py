@@ -18,7 +18,7 @@ from cnntrain.core.errors import ConfigError, RunError
 T = TypeVar("T")
 
 HUNG = timedelta(minutes=30)  # after which a rank that does not answer is taken to hang
-TIMED_OUT = re.compile("timed? ?out|timeout", re.IGNORECASE)
+GONE = re.compile("timed? ?out|timeout|connection (reset|closed)|broken pipe", re.IGNORECASE)  # what gloo and nccl say
 
 # gloo groups for agreements, which must not wait for the GPU
 _flags: Any = None  # while all ranks work alike
@@ -144,15 +144,15 @@ def leave() -> None:
 
 
 @contextmanager
-def _timeouts_explained() -> Iterator[None]:
-    """Raises RunError where ranks have waited for one that does not answer."""
+def _absence_explained() -> Iterator[None]:
+    """Raises RunError where a rank has gone, or the others have waited for it too long."""
     try:
         yield
     except RuntimeError as error:
-        if not TIMED_OUT.search(str(error)):
+        if not GONE.search(str(error)):
             raise
         raise RunError(
-            f"another process of the run has not answered for long ({str(error).splitlines()[0]}): it hangs, or its "
+            f"another process of the run does not answer ({str(error).splitlines()[0]}): it was ended, hangs, or its "
             "machine cannot be reached; once the cause is mended, resume the run"
         ) from error
 
@@ -173,7 +173,7 @@ def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     if torch_dist.is_initialized():
         if torch_dist.get_backend() != backend:
             raise ConfigError(f"device={device_name}: processes that torchrun started stay with one kind of device")
-        with _timeouts_explained():
+        with _absence_explained():
             yield
         return
     if device.type == "cuda":
@@ -181,7 +181,7 @@ def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     torch_dist.init_process_group(backend, timeout=HUNG)
     _flags = torch_dist.new_group(backend="gloo", timeout=HUNG)
     _patient = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
-    with _timeouts_explained():
+    with _absence_explained():
         yield
     if not keep:
         leave()  # not after an error: it could wait for a rank that is gone
