@@ -214,7 +214,7 @@ def test_transparent_images_are_laid_on_the_background_of_the_run_or_on_that_whi
     (tmp_path / "clear/ant").mkdir(parents=True)
     hidden.save(tmp_path / "clear/ant/x.png")
 
-    def loss(number: str, **data: str) -> float:
+    def loss(number: str, **data: Any) -> float:
         wanted(checkpoint=str(untrained), data={"root": str(tmp_path / "clear"), **data}).execute([])
         return read(untrained.parent / f"eval-imagefolder-all{number}.json")["loss"]
 
@@ -226,6 +226,10 @@ def test_transparent_images_are_laid_on_the_background_of_the_run_or_on_that_whi
         assert loss(number, **of) == pytest.approx(expected, rel=1e-5)
         assert (seen.flatten(2).std(2) < 1e-6).all()
     assert (seen < 0).all()  # black
+    state = checkpoint.load(untrained)
+    state["preprocess"]["background"] = "black"  # of the run; the other set has white, which nobody has typed
+    checkpoint.save(untrained, {key: value for key, value in state.items() if key != "format"})
+    assert loss("-2", **asdict(folder_data(tmp_path / "clear"))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_said(
