@@ -36,6 +36,7 @@ class Train(TrainConfig):
         from cnntrain.core import dist
         from cnntrain.runs import generations
         from cnntrain.runs.report import Report
+        from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
@@ -50,7 +51,8 @@ class Train(TrainConfig):
             run = build(self, saved, Usage(dist.pick_device(self.trainer.device), start))
             if place is not None and saved is not None and run.ended:
                 finished = dist.from_first(partial(folder.is_finished, place))
-                resume.refuse_changes(place, saved["config"], asdict(self), finished, run.why_ended())
+                why = why_ended(self, run.state.progress, run.step.left)
+                resume.refuse_changes(place, saved["config"], asdict(self), finished, why)
                 if finished:
                     return Ended(made=str(place))
             command = shlex.join(["cnntrain", *typed])
@@ -114,7 +116,7 @@ def _train(
     """
     from cnntrain.core import dist
     from cnntrain.runs.closing import summary
-    from cnntrain.training import loop, opening
+    from cnntrain.training import ending, loop, opening
     from cnntrain.training.outcome import finish, result
 
     place = saver.folder
@@ -124,7 +126,7 @@ def _train(
         outcome["status"] = loop.fit(run, report, saver)
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
-                report.say(run.why_ended())
+                report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
             outcome |= finish(run, place, report)
     except StopError:  # after the last step, which is saved
         outcome["status"] = loop.STOPPED

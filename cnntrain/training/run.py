@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 import torch
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
-from cnntrain.core.errors import RunError
 from cnntrain.core.stopping import heed
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.runs.report import Moment, Report
 from cnntrain.tasks.base import Metrics, Objective, Totals
+from cnntrain.training.ending import is_sound, require_sound, sound_sums
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.progress import Rate
 from cnntrain.training.saver import Saver
@@ -26,7 +25,6 @@ from cnntrain.training.step import Step
 from cnntrain.training.usage import Usage
 from cnntrain.transfer.frozen import phase as phases
 from cnntrain.transfer.frozen.around import Around
-from cnntrain.transfer.frozen.phase import Phase
 
 
 @dataclass
@@ -35,7 +33,6 @@ class Run:
 
     Attributes:
         macs: multiply-adds of one image.
-        notes: lines on how its weights were read.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
     """
@@ -49,11 +46,11 @@ class Run:
     loaders: Loaders
     precision: AbstractContextManager[Any]
     macs: int
-    notes: Sequence[str]
+    notes: Sequence[str]  # on how its weights were read
     around: Callable[[Callable[[str], None], Callable[[], None]], Around]
     usage: Usage
     heed: Callable[[], None] = heed
-    phase: Phase | None = field(default=None, init=False)
+    phase: phases.Phase | None = field(default=None, init=False)
     totals: Totals = field(init=False)
     rate: Rate = field(init=False)
 
@@ -63,28 +60,15 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether the last epoch or step is done, or patience is out; never within an epoch: its validation is due."""
-        is_last = self.step.left == 0 or self.state.progress.is_stale(self.config.trainer.early_stopping)
-        return is_last and not self.state.progress.step_in_epoch
-
-    def why_ended(self) -> str:
-        """What ended it, and which key trains it further."""
-        trainer, progress = self.config.trainer, self.state.progress
-        if self.step.left:
-            return (
-                f"trainer.early_stopping={trainer.early_stopping} holds, after {progress.epochs_since_best} epochs "
-                f"without a better {self.config.checkpoint.metric}: a larger one, or null, trains it further"
-            )
-        if trainer.max_steps is not None and progress.step >= trainer.max_steps:
-            return f"trainer.max_steps={trainer.max_steps} are done: more train it further"
-        return f"trainer.epochs={trainer.epochs} are done: more train it further"
+        progress, patience = self.state.progress, self.config.trainer.early_stopping
+        return (self.step.left == 0 or progress.is_stale(patience)) and not progress.step_in_epoch
 
     def moment(self) -> Moment:
         """Where the run stands, for people."""
-        progress, step = self.state.progress, self.step
-        done = progress.epoch, step.epochs, progress.step_in_epoch, step.steps_per_epoch
-        return Moment(*done, step.rate(), self.rate())
+        epoch, in_epoch = self.state.progress.epoch, self.state.progress.step_in_epoch
+        return Moment(epoch, self.step.epochs, in_epoch, self.step.steps_per_epoch, self.step.rate(), self.rate())
 
-    def begin_epoch(self, report: Report, saver: Saver) -> Phase:
+    def begin_epoch(self, report: Report, saver: Saver) -> phases.Phase:
         """Freeze what the policy freezes in this epoch; everything else goes to training mode.
 
         Raises:
@@ -107,7 +91,7 @@ class Run:
         self.rate = Rate(progress)
         return self.phase
 
-    def train_batches(self, phase: Phase) -> Iterator[Batch]:
+    def train_batches(self, phase: phases.Phase) -> Iterator[Batch]:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
         progress, share = self.state.progress, self.loaders.share
         plan = self.loaders.train_plan(progress.epoch, progress.step_in_epoch, self.step.left)
@@ -118,18 +102,17 @@ class Run:
             yield batch
 
     def sums(self) -> list[float] | None:
-        """Those of the epoch under way, over all ranks; None between epochs."""
-        return self.totals.reduced() if self.state.progress.step_in_epoch else None
+        """Those of the epoch under way, to be saved with it; None between epochs."""
+        return sound_sums(self.totals, self.moment())
 
     def step_done(self, report: Report, saver: Saver) -> None:
         """After each optimizer step: log and save; raises StopError where a signal came."""
         self.usage.step_done()
-        step, log_every = self.state.progress.step, self.config.trainer.log_every
-        if log_every and step % log_every == 0:
+        step, log, save = self.state.progress.step, self.config.trainer.log_every, self.config.checkpoint.every_steps
+        if log and step % log == 0:
             report.log(step, {"train/loss": self.totals.metrics()["loss"], "lr": self.step.rate()})
         report.step_done(self.moment(), self.totals.mean_loss)
-        every = self.config.checkpoint.every_steps
-        if every and step % every == 0:
+        if save and step % save == 0:
             saver.write(self.sums())
         self.heed()
 
@@ -137,11 +120,11 @@ class Run:
         """Note an epoch's metrics: schedule, early stopping, report, checkpoints."""
         progress, config = self.state.progress, self.config
         values = {**train.of("train"), **val.of("val"), "lr": self.step.rate()}
-        improved = progress.best is None or config.is_better(values, progress.best)
+        improved = is_sound(values) and (progress.best is None or config.is_better(values, progress.best))
         progress.end_epoch(values, improved)
         note = self.state.schedule.observe(progress.epoch, values)
         report.epoch_done(progress.step, self.moment(), values, improved, note)
-        if not isfinite(values["train/loss"]):
+        if not is_sound(values):
             saver.fail()
-            raise RunError(f"the training loss is {values['train/loss']} after epoch {progress.epoch}: lower optim.lr")
+        require_sound(values, self.moment())
         saver.epoch_done(improved)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.core import dist
+from cnntrain.core.errors import RunError
 from cnntrain.core.files import link
 from cnntrain.runs import checkpoint, generations
 from cnntrain.runs import folder as folders
@@ -74,7 +75,8 @@ class Saver:
             sums: of the epoch under way, over all ranks; None between epochs.
 
         Raises:
-            RunError: the disk is full or cannot be written; the files that were there are intact.
+            RunError: the disk is full or cannot be written, or weights are no numbers; the files that were there are
+                intact.
         """
         self.state.progress.sums = sums
         dist.from_first(self._write)
@@ -111,6 +113,8 @@ class Saver:
         link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST)
 
     def _write(self) -> None:
+        if not all(bool(each.isfinite().all()) for each in self.state.model.parameters()):
+            raise RunError(f"weights are nan or infinite after step {self.state.progress.step}: lower optim.lr")
         start, progress = self.clock(), asdict(self.state.progress)
         if self._best is not None or self._written != progress:
             self._make_room()

@@ -117,7 +117,7 @@ def test_what_is_no_number_is_null_in_every_file(configure: Configure) -> None:
     lines = [json.loads(line, parse_constant=refuse) for line in (place / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["epoch"] == 1 and lines[-1]["train/loss"] is None and lines[-1]["val/loss"] is None
     result = json.loads((place / "result.json").read_text(), parse_constant=refuse)
-    assert result["status"] == "failed" and result["best"]["val/loss"] is None and result["best"]["val/top1"] >= 0
+    assert result["status"] == "failed" and result["best"] is None
 
 
 def test_a_frozen_part_that_moves_fails_the_run(

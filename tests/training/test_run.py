@@ -382,6 +382,22 @@ def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
     assert not (tmp_path / "run" / checkpoint.LAST).exists()
 
 
+@pytest.mark.parametrize("rate", ["1e30", "1e38"])
+def test_weights_that_are_no_numbers_are_never_saved(make_run: MakeRun, tmp_path: Path, rate: str) -> None:
+    run = make_run(f"optim.lr={rate}", "checkpoint.every_steps=1", "model.drop_rate=0", folder=tmp_path / "run")
+    with pytest.raises(RunError, match=r"(training loss is (nan|inf)|weights are nan or infinite) after step \d"):
+        run.fit()
+    for file in (tmp_path / "run").rglob("*.ckpt"):
+        assert all(value.isfinite().all() for value in checkpoint.load(file)["model"].values())
+
+
+def test_a_validation_that_is_no_number_is_never_the_best(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(folder=tmp_path / "run")
+    with pytest.raises(RunError, match="the validation loss is nan after epoch 1: lower"):
+        end_epoch(run, float("nan"), 0.5)
+    assert run.progress.best is None and not list((tmp_path / "run").rglob("*.ckpt"))
+
+
 def test_a_checkpoint_of_other_classes_or_another_model_is_refused(make_run: MakeRun) -> None:
     state = make_run().state_dict()
     with pytest.raises(InputError, match=r"the data's classes .* are not the run's"):
