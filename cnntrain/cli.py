@@ -25,17 +25,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import command_class, command_names
-from cnntrain.config.line import Line
+from cnntrain.config.groups import command_class
+from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
 from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
-from cnntrain.config.text import as_text, quoted
+from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
-from cnntrain.core.words import close_output, suggest, tell
+from cnntrain.core.words import close_output, tell
 
 COMPLETION = re.compile("(install|uninstall|query)=(bash|zsh|fish)")
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -86,20 +86,13 @@ def _open_streams() -> None:
 
 def _run(line: Line) -> int:
     """Check everything, then hand over to Hydra, which calls the job once or, with -m, once for each value."""
-    command, overrides = _command(line.words)
+    command, overrides = command_of(line.words)
     args = _parsed(line.flags)
     if args.help:
         print(help.text(command))
         return DONE
     help.root(command)  # a user's command may lack its YAML
-    if args.hydra_help:
-        overrides = []
-    elif args.shell_completion:
-        _check_completion(overrides)
-    else:
-        parsed = compose.parse(as_text(command, overrides))
-        compose.check_overrides(command, parsed, multirun=args.multirun)
-        overrides = compose.force(parsed)
+    overrides = _checked(command, overrides, args)
     hydra = Hydra("cnntrain", Loader(overrides))
     if _shown(hydra, command, overrides, args):
         return DONE
@@ -152,6 +145,22 @@ def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) ->
     else:
         return False
     return True
+
+
+def _checked(command: str, overrides: list[str], args: Namespace) -> list[str]:
+    """The overrides as Hydra takes them.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    if args.hydra_help:
+        return []
+    if args.shell_completion:
+        _check_completion(overrides)
+        return overrides
+    parsed = compose.parse(as_text(command, overrides))
+    compose.check_overrides(command, parsed, multirun=args.multirun)
+    return compose.force(parsed)
 
 
 def _check_completion(words: Sequence[str]) -> None:
@@ -242,31 +251,6 @@ def _say(line: str, file: TextIO | None = None) -> None:
 
 def _warn(problem: str) -> None:
     _say(f"cnntrain: {problem}", sys.stderr)
-
-
-def _command(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The command, which is the first word that is no override (train where there is none), and the overrides.
-
-    Words behind the command are the values of the keys that it takes without their names.
-    """
-    names = command_names()
-    overrides = [word for word in words if "=" in word or word.startswith("~")]
-    command, *values = [word for word in words if word not in overrides] or ["train"]
-    if command not in names:
-        hint = suggest(command, names) or _as_choice(command)
-        raise ConfigError(f"'{command}' is neither a command ({', '.join(names)}) nor key=value{hint}")
-    keys = command_class(command).words if values else ()
-    for word in values[len(keys) :]:
-        if word in names:
-            raise ConfigError(f"one command at a time, not {command} and {word}")
-        raise ConfigError(f"'{word}' is no key=value{_as_choice(word)}; see cnntrain {command} --help")
-    return command, [*(f"{key}={quoted(value)}" for key, value in zip(keys, values)), *overrides]  # noqa: B905
-
-
-def _as_choice(word: str) -> str:
-    """The group that has an option of this name."""
-    found = [f"{group}={word}" for group, options in groups().items() if word in options]
-    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def _report(error: Exception) -> int:

@@ -207,7 +207,7 @@ def test_an_interrupt_is_no_traceback(cnn: Any, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_command", interrupted)
+    monkeypatch.setattr(cli, "command_of", interrupted)
     screen = cnn()
     assert screen.code == 130 and screen.err == "cnntrain: interrupted\n"
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from hydra._internal.utils import get_args_parser
 
-from cnntrain.config.groups import command_names, known_keys
+from cnntrain.config.groups import command_class, command_names, known_keys
+from cnntrain.config.search_path import groups
+from cnntrain.config.text import quoted
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.words import is_text, nearest
+from cnntrain.core.words import is_text, nearest, suggest
 
 VALUE_FLAGS = ("--config-dir", "-cd", "--cfg", "-c", "--package", "-p", "--info", "-i")
 REFUSED = {
@@ -87,3 +89,28 @@ def _as_override(flag: str, word: str, words: Sequence[str]) -> str:
     near = nearest(key, last)
     value = word.partition("=")[2] or (words[0] if words else "...")
     return f"; keys are written key=value: {last[near]}={value}" if near else "; see cnntrain --help"
+
+
+def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, which is the first word that is no override (train where there is none), and the overrides.
+
+    Words behind the command are the values of the keys that it takes without their names.
+    """
+    names = command_names()
+    overrides = [word for word in words if "=" in word or word.startswith("~")]
+    command, *values = [word for word in words if word not in overrides] or ["train"]
+    if command not in names:
+        hint = suggest(command, names) or _as_choice(command)
+        raise ConfigError(f"'{command}' is neither a command ({', '.join(names)}) nor key=value{hint}")
+    keys = command_class(command).words if values else ()
+    for word in values[len(keys) :]:
+        if word in names:
+            raise ConfigError(f"one command at a time, not {command} and {word}")
+        raise ConfigError(f"'{word}' is no key=value{_as_choice(word)}; see cnntrain {command} --help")
+    return command, [*(f"{key}={quoted(value)}" for key, value in zip(keys, values)), *overrides]  # noqa: B905
+
+
+def _as_choice(word: str) -> str:
+    """The group that has an option of this name."""
+    found = [f"{group}={word}" for group, options in groups().items() if word in options]
+    return f"; did you mean {' or '.join(found)}?" if found else ""

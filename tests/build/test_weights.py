@@ -10,7 +10,7 @@ import time
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -20,6 +20,7 @@ import pytest
 import timm
 import torch
 from composing import composed
+from contents import content
 from safetensors.torch import save_file
 from torch import nn
 
@@ -29,6 +30,7 @@ from cnntrain.build.run import build
 from cnntrain.config.schema import Model
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
+from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.runs import checkpoint
 
@@ -232,8 +234,9 @@ def test_without_weights_images_have_the_sets_own_size(make_run: Callable[..., A
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
     """A checkpoint of ours with what is read of it."""
-    state = {"model": tiny(classes=2).state_dict(), "ema": None, "preprocess": {}, "small_stem": False}
-    checkpoint.save(tmp_path / "best.ckpt", {**state, "classes": CLASSES, "progress": {"epoch": 1}})
+    seen = Preprocess(3, 32, "center", 1.0, "bilinear", [0.5] * 3, [0.5] * 3, "white")
+    parts = {"model": tiny(classes=2).state_dict(), "preprocess": asdict(seen), "classes": CLASSES}
+    checkpoint.save(tmp_path / "best.ckpt", content(**parts))
     return tmp_path / "best.ckpt"
 
 

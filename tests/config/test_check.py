@@ -386,7 +386,11 @@ TYPED = {
     "name": st.none() | TEXT.filter(lambda name: not name or is_below(name)),
     "output": TEXT,
     "model.weights": st.none() | TEXT,
-    "model.args": st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT), max_size=3),
+    "model.args": st.dictionaries(
+        TEXT.filter(lambda key: key not in REFUSED_ARGS),
+        st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT),
+        max_size=3,
+    ),
     "schedule.milestones": st.lists(st.integers(1, 10**6), unique=True).map(sorted),
 }
 

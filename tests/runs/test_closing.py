@@ -29,6 +29,7 @@ def result(val: float, count: int, majority: float | None, classes: int = 2) -> 
         "status": "finished", "epochs": 2, "model": {"name": "lenet5"}, "test": {**values, "count": count},
         "best": {"epoch": 1, **{f"val/{name}": value for name, value in values.items()}},
         "val": {"count": count, "of": None},
+        "this_command": {"seconds": 2.0, "seconds_to_first_step": 0.5},
         "train": {"seconds": 1.0, "images_per_second": 9.0, "data_wait": 0.0},
         "data": {"classes": classes, "majority": {"val": majority, "test": majority}},
     }  # fmt: skip

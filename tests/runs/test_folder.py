@@ -205,6 +205,7 @@ def test_a_folder_of_another_user_is_named_with_a_way_out(tmp_path: Path, monkey
     (tmp_path / folder.CONFIG).touch()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_text", refuse_reading)
+        patch.setattr(Path, "read_bytes", refuse_reading)
         for read in (folder.config, folder.result, folder.imports, folder.commands, folder.metrics):
             with pytest.raises(InputError, match=rf"^{tmp_path}/\w+\.\w+: Permission denied$"):
                 read(tmp_path)

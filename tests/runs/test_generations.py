@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from contents import content
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import link
@@ -16,7 +16,7 @@ LAST, BEST = checkpoint.LAST, checkpoint.BEST
 
 def write(folder: Path, epoch: int, best: int, keep: int = 2) -> None:
     """As `Saver` does: the best epoch is one file with two names."""
-    state = {"progress": {"epoch": epoch, "best": {"epoch": best}}}
+    state = content(progress={"epoch": epoch, "step": 3 * epoch, "best": {"epoch": best}})
     generations.keep(folder, keep)
     if epoch == best:
         checkpoint.save(folder / BEST, state)
@@ -84,8 +84,7 @@ def test_a_kill_between_the_two_files_loses_no_best(tmp_path: Path) -> None:
     write(tmp_path, 1, 1)
     write(tmp_path, 2, 1)
     generations.keep(tmp_path, 2)
-    state: dict[str, Any] = {"progress": {"epoch": 3, "best": {"epoch": 3}}}
-    checkpoint.save(tmp_path / BEST, state)
+    checkpoint.save(tmp_path / BEST, content(progress={"epoch": 3, "step": 9, "best": {"epoch": 3}}))
     epoch, (note,) = read(tmp_path)
     assert epoch == 2 and epochs(tmp_path) == (2, 1)
     assert f"{tmp_path / BEST} is of epoch 3, {tmp_path / LAST} names epoch 1" in note
