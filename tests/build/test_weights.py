@@ -152,12 +152,12 @@ def test_what_other_tools_write_is_loaded_where_all_keys_match_then(tmp_path: Pa
         ({"state_dict": source, "args": typed, "arch": "resnet18", "version": 2}, ["what is under 'state_dict'"]),
         ({"state_dict": source, "state_dict_ema": average, "args": typed}, ["what is under 'state_dict_ema'"]),
     ]
-    for content, said in cases:
+    for given, said in cases:
         path = tmp_path / "w.pth"
-        torch.save(content, path)
+        torch.save(given, path)
         model = tiny(seed=2)
         notes = weights.load(model, weights.read(path), CLASSES)
-        expected = average if "state_dict_ema" in content else {**source, **{key: torch.tensor(0) for key in counts}}
+        expected = average if "state_dict_ema" in given else {**source, **{key: torch.tensor(0) for key in counts}}
         assert same(model, expected), said
         assert len(notes) == len(said)
         assert all(note.startswith(f"{path}: {each}") for note, each in zip(notes, said, strict=True)), notes
