@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 
+from torch import nn
+
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import RunError
 from cnntrain.runs.report import Moment
@@ -29,6 +31,16 @@ def require_sound(values: Mapping[str, float], now: Moment) -> None:
         if not is_sound({name: values.get(name, 0.0)}):
             after = f"step {now.step_in_epoch} of epoch {now.epoch + 1}" if now.step_in_epoch else f"epoch {now.epoch}"
             raise RunError(f"the {words} loss is {values[name]} after {after}: lower optim.lr, which was {now.lr:g}")
+
+
+def has_sound_weights(model: nn.Module) -> bool:
+    """Whether all weights are numbers, but for those of modules that `may_diverge`: settings side by side, say, of
+    which one that does leaves the others as they are.
+    """
+    apart = {
+        each for module in model.modules() if getattr(module, "may_diverge", False) for each in module.parameters()
+    }
+    return all(bool(each.isfinite().all()) for each in model.parameters() if each not in apart)
 
 
 def sound_sums(totals: Totals, now: Moment) -> list[float] | None:

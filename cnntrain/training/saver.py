@@ -15,6 +15,7 @@ from cnntrain.core.errors import RunError
 from cnntrain.core.files import link
 from cnntrain.runs import checkpoint, generations
 from cnntrain.runs import folder as folders
+from cnntrain.training.ending import has_sound_weights
 from cnntrain.training.state import State
 
 
@@ -113,7 +114,7 @@ class Saver:
         link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST)
 
     def _write(self) -> None:
-        if not all(bool(each.isfinite().all()) for each in self.state.model.parameters()):
+        if not has_sound_weights(self.state.model):
             raise RunError(f"weights are nan or infinite after step {self.state.progress.step}: lower optim.lr")
         start, progress = self.clock(), asdict(self.state.progress)
         if self._best is not None or self._written != progress:

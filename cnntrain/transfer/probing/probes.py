@@ -74,6 +74,8 @@ class Bank(nn.Module):
     from zeros, which in a convex problem is as good as anything and for all the same.
     """
 
+    may_diverge = True  # each of its settings by itself
+
     def __init__(self, settings: int, features: int, classes: int, normalize: bool):
         """`normalize`: each feature is standardised over the training images (in training over the batch)."""
         super().__init__()
