@@ -9,7 +9,6 @@ From Python the same as from the command line::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,12 +37,13 @@ def train(*overrides: str, imports: Sequence[str] = (), config_dir: str | None =
         RunError: the run failed.
     """
     from cnntrain.cli import compose_and_start
+    from cnntrain.core import plain_json
     from cnntrain.core.errors import RunError
 
     ended = compose_and_start("train", overrides, imports, config_dir)
     if ended.made is None:
         raise RunError(f"the run ended with code {ended.code}; its processes have said why")
-    return json.loads((Path(ended.made) / "result.json").read_text(encoding="utf-8"))
+    return plain_json.read((Path(ended.made) / "result.json").read_bytes(), dict[str, Any])
 
 
 def load(run: str | Path, *, imports: Sequence[str] = (), device: Literal["auto", "cpu", "cuda"] = "auto") -> Trained:

@@ -65,8 +65,6 @@ BITS = [b"{", b"}", b"[", b"]", b": ", b"- ", b"&a ", b"*a", b"!!python/name:os.
         b"${now:}", b"\t", b"\n", b"'", b'"', b"|", b"\x00", b"\xff", b"null", b"1e999", b"_target_: os.system\n",
         b"defaults: [mine]\n", b"<<: *a\n", b"? ", b"%YAML 9\n", b"---\n", b"@", b"\xf0\x9f\x90\x88"]  # fmt: skip
 
-Bad = list[str]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -161,9 +159,7 @@ def typed(*words: str) -> None:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main(words)
     assert "Traceback" not in err.getvalue() + out.getvalue(), err.getvalue()
-    assert code in (0, 1, 2) and (
-        code == 0 or err.getvalue().startswith("cnntrain: ") or "cnntrain: " in err.getvalue()
-    )
+    assert code == 0 or (code in (1, 2) and "cnntrain: " in err.getvalue())
 
 
 def configurations(folder: Path, rng: random.Random) -> Trials:
@@ -172,7 +168,7 @@ def configurations(folder: Path, rng: random.Random) -> Trials:
     while True:
         if rng.random() < 0.5:
             words = [rng.choice(WORDS) for _ in range(rng.randint(1, 6))]
-            words = [mutated_text(each, rng) if rng.random() < 0.2 else each for each in words]
+            words = [os.fsdecode(mutated(each.encode(), rng, BITS)) if rng.random() < 0.2 else each for each in words]
             own.write_text(YAML)
             bounded = [*words, *SMOKE] if rng.random() < 0.5 else [*words, "--cfg", "job"]
             yield " ".join(map(ascii, bounded)), lambda line=bounded: typed(*line)
@@ -180,11 +176,6 @@ def configurations(folder: Path, rng: random.Random) -> Trials:
             content = mutated(YAML.encode(), rng, BITS)
             own.write_bytes(content)
             yield ascii(content), lambda: typed("experiment=mine", "data=fake", "model=lenet5", *SMOKE[1:])
-
-
-def mutated_text(text: str, rng: random.Random) -> str:
-    at = rng.randrange(len(text) + 1)
-    return text[:at] + rng.choice("={}[],:$'\"\\~+@/. \n\x00é") + text[at + rng.randint(0, 1) :]
 
 
 def mutated(content: bytes, rng: random.Random, bits: list[bytes] | None = None) -> bytes:

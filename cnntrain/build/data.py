@@ -51,10 +51,19 @@ def where_it_was(data: Data, saved: Mapping[str, Any]) -> Data:
     """The data of a run, from whatever folder: relative paths lead to where they led when its checkpoint was written,
     as long as that is there."""
     before = saved["config"]["data"]
-    if data.name != before["name"]:
+    if data.name != before.get("name"):
         return data
-    same = {key: place for key, place in saved["places"].items() if getattr(data, key) == before[key]}
-    return replace(data, **{key: place for key, place in same.items() if Path(place).exists()})
+    same: dict[str, Any] = {
+        key: place
+        for key, place in found_places(saved).items()
+        if key in before and getattr(data, key, None) == before[key]
+    }
+    return replace(data, **same)
+
+
+def found_places(saved: Mapping[str, Any]) -> dict[str, str]:
+    """Of the files and folders that the data of a checkpoint were in those that are there still, by their keys."""
+    return {key: place for key, place in saved["places"].items() if Path(place).exists()}
 
 
 def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from cnntrain.build.data import found_places
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports
@@ -110,7 +111,8 @@ def read(
     """
     state = checkpoint.load_run(path)
     notes = imports.check(state["imports"], str(path))
-    config = check(adjust(_where_they_were(state)), TrainConfig)
+    data = {**state["config"]["data"], **found_places(state)}
+    config = check(adjust({**state["config"], "data": data}), TrainConfig)
     seen, classes = kept_preprocess(path, state), list(state["classes"])
     shape = len(classes), seen.channels, seen.image_size
     with seeds.generators_kept():  # its random weights are not used
@@ -124,9 +126,3 @@ def read(
     network.to(device, weights_dtype(config.trainer.precision)).eval()
     epoch, best = (state["progress"][key] for key in ("epoch", "best"))
     return Trained(path, config, network, seen, classes, epoch, best, state["fingerprint"], notes, device)
-
-
-def _where_they_were(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's configuration, with its data where they were, from whatever folder, as long as they are there."""
-    places = {key: place for key, place in state["places"].items() if Path(place).exists()}
-    return {**state["config"], "data": {**state["config"]["data"], **places}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +37,7 @@ class Eval(Command):
     devices: Count
     device: Literal["auto", "cpu", "cuda"]
     data: dict[str, Any] | None
-    output: str  # where the latest run is looked for
+    output: Place  # where the latest run is looked for
 
     def __post_init__(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
@@ -169,12 +168,11 @@ def _place(stem: Path, result: Mapping[str, Any]) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A result of an earlier evaluation; nothing of a damaged one."""
+    """A result of an earlier evaluation; nothing of a damaged one, in whose place none is written."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return plain_json.read(path.read_bytes(), dict[str, Any])
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _judged(result: Mapping[str, Any]) -> list[Any]:

@@ -26,8 +26,7 @@ EXACT = {
 FIXED = (
     "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.source", "data.channels",
     "data.image_size", "data.classes", "data.crop", "data.crop_fraction", "data.interpolation", "data.background",
-    "task.name",
-    "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+    "task.name", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
 STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
 

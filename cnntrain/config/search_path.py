@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from filecmp import cmp
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -54,7 +55,7 @@ def looking_in(config_dir: str | None) -> Iterator[None]:
             raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
         found.append(folder)
     local = Path("configs").absolute()
-    if local.is_dir() and local.resolve() != builtin_dir().resolve():
+    if local.is_dir() and not _is_copy(local):
         found.append(local)
     _user_dirs = tuple(dict.fromkeys([*found, *imports.config_dirs()]))
     _groups.cache_clear()
@@ -112,12 +113,34 @@ def _is_ours(config_path: str) -> bool:
     return "/" not in name and (builtin_dir() / name).is_file()
 
 
+def _yaml(folder: Path) -> Iterator[Path]:
+    return folder.rglob("*.yaml")
+
+
+def _is_copy(folder: Path) -> bool:
+    """Whether a folder holds nothing but what ours does: where ours lies, and in the clone that was installed."""
+    files = list(_yaml(folder))
+    return bool(files) and all(_is_same_as_ours(each, folder) for each in files)
+
+
+def _is_same_as_ours(file: Path, folder: Path) -> bool:
+    """Whether a file is what we have at its place."""
+    try:
+        return cmp(file, builtin_dir() / file.relative_to(folder), shallow=False)
+    except OSError:  # we have none there, or it cannot be read, which whoever asks for it is told
+        return False
+
+
 def notes() -> list[str]:
     """Lines on the user's files that nobody has typed: a folder that is read, files that are not."""
     local = Path("configs").absolute()
     lines = [f"note: configurations of {local} are used"] if local in _user_dirs else []
-    for file in [file for folder in _user_dirs for file in sorted(folder.glob("*.yaml")) if _is_ours(file.name)]:
-        lines.append(f"note: {file} is not read: the top of a configuration is cnntrain's own; a folder adds groups")
+    for folder in _user_dirs:
+        for file in sorted(folder.glob("*.yaml")):
+            if _is_ours(file.name) and not _is_same_as_ours(file, folder):
+                lines.append(
+                    f"note: {file} is not read: the top of a configuration is cnntrain's own; a folder adds groups"
+                )
     return lines
 
 
@@ -171,7 +194,7 @@ def groups() -> dict[str, tuple[str, ...]]:
 def _groups(dirs: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     for folder in dirs:
-        for file in folder.rglob("*.yaml"):
+        for file in _yaml(folder):
             path = file.relative_to(folder).with_suffix("")
             if path.name == ABSTRACT:
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import shutil
@@ -88,7 +87,7 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
                 for killed in (signal.Signals(-code).name for code in codes if code < 0):
                     tell(f"cnntrain: a process of the run was ended by {killed} (out of memory?)", sys.stderr)
                 return max(codes, default=FAILED) if min(codes, default=FAILED) > 0 else FAILED, None
-        code, made = json.loads(result_file.read_text(encoding="utf-8"))
+        code, made = plain_json.read(result_file.read_bytes(), list[int | str | None])
         return code, made
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Any
 
+from cnntrain.config.groups import known_keys
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
@@ -129,6 +130,8 @@ def compare(
         ConfigError: no run has such a key or metric, or all of them.
     """
     _check_names(runs, x, metrics, curve)
+    known = _known_keys(runs) | set(known_keys())
+    _refuse_unknown([("average", key) for key in average], known | {key.rpartition(".")[0] for key in known})
     columns = {each.name: each for run in runs for each in _with_complements(run.columns)}
     shown = Comparison({}, {}, [], columns=columns)
     asked: dict[str, dict[Any, list[Finished]]] = {}

@@ -28,7 +28,7 @@ def require_sound(values: Mapping[str, float], now: Moment) -> None:
         RunError: one is nan or infinite.
     """
     for name, words in LOSSES.items():
-        if not is_sound({name: values.get(name, 0.0)}):
+        if name in values and not isfinite(values[name]):
             after = f"step {now.step_in_epoch} of epoch {now.epoch + 1}" if now.step_in_epoch else f"epoch {now.epoch}"
             raise RunError(f"the {words} loss is {values[name]} after {after}: lower optim.lr, which was {now.lr:g}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnntrain.core.errors import StopError
+from cnntrain.core.errors import RunError, StopError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.runs.report import Report
 from cnntrain.tasks.base import Metrics, Objective
@@ -23,17 +23,21 @@ FINISHED, STOPPED = "finished", "stopped"
 def fit(run: Run, report: Report, saver: Saver) -> str:
     """Train from where the run stands to its end; returns how it ended: finished, or stopped by a signal."""
     try:
-        while not run.ended:
-            phase = run.begin_epoch(report, saver)
-            train = train_epoch(run, phase, report, saver)
-            batches = phase.val.batches(run.loaders.eval_plan("val"))
-            val = evaluate(phase.eval_network, batches, run.objective, run.precision, run.heed)
-            run.end_epoch(train, val, report, saver)
-    except StopError:
-        saver.write(run.sums())
-        return STOPPED
-    saver.write(None)
-    return FINISHED
+        try:
+            while not run.ended:
+                phase = run.begin_epoch(report, saver)
+                train = train_epoch(run, phase, report, saver)
+                batches = phase.val.batches(run.loaders.eval_plan("val"))
+                val = evaluate(phase.eval_network, batches, run.objective, run.precision, run.heed)
+                run.end_epoch(train, val, report, saver)
+        except StopError:
+            saver.write(run.sums())
+            return STOPPED
+        saver.write(None)
+        return FINISHED
+    except RunError:
+        saver.fail()
+        raise
 
 
 def train_epoch(run: Run, phase: Phase, report: Report, saver: Saver) -> Metrics:

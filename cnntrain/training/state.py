@@ -17,6 +17,9 @@ from cnntrain.training.progress import Progress
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.freezing import Freezing
 
+# what torch's own loading raises, of whatever content
+MISFITS = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+
 
 @dataclass
 class State:
@@ -74,13 +77,7 @@ class State:
             if saved["scaler"]:  # empty where the precision needed none
                 self.scaler.load_state_dict(saved["scaler"])
             self.progress = Progress.of(saved["progress"])
-        except (
-            RuntimeError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-        ) as error:  # torch's own
+        except MISFITS as error:
             raise InputError(f"the checkpoint does not fit this configuration: {error}") from error
         # of another batch size: an epoch under way goes on at the same sample, or just before it
         here = self.progress.step_in_epoch * saved["batch_size"] // self.about["batch_size"]

@@ -176,6 +176,8 @@ def test_where_chooses_runs_by_their_settings(write: Write, draw: Draw) -> None:
     ):
         with pytest.raises(ConfigError, match=re.escape(said)):
             draw("x=seed", "y=val/top1", f"where={where}")
+    with pytest.raises(ConfigError, match="average=sed is no key of these runs; did you mean 'seed'"):
+        draw("x=data", "y=val/top1", "average=[sed]")
 
 
 def test_curves_and_places_stand_in_order(write: Write, draw: Draw) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,7 +14,7 @@ from cnntrain.config import compose, help
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir
 from cnntrain.config.schema import TrainConfig
-from cnntrain.config.search_path import folders, groups, looking_in
+from cnntrain.config.search_path import folders, groups, looking_in, notes
 from cnntrain.core.errors import ConfigError
 from cnntrain.models import registry
 
@@ -79,10 +80,19 @@ def test_a_local_configs_folder_precedes_ours_and_the_named_one_precedes_it(writ
     assert tree("schedule=step")["schedule"]["every_epochs"] == 5
 
 
-def test_our_own_configs_are_no_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_configs_are_no_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither where they lie nor in the clone from which they were installed, until something there is changed."""
     monkeypatch.chdir(builtin_dir().parent)
     with looking_in(None):
         assert folders() == [builtin_dir()]
+    shutil.copytree(builtin_dir(), tmp_path / "clone" / "configs")
+    monkeypatch.chdir(tmp_path / "clone")
+    with looking_in(None):
+        assert folders() == [builtin_dir()] and notes() == []
+    Path("configs", "optim", "mine.yaml").write_text("defaults: [sgd]")
+    with looking_in(None):
+        local = Path("configs").absolute()
+        assert folders() == [local, builtin_dir()] and notes() == [f"note: configurations of {local} are used"]
 
 
 def test_a_missing_config_dir_is_named() -> None:
