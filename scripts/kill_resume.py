@@ -84,9 +84,9 @@ def main() -> None:
     cases = WHAT[args.what]
     with tempfile.TemporaryDirectory() as folder:
         wanted = {}
-        for case in cases[: args.runs]:
+        for number, case in enumerate(cases[: args.runs]):
             start = time.monotonic()
-            wanted[case.name] = digests(to_the_end(case, Path(folder) / case.name))
+            wanted[case.name] = digests(to_the_end(case, Path(folder) / f"uninterrupted-{number}"))
             print(f"{case.name}: uninterrupted {time.monotonic() - start:.1f} s, {wanted[case.name]}", flush=True)
         same = 0
         for number, (case, epoch) in enumerate(islice(moments(cases, rng), args.runs)):
