@@ -69,6 +69,7 @@ def _spawn(runner: Runner, args: tuple[Any, ...], devices: int, device: str) -> 
             run_id=uuid.uuid4().hex,
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
+            local_addr="localhost",  # else the name of this machine is looked up, for long where no DNS answers
             max_restarts=0,
             monitor_interval=0.1,
             start_method="spawn",
