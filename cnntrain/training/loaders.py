@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.loader import Loader
-from cnntrain.data.batches.plan import Plan, Share, Steps, eval_plan, train_plan
+from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 
 
@@ -54,6 +54,12 @@ class Loaders:
         plan = train_plan(self.steps, self.seed, epoch, self.share)
         pieces = self.share.pieces
         return plan[done * pieces : None if most is None else (done + most) * pieces]
+
+    def step_ids(self, epoch: int, step: int) -> list[str]:
+        """The training images of an epoch's step, over all ranks."""
+        ids = self.train.samples.part.ids
+        (positions,) = train_plan(self.steps, self.seed, epoch, WHOLE)[step : step + 1]
+        return [ids[position] for position in positions.tolist()]
 
     def eval_plan(self, name: str) -> Plan:
         """This rank's batches of a part: over all ranks each sample once."""

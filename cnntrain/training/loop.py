@@ -31,7 +31,7 @@ def fit(run: Run, report: Report, saver: Saver) -> str:
                 val = evaluate(phase.eval_network, batches, run.objective, run.precision, run.heed)
                 run.end_epoch(train, val, report, saver)
         except StopError:
-            saver.write(run.sums())
+            saver.write(run.tally.sums(run.moment()))
             return STOPPED
         saver.write(None)
         return FINISHED
@@ -46,11 +46,11 @@ def train_epoch(run: Run, phase: Phase, report: Report, saver: Saver) -> Metrics
         for batch in run.train_batches(phase):
             with run.precision:
                 loss, judged = run.objective.loss(phase.network(batch.inputs), batch.targets)
-            run.totals.add(loss.detach(), judged, batch.targets)
+            run.tally.add(loss.detach(), judged, batch.targets)
             if run.step(loss):
                 run.step_done(report, saver)
     run.state.share_buffers()
-    return run.totals.metrics()
+    return run.tally.totals.metrics()
 
 
 @torch.inference_mode()

@@ -70,6 +70,7 @@ def _finished(run: Run, folder: Path, report: Report) -> Finished:
         say=report.say,
         folder=folder,
         val=" ".join([some_of(len(run.data.val), run.data.val_of), "val"]).strip(),
+        majority={part: value for part, value in _majority(run).items() if value is not None},
         lr=optim.lr,
         weight_decay=optim.weight_decay,
     )
@@ -151,14 +152,17 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
 
 def _data(run: Run) -> dict[str, Any]:
     """What it was trained and judged on, and what each part's most frequent answer would be worth."""
-    task = run.config.task
     return {
         "name": run.config.data.name,
         **run.state.about["places"],
         "fingerprint": run.data.fingerprint,
         "classes": len(run.data.classes),
-        "majority": {part: task.majority(each.labels) for part, each in run.data.parts().items()},
+        "majority": _majority(run),
     }
+
+
+def _majority(run: Run) -> dict[str, float | None]:
+    return {part: run.config.task.majority(each.labels) for part, each in run.data.parts().items()}
 
 
 def _speed(progress: Progress) -> dict[str, float]:

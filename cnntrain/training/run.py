@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,13 +16,14 @@ from cnntrain.core.stopping import heed
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.runs.report import Moment, Report
-from cnntrain.tasks.base import Metrics, Objective, Totals
-from cnntrain.training.ending import is_sound, require_sound, sound_sums
+from cnntrain.tasks.base import Metrics, Objective
 from cnntrain.training.loaders import Loaders
-from cnntrain.training.progress import Rate
+from cnntrain.training.poll import Poll
 from cnntrain.training.saver import Saver
+from cnntrain.training.soundness import is_sound, require_sound
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
+from cnntrain.training.tally import Tally
 from cnntrain.training.usage import Usage
 from cnntrain.transfer.frozen import phase as phases
 from cnntrain.transfer.frozen.around import Around
@@ -51,11 +53,11 @@ class Run:
     usage: Usage
     heed: Callable[[], None] = heed
     phase: phases.Phase | None = field(default=None, init=False)
-    totals: Totals = field(init=False)
-    rate: Rate = field(init=False)
+    tally: Tally = field(init=False)
+    poll: Poll = field(init=False)
 
     def __post_init__(self) -> None:
-        self.totals, self.rate = self.objective.totals(self.device), Rate(self.state.progress)
+        self.tally, self.poll = self._tally(), Poll(self.device)
 
     @property
     def ended(self) -> bool:
@@ -66,7 +68,12 @@ class Run:
     def moment(self) -> Moment:
         """Where the run stands, for people."""
         epoch, in_epoch = self.state.progress.epoch, self.state.progress.step_in_epoch
-        return Moment(epoch, self.step.epochs, in_epoch, self.step.steps_per_epoch, self.step.rate(), self.rate())
+        return Moment(epoch, self.step.epochs, in_epoch, self.step.steps_per_epoch, self.step.rate(), self.tally.rate())
+
+    def _tally(self) -> Tally:
+        progress = self.state.progress
+        ids = partial(self.loaders.step_ids, progress.epoch)
+        return Tally(self.objective, self.device, progress, ids)
 
     def begin_epoch(self, report: Report, saver: Saver) -> phases.Phase:
         """Freeze what the policy freezes in this epoch; everything else goes to training mode.
@@ -75,9 +82,6 @@ class Run:
             StopError: a signal came while the frozen part was computed.
         """
         state, progress = self.state, self.state.progress
-        self.totals = self.objective.totals(self.device)
-        if progress.sums is not None:
-            self.totals.load(progress.sums)
         if state.freezing.planned(progress.epoch) != state.freezing.names:
             saver.settle()
             state.begin_phase()
@@ -88,7 +92,7 @@ class Run:
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
         state.freezing.train_mode()
-        self.rate = Rate(progress)
+        self.tally = self._tally()
         return self.phase
 
     def train_batches(self, phase: phases.Phase) -> Iterator[Batch]:
@@ -100,21 +104,20 @@ class Run:
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)
             seeds.seed_step(self.config.seed, "step", progress.step, piece, share.rank)
             yield batch
-
-    def sums(self) -> list[float] | None:
-        """Those of the epoch under way, to be saved with it; None between epochs."""
-        return sound_sums(self.totals, self.moment())
+        self.tally.require_sound(self.moment())
 
     def step_done(self, report: Report, saver: Saver) -> None:
         """After each optimizer step: log and save; raises StopError where a signal came."""
         self.usage.step_done()
         step, log, save = self.state.progress.step, self.config.trainer.log_every, self.config.checkpoint.every_steps
         if log and step % log == 0:
-            report.log(step, {"train/loss": self.totals.metrics()["loss"], "lr": self.step.rate()})
-        report.step_done(self.moment(), self.totals.mean_loss)
+            report.log(step, {"train/loss": self.tally.totals.metrics()["loss"], "lr": self.step.rate()})
+        report.step_done(self.moment(), self.tally.totals.mean_loss)
         if save and step % save == 0:
-            saver.write(self.sums())
-        self.heed()
+            saver.write(self.tally.sums(self.moment()))
+        if self.poll():
+            self.tally.require_sound(self.moment())
+            self.heed()
 
     def end_epoch(self, train: Metrics, val: Metrics, report: Report, saver: Saver) -> None:
         """Note an epoch's metrics: schedule, early stopping, report, checkpoints."""

@@ -15,7 +15,7 @@ from cnntrain.core.errors import RunError
 from cnntrain.core.files import link
 from cnntrain.runs import checkpoint, generations
 from cnntrain.runs import folder as folders
-from cnntrain.training.ending import has_sound_weights
+from cnntrain.training.soundness import has_sound_weights
 from cnntrain.training.state import State
 
 

@@ -48,6 +48,7 @@ class Finished:
         heed: raises StopError where a signal came to this rank; for what the first rank does alone.
         say: shows a line or a table.
         val: in words, what settings are chosen by.
+        majority: by part, the accuracy of its most frequent answer; empty where the task has none.
         lr, weight_decay: the optimizer's.
     """
 
@@ -60,6 +61,7 @@ class Finished:
     say: Callable[[Any], None]
     folder: Path
     val: str
+    majority: Mapping[str, float]
     lr: float
     weight_decay: float
 

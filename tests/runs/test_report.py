@@ -49,7 +49,9 @@ def test_a_limit_of_validation_is_said_wherever_its_metrics_stand(
     run = make_run("trainer.val_limit=5")
     assert _finished(run.run, tmp_path, run.report).val == "5 of 16 val"
     row = {"depth": "stem", "features": 9, "probe": {"lr": 0.1, "weight_decay": 0.0, "val_top1": 0.5}}
-    assert str(_table([row], "5 of 16 val").title).endswith("settings chosen by 5 of 16 val")
+    table = _table([row], "5 of 16 val", {"val": 0.4})
+    assert str(table.title).endswith("settings chosen by 5 of 16 val")
+    assert list(table.columns[-1].cells) == ["50.00%", "40.00%"]
     assert len(run.data.val) == run.judged("val")["count"] == 5
 
 

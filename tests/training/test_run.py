@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError, RunError, StopError
+from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
 from cnntrain.training import loop
@@ -377,15 +378,29 @@ def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     run = make_run("optim.lr=1e30", folder=tmp_path / "run")
-    with pytest.raises(RunError, match=r"training loss is (nan|inf) after epoch 1: lower optim\.lr"):
+    said = (
+        r"loss is nan or infinite in step 3 of epoch 1: lower optim\.lr, which was 1e\+30, or look at the step's images"
+    )
+    with pytest.raises(RunError, match=said + r": (train/\d+, ){7}train/\d+ and 8 more$"):
         run.fit()
     assert not (tmp_path / "run" / checkpoint.LAST).exists()
+
+
+def test_the_images_of_a_step_are_named_wherever_they_were_shared_out(make_run: MakeRun) -> None:
+    loaders = make_run("trainer.grad_accum=2").run.loaders
+    for step in range(loaders.steps_per_epoch):
+        shown = [int(each) for plan in loaders.train_plan(3)[2 * step : 2 * step + 2] for each in plan]
+        assert loaders.step_ids(3, step) == [loaders.train.samples.part.ids[each] for each in shown]
+    shared = replace(loaders, share=Share(1, 2, 2))
+    assert [len(shared.step_ids(3, step)) for step in range(3)] == [16, 16, 16]
 
 
 @pytest.mark.parametrize("rate", ["1e30", "1e38"])
 def test_weights_that_are_no_numbers_are_never_saved(make_run: MakeRun, tmp_path: Path, rate: str) -> None:
     run = make_run(f"optim.lr={rate}", "checkpoint.every_steps=1", "model.drop_rate=0", folder=tmp_path / "run")
-    with pytest.raises(RunError, match=r"(training loss is (nan|inf)|weights are nan or infinite) after step \d"):
+    with pytest.raises(
+        RunError, match=r"(training loss is nan or infinite in|weights are nan or infinite after) step \d"
+    ):
         run.fit()
     for file in (tmp_path / "run").rglob("*.ckpt"):
         assert all(value.isfinite().all() for value in checkpoint.load(file)["model"].values())

@@ -127,9 +127,9 @@ def test_every_epoch_is_written_where_that_is_asked_for(make_run: MakeRun, tmp_p
         assert epochs_on_disk(tmp_path / "run")[0] == number
 
 
-@pytest.mark.parametrize(("every", "said"), [("null", "epoch 3"), ("1", "step 1 of epoch 3")])
+@pytest.mark.parametrize("every", ["null", "1"])
 def test_after_a_loss_that_is_not_a_number_the_run_continues_from_the_best_epoch(
-    make_run: MakeRun, tmp_path: Path, clock: Clock, every: str, said: str
+    make_run: MakeRun, tmp_path: Path, clock: Clock, every: str
 ) -> None:
     run = make_run(*TENTH, f"checkpoint.every_steps={every}", folder=tmp_path / "run", clock=clock)
     end_epoch(run, 0.5)
@@ -137,7 +137,7 @@ def test_after_a_loss_that_is_not_a_number_the_run_continues_from_the_best_epoch
     assert epochs_on_disk(tmp_path / "run")[0] < 2  # it waits in memory
     with torch.no_grad():
         next(run.model.parameters()).fill_(float("nan"))
-    with pytest.raises(RunError, match=f"the training loss is nan after {said}:"):
+    with pytest.raises(RunError, match="the training loss is nan or infinite in step 1 of epoch 3:"):
         run.fit()
     assert epochs_on_disk(tmp_path / "run") == (2, 2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def conclude(run: Finished, wanted: Sequence[str], neighbors: int) -> list[Row]:
         for row, more in zip(found, run.once(lambda: references.judge(run, wanted, neighbors)), strict=True):
             row.update(more)
     run.once(lambda: _draw(found, run.folder / PLOT))
-    run.say(_table(found, run.val))
+    run.say(_table(found, run.val, run.majority))
     return found
 
 
@@ -57,8 +57,8 @@ def _series(rows: Sequence[Row]) -> list[str]:
     return [name for name in TITLES if name in rows[0]]
 
 
-def _table(rows: Sequence[Row], val: str) -> Table:
-    """In percent; the setting is the probe's own, chosen by `val`."""
+def _table(rows: Sequence[Row], val: str, majority: Mapping[str, float]) -> Table:
+    """In percent, above what the most frequent class is worth; the setting is the probe's own, chosen by `val`."""
     table = Table(title=f"accuracy by depth, after the last epoch; settings chosen by {val}", title_justify="left")
     parts = [part for part in ("val", "test") if f"{part}_top1" in rows[0][PROBE]]
     for name in ("depth", "features", "lr", "decay"):
@@ -70,6 +70,11 @@ def _table(rows: Sequence[Row], val: str) -> Table:
         setting = f"{row[PROBE]['lr']:.3g}", f"{row[PROBE]['weight_decay']:.3g}"
         cells = [f"{row[name][f'{part}_top1']:.2%}" for name in _series(rows) for part in parts]
         table.add_row(row["depth"], f"{row['features']:,}", *setting, *cells)
+    if majority:
+        table.add_section()
+        table.add_row(
+            "most frequent class", "", "", "", *[f"{majority[part]:.2%}" for part in parts] * len(_series(rows))
+        )
     return table
 
 

@@ -421,7 +421,8 @@ def test_a_signal_stops_the_references(make_run: MakeRun, tmp_path: Path) -> Non
 
         finished = Finished(
             model=run.model, parts=["val", "test"], judge=lambda part: [], batches=run.eval_batches,
-            once=lambda make: make(), heed=heed, say=print, folder=tmp_path, val="val", lr=0.02, weight_decay=0.01,
+            once=lambda make: make(), heed=heed, say=print, folder=tmp_path, val="val", majority={},
+            lr=0.02, weight_decay=0.01,
         )  # fmt: skip
         return references.judge(finished, ["knn"], 3)
 

@@ -1,0 +1,65 @@
+"""What is known of the epoch under way: its sums, its speed, and whether its losses are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.core import dist
+from cnntrain.core.errors import RunError
+from cnntrain.core.words import printable
+from cnntrain.runs.report import Moment
+from cnntrain.tasks.base import Objective
+from cnntrain.training.progress import Progress, Rate
+
+NEVER = 2**62  # a step that does not come
+SHOWN = 8  # images in a message
+
+
+class Tally:
+    """Made before an epoch, or with what is saved of it; counts on the device, so that no step waits for it.
+
+    Args:
+        ids: of the images of one of the epoch's steps, over all ranks.
+    """
+
+    def __init__(
+        self, objective: Objective, device: torch.device, progress: Progress, ids: Callable[[int], Sequence[str]]
+    ) -> None:
+        self.totals = objective.totals(device)
+        self.rate = Rate(progress)
+        self._progress = progress
+        self._ids = ids
+        self._first_bad = torch.full((), NEVER, device=device)
+        if progress.sums is not None:
+            self.totals.load(progress.sums)
+
+    def add(self, loss: Tensor, judged: Any, targets: Any) -> None:
+        """Add a micro-batch of the coming step; of settings side by side those whose loss is a number go on."""
+        self.totals.add(loss, judged, targets)
+        bad = ~loss.isfinite().any()
+        self._first_bad = torch.where(bad, self._first_bad.clamp(max=self._progress.step_in_epoch), self._first_bad)
+
+    def sums(self, now: Moment) -> list[float] | None:
+        """To be saved with the epoch; None between epochs. Raises as `require_sound`."""
+        self.require_sound(now)
+        return self.totals.reduced() if now.step_in_epoch else None
+
+    def require_sound(self, now: Moment) -> None:
+        """Nothing that comes after a loss that is no number is worth saving. All ranks call this.
+
+        Raises:
+            RunError: the loss of a step was nan or infinite.
+        """
+        step = -dist.largest(-int(self._first_bad))
+        if step == NEVER:
+            return
+        images = [printable(each) for each in self._ids(step)]
+        more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
+        raise RunError(
+            f"the training loss is nan or infinite in step {step + 1} of epoch {now.epoch + 1}: lower optim.lr, which "
+            f"was {now.lr:g}, or look at the step's images: {', '.join(images[:SHOWN])}{more}"
+        )
