@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core import plain_json, tables
+from cnntrain.core import plain_json, store, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import NotNegative, Place
 from cnntrain.core.units import in_bytes
 from cnntrain.core.words import tell
-from cnntrain.transfer.frozen import store
 
 COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days old", "days unused")
 LEFT = COLUMNS[:5]
@@ -31,7 +30,7 @@ class Cache(Command):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """List the entries that are asked for; with ``clear`` those that it has deleted."""
-        root = store.root(self.cache_dir)
+        root = store.root(self.cache_dir, "activations")
         if self.cache_dir is not None and not root.is_dir():
             raise InputError(f"cache_dir={self.cache_dir}: there is no such folder")
         now = time.time()

@@ -27,8 +27,8 @@ from cnntrain.core import dist, signals
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.launch import _remove_abandoned, launch, report
 from cnntrain.core.lock import LOCK, held
+from cnntrain.core.store import SHARED_MEMORY
 from cnntrain.runs import checkpoint
-from cnntrain.transfer.frozen.store import SHARED_MEMORY
 
 DDP = (  # of which the last step has half the images
     "data=fake", "model=lenet5", "data.train_size=36", "data.val_size=13", "data.test_size=101", "data.num_classes=7",

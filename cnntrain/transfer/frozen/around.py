@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from cnntrain.core import store
 from cnntrain.data.batches.loader import Loader
-from cnntrain.transfer.frozen import store
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import timm
 import torch
 import torchvision
+from torch import Tensor
 
-from cnntrain.core import dist
+from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.units import bytes_of, in_bytes
+from cnntrain.core.store import Entry
+from cnntrain.core.units import in_bytes
 from cnntrain.core.version import __version__
+from cnntrain.data.batches.filling import Filler
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Plan
+from cnntrain.data.batches.room import DISK, FOUND, OFF, RAM, Room
 from cnntrain.transfer.base import PartlyFrozen
-from cnntrain.transfer.frozen import filling, store
 from cnntrain.transfer.frozen.activations import Held, Prefix
 from cnntrain.transfer.frozen.around import Around
 from cnntrain.transfer.frozen.cut import Cut
-from cnntrain.transfer.frozen.store import Entry
 
-RAM, DISK, OFF = "ram", "disk", "off"
-FOUND = "found in"
-SHARE = {RAM: 0.5, DISK: 0.9}  # of what is free, at most
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -45,20 +44,42 @@ def activations(
     views = {"train": (policy.views or 0) if around.is_random else 1, "val": 1}
     weights = digest(cut.state())
     entries = {part: _entry(cut, policy, around, weights, part, count) for part, count in views.items() if count}
-    root = store.root(policy.cache_dir)
-    place, why = dist.from_first(lambda: _place(policy, around, list(entries.values()), root))
+    room = _room(policy, around)
+    place, why = dist.from_first(lambda: _place(policy, list(entries.values()), room))
     if policy.cache == "auto":
         place, why = _as_before(before, cut, around, place, why)
     _say(cut, policy, around, entries, place, why)
     if place == DISK:
-        _make_room(policy, around, list(entries.values()), root)
+        room.make(list(entries.values()), around.say)
     held, seconds = {}, 0.0
     for part, entry in entries.items() if place != OFF else ():
-        filler = filling.Filler(around.loaders[part], around.batch_size, prefix, around.say, around.heed)
-        held[part] = Held(filler.tensors(entry, root if place == DISK else None), views[part], place)
+        filler = _filler(around, part, prefix)
+        held[part] = Held(filler.tensors(entry, room.root if place == DISK else None), views[part], place)
         if part == "train":
             seconds = filler.seconds
     return held, place, seconds
+
+
+def _room(policy: PartlyFrozen, around: Around) -> Room:
+    root, free = store.root(policy.cache_dir, "activations"), (around.free_memory, around.free_disk)
+    return Room(root, "transfer.cache_dir", "transfer.cache_budget", policy.cache_budget, *free)
+
+
+def _filler(around: Around, part: str, prefix: Prefix) -> Filler:
+    loader: Loader = around.loaders[part]
+
+    def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
+        return (prefix(batch.inputs) for batch in loader.batches(plan))
+
+    return Filler(
+        count=len(loader.samples),
+        batch_size=around.batch_size,
+        values=values,
+        what="the activations",
+        ways_out="choose transfer.cache_dir or transfer.cache=off",
+        say=around.say,
+        heed=around.heed,
+    )
 
 
 def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: str, views: int) -> Entry:
@@ -85,7 +106,7 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
     return Entry(digest(depends_on), shapes, dtypes, about)
 
 
-def _place(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Path) -> tuple[str, str]:
+def _place(policy: PartlyFrozen, entries: list[Entry], room: Room) -> tuple[str, str]:
     """Where the entries are kept, and why there.
 
     Raises:
@@ -93,51 +114,13 @@ def _place(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Pat
     """
     if policy.cache == OFF:
         return OFF, "transfer.cache=off"
-    needed = sum(entry.size for entry in entries)
-    if policy.cache in ("auto", DISK) and all(entry.is_in(root) for entry in entries):
-        return DISK, f"{FOUND} {root}"
-    budget = bytes_of(policy.cache_budget)
-    assert budget is not None, "checked with the configuration"
-    if needed > budget:
-        problems = [f"more than transfer.cache_budget={policy.cache_budget}"]
-    else:
-        problems = []
-        for place in (RAM, DISK) if policy.cache == "auto" else (policy.cache,):
-            free, problem = _free(place, around, root)
-            if problem is None and needed <= free * SHARE[place]:
-                return place, f"of {in_bytes(free)} free"
-            problems.append(problem or f"too much for {in_bytes(free)} of free {place}")
-    why = f"the activations take {in_bytes(needed)}, {' and '.join(problems)}"
+    place, why = room.place(entries, (RAM, DISK) if policy.cache == "auto" else (policy.cache,))
+    if place is not None:
+        return place, why
+    why = f"the activations take {why}"
     if policy.cache == "auto" and policy.views is None:
         return OFF, why
     raise ConfigError(f"transfer.{'cache=' + policy.cache if policy.views is None else f'views={policy.views}'}: {why}")
-
-
-def _make_room(policy: PartlyFrozen, around: Around, entries: list[Entry], root: Path) -> None:
-    """On each machine: what all runs have left together stays within the budget."""
-    budget = bytes_of(policy.cache_budget)
-    assert budget is not None, "checked with the configuration"
-    if dist.local_rank() == 0:
-        needed = sum(entry.size for entry in entries if not entry.is_in(root))
-        keys = [entry.key for entry in entries]
-        count, size = store.make_room(root, needed, budget, keys) if needed else (0, 0)
-        if count:
-            around.say(
-                f"  deleted {count} entries that were not used for longest, {in_bytes(size)}: transfer.cache_budget="
-                f"{policy.cache_budget}"
-            )
-
-
-def _free(place: str, around: Around, root: Path) -> tuple[int, str | None]:
-    """Bytes that are free, and what else is in the way."""
-    if place == RAM:
-        return around.free_memory(dist.local_world_size() > 1), None
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            return around.free_disk(root), None
-    except OSError as error:
-        return 0, f"{root} cannot be written ({error.strerror}): choose transfer.cache_dir"
 
 
 def _as_before(before: Mapping[str, Any] | None, cut: Cut, around: Around, place: str, why: str) -> tuple[str, str]:

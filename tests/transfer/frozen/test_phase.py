@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from cnntrain.core import store
 from cnntrain.core.errors import ConfigError, RunError, StopError
+from cnntrain.data.batches import filling
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.runs import checkpoint
 from cnntrain.training import loop
-from cnntrain.transfer.frozen import filling, store
 from cnntrain.transfer.frozen.activations import Prefix
 
 MakeRun = Callable[..., Any]

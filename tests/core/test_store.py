@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnntrain.core import dist
+from cnntrain.core import store
 from cnntrain.core.lock import held
-from cnntrain.transfer.frozen import filling, store
-from cnntrain.transfer.frozen.store import Entry
+from cnntrain.core.store import Entry
 
 KEY = "ab" * 32
 
@@ -110,16 +109,6 @@ def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
     assert bool((mapped == 0).all())
     assert store.make_room(tmp_path, size, 3 * size, [keys[3]]) == (1, size)  # of the others that of age 3
     assert [folder.name for folder, _ in store.by_use(tmp_path)] == [keys[3], keys[2]]
-
-
-def test_machines_of_unequally_many_processes_take_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is alone on its machine takes part in what the others agree on."""
-    monkeypatch.setattr(dist, "largest", lambda number: 2 * number)
-    with filling._space(entry(), None) as (values, folder):
-        assert folder is not None and [each.shape for each in values] == [(5, 3), (5, 2, 2)]
-    monkeypatch.undo()
-    with filling._space(entry(), None) as (values, folder):
-        assert folder is None
 
 
 def test_a_finished_entry_is_only_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Activations kept between epochs and between runs: in RAM, or in files that are mapped into memory.
+"""Tensors kept between epochs and between runs: in RAM, or in files that are mapped into memory.
 
 An entry is a folder named by its key: a file for each tensor of the cut, and ``meta.json`` with their digests.
 It is filled under another name and renamed when it is whole, so a reader finds all of it or nothing, and of two runs
@@ -36,7 +36,9 @@ UNFINISHED_KEY = re.compile(rf"{KEY.pattern}\.[0-9a-f]+-[0-9]+\.tmp")
 
 
 class About(TypedDict):
-    model: str
+    """What is kept: of a network the values at a cut, after so many views of each image; without one the images."""
+
+    model: str | None
     data: str
     part: str
     cut: list[str]
@@ -54,11 +56,11 @@ class Meta(TypedDict):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the activations of one part are.
+    """What is kept of one part.
 
     Attributes:
         key: hex digest of everything that they depend on.
-        shapes: of each tensor of the cut, the rows included.
+        shapes: of each tensor, the rows included.
         about: plain values for people: which model, data and part.
     """
 
@@ -160,11 +162,9 @@ class Entry:
         return [folder / f"{number}.bin" for number in range(len(self.shapes))]
 
 
-def root(folder: str | None) -> Path:
-    """Where entries are: `folder`, or by default the user's cache folder."""
-    if folder is not None:
-        return Path(folder).absolute()
-    return cache_home() / "activations"
+def root(folder: str | None, kind: str) -> Path:
+    """Where entries are: `folder`, or by default that of their kind in the user's cache folder."""
+    return cache_home() / kind if folder is None else Path(folder).absolute()
 
 
 def sweep(root: Path) -> tuple[int, int]:
