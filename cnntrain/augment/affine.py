@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.augment.base import Augment, BatchTransform, Geometry
 from cnntrain.core.limits import Fraction
 
 
@@ -17,13 +17,7 @@ class Affine(Augment):
     shift: Fraction  # at most, as a fraction of the side
     scale: Fraction  # change of size, at most: 0.1 is from 0.9 to 1.1
 
-    def train_transform(self, seen: Geometry) -> Transform:
-        from torchvision.transforms import InterpolationMode, v2
+    def batch_transform(self, seen: Geometry) -> BatchTransform:
+        from cnntrain.augment.batched.affine import RandomAffine
 
-        affine = v2.RandomAffine(
-            self.degrees,
-            translate=(self.shift, self.shift),
-            scale=(1 - self.scale, 1 + self.scale),
-            interpolation=InterpolationMode.BILINEAR,
-        )
-        return v2.Compose([seen.fit, affine])
+        return RandomAffine(self.degrees, self.shift, self.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.augment.base import Augment, BatchTransform, Geometry
 from cnntrain.core.limits import Share, Whole
 
 
@@ -13,8 +13,7 @@ class FlipCrop(Augment):
     padding: Whole  # pixels on each side
     flip: Share  # probability
 
-    def train_transform(self, seen: Geometry) -> Transform:
-        from torchvision.transforms import v2
+    def batch_transform(self, seen: Geometry) -> BatchTransform:
+        from cnntrain.augment.batched.shifts import ShiftFlip
 
-        crop = v2.RandomCrop(seen.image_size, padding=self.padding)
-        return v2.Compose([seen.fit, crop, v2.RandomHorizontalFlip(self.flip)])
+        return ShiftFlip(self.padding, self.flip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.augment.base import Augment, BatchTransform, DrawnTransform, Geometry
 from cnntrain.core.limits import Proportion, Share
 
 
@@ -13,9 +13,13 @@ class ImageNet(Augment):
     min_area: Proportion  # the smallest crop, as a fraction of the image's area
     flip: Share  # probability
 
-    def train_transform(self, seen: Geometry) -> Transform:
-        from torchvision.transforms import InterpolationMode, v2
+    def drawn_transform(self, seen: Geometry) -> DrawnTransform:
+        """The crop is taken of the image in its own size."""
+        from cnntrain.augment.batched.crops import ResizedCrop
 
-        how = InterpolationMode(seen.interpolation)
-        crop = v2.RandomResizedCrop(seen.image_size, (self.min_area, 1.0), interpolation=how, antialias=True)
-        return v2.Compose([crop, v2.RandomHorizontalFlip(self.flip)])
+        return ResizedCrop(seen.image_size, self.min_area, seen.interpolation)
+
+    def batch_transform(self, seen: Geometry) -> BatchTransform:
+        from cnntrain.augment.batched.shifts import ShiftFlip
+
+        return ShiftFlip(0, self.flip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,18 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core import dist
+from cnntrain.core import dist, store
 from cnntrain.data.base import Data
+from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.batches.samples import Samples, Transform
+from cnntrain.data.batches.room import Room
+from cnntrain.data.batches.samples import BatchTransform, Samples
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
-from cnntrain.training.precision import weights_dtype
+from cnntrain.training.precision import memory_format, weights_dtype
 from cnntrain.transfer.base import Outset
 
 
@@ -68,31 +71,68 @@ def found_places(saved: Mapping[str, Any]) -> dict[str, str]:
 
 def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:
     """The part's images as an evaluation sees them."""
-    return _loader(config, part, seen, device, seen.fit, None)
+    return _loader(config, Samples(part, seen.fit, None), seen, device)
+
+
+def _train_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:
+    """The part's images, augmented: as they are read, or afterwards many at once."""
+    augment = config.augment
+    if not augment.is_random:
+        return eval_loader(config, part, seen, device)
+    samples = Samples(part, seen.fit, None)
+    if not augment.reads_alike:
+        samples = Samples(part, augment.drawn_transform(seen), config.seed)
+    return _loader(config, samples, seen, device, augment.batch_transform(seen), config.seed)
 
 
 def _loader(
-    config: TrainConfig, part: Part, seen: Preprocess, device: torch.device, transform: Transform, seed: int | None
+    config: TrainConfig,
+    samples: Samples,
+    seen: Preprocess,
+    device: torch.device,
+    transform: BatchTransform | None = None,
+    seed: int | None = None,
 ) -> Loader:
-    samples = Samples(part, transform, seed)
-    return Loader(samples, config.data.num_workers, seen, device, weights_dtype(config.trainer.precision))
+    dtype = weights_dtype(config.trainer.precision)
+    held_as = memory_format(config.trainer, device)
+    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as)
+
+
+def workers(data: Data) -> int:
+    """How many processes read images for one loader: as many as this rank has of the cores that it may use."""
+    if data.num_workers is not None:
+        return data.num_workers
+    return max(1, len(os.sched_getaffinity(0)) // dist.local_world_size())
 
 
 def make_loaders(
     config: TrainConfig, data: DataSet, model: nn.Module, seen: Preprocess, device: torch.device
 ) -> Loaders:
     """A loader for each part: training images augmented, the others as an evaluation sees them."""
-    augment, share = config.augment, Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
-    seed = config.seed if augment.is_random else None
+    share = Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
     return Loaders(
-        train=_loader(config, data.train, seen, device, augment.train_transform(seen), seed),
+        train=_train_loader(config, data.train, seen, device),
         val=eval_loader(config, data.val, seen, device),
         test=eval_loader(config, data.test, seen, device) if data.test is not None else None,
         share=share,
         preprocess=seen,
+        holder=_holder(config, data, seen),
         batch_size=step_batch(config.data.batch_size, len(data.train), share),
         least=2 if any(isinstance(each, _BatchNorm) for each in model.modules()) else 1,
         seed=config.seed,
+    )
+
+
+def _holder(config: TrainConfig, data: DataSet, seen: Preprocess) -> Holder:
+    source = config.data
+    root = store.root(source.cache_dir, "images")
+    return Holder(
+        mode=source.resident,
+        room=Room(root, "data.cache_dir", "data.resident_budget", source.resident_budget),
+        seen=seen,
+        data=source.name,
+        depends_on=[data.fingerprint, data.modified],
+        batch_size=source.batch_size,
     )
 
 

@@ -23,7 +23,7 @@ from cnntrain.data.sets.subset import val_limited
 from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.study.anatomy.layers import multiply_adds
 from cnntrain.training.loaders import Loaders
-from cnntrain.training.precision import autocast, weights_dtype
+from cnntrain.training.precision import autocast, place
 from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
 from cnntrain.training.state import State
@@ -51,7 +51,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     model, seen, notes = build_model(config, data, saved)
     macs = multiply_adds(model, seen.channels, seen.image_size)
     model = prepared(config, model, seen)
-    model.to(device, weights_dtype(config.trainer.precision))
+    place(model, config.trainer, device)
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
     loaders = make_loaders(config, data, model, seen, device)
     state = _state(config, model, measured, device, _about(config, source, data, model, loaders))

@@ -25,7 +25,7 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.given import given
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
-from cnntrain.training.precision import autocast, weights_dtype
+from cnntrain.training.precision import autocast, place
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,6 @@ def read(
     except RuntimeError as error:
         raise InputError(f"{path} is damaged: its weights are not those of its configuration: {error}") from error
     auxiliary.remove(network)
-    network.to(device, weights_dtype(config.trainer.precision)).eval()
+    place(network.eval(), config.trainer, device)
     epoch, best = (state["progress"][key] for key in ("epoch", "best"))
     return Trained(path, config, network, seen, classes, epoch, best, state["fingerprint"], notes, device)

@@ -19,8 +19,9 @@ from cnntrain.runs import folder as folders
 
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
-    "data.root", "data.download", "data.num_workers", "checkpoint.every_steps", "checkpoint.time_share",
-    "checkpoint.keep", "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
+    "data.root", "data.download", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
+    "checkpoint.every_steps", "checkpoint.time_share", "checkpoint.keep",
+    "trainer.log_every", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (

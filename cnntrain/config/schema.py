@@ -122,6 +122,7 @@ class Trainer:
     max_steps: Count | None  # optimizer steps over the whole run; the run ends at whichever limit comes first
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "float64", "bfloat16", "float16"]
+    memory_format: Literal["auto", "contiguous", "channels_last"]  # of images and filters
     grad_accum: Count  # micro-batches an optimizer step; the batch stays data.batch_size
     clip_norm: Positive | None
     label_smoothing: Fraction

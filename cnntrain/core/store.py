@@ -67,7 +67,7 @@ class Entry:
     key: str
     shapes: Sequence[tuple[int, ...]]
     dtypes: Sequence[torch.dtype]
-    about: dict[str, Any]
+    about: About
 
     @property
     def size(self) -> int:

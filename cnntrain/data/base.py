@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cnntrain.core.limits import Byte, Count, Place, Proportion, Whole
 from cnntrain.core.paths import absolute
+from cnntrain.core.units import bytes_of
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet, Labelled
@@ -41,7 +42,10 @@ class Data:
     interpolation: Interpolation | None  # None: the weights' own, or bilinear
     background: Background  # what transparent images are laid on: white, black, or [red, green, blue] from 0 to 255
     batch_size: Count  # images an optimizer step, over all ranks and accumulation steps
-    num_workers: Whole  # loader processes a rank
+    num_workers: Whole | None  # loader processes a rank; None: as many as it has cores
+    resident: Literal["auto", "ram", "device", "off"]  # whether images are read once and kept in memory
+    resident_budget: str  # bytes at most of them, such as 8GB
+    cache_dir: Place | None  # where they are left for other runs; None: in the user's cache folder
     split: list[float] | None  # fractions train, val[, test] where the set does not come in these parts
     split_seed: Whole  # kept apart from `seed`, so that runs of several seeds share one test set
     classes: list[str] | None  # names; only these, in the set's order
@@ -53,6 +57,8 @@ class Data:
             raise ValueError(f"channels must be 1 or 3, not {self.channels}")
         if len(rgb(self.background)) != 3:
             raise ValueError(f"background must be white, black or [red, green, blue], not {self.background}")
+        if bytes_of(self.resident_budget) is None:
+            raise ValueError(f"resident_budget must be a size such as 500MB or 8GiB, not {self.resident_budget}")
         if self.split is not None:
             _check_fractions(self.split)
         if self.classes is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cnntrain.data.batches.feed import Batch
+from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -16,6 +17,7 @@ class Loaders:
     """A loader for each part, and what all of them share.
 
     Attributes:
+        holder: of images that are kept in memory.
         batch_size: samples an optimizer step; the last of an epoch may have others.
         least: samples that a share of a step must have.
         seed: of the order of the training samples.
@@ -26,6 +28,7 @@ class Loaders:
     test: Loader | None
     share: Share
     preprocess: Preprocess
+    holder: Holder
     batch_size: int
     least: int
     seed: int
@@ -34,6 +37,15 @@ class Loaders:
         loader: Loader | None = getattr(self, name)
         assert loader is not None, f"this data set has no {name} part"
         return loader
+
+    @property
+    def workers(self) -> int:
+        """Processes that read images for a loader, where one has any."""
+        return max(each.source.workers for each in (self.train, self.val))
+
+    def hold(self, parts: Sequence[str], passes: int, say: Callable[[str], None], heed: Callable[[], None]) -> None:
+        """Let what is read so many times be read once, where it fits into memory; see `Holder.hold`."""
+        self.holder.hold({name: self.part(name) for name in parts}, passes, say, heed)
 
     @property
     def steps(self) -> Steps:

@@ -7,7 +7,6 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
-import torch
 from rich.table import Table
 
 from cnntrain.core import dist
@@ -28,10 +27,7 @@ def show(run: Run, report: Report) -> None:
     if progress.step:
         report.say(f"resumed at epoch {progress.epoch}, step {progress.step}")
     elif dist.rank() == 0:
-        samples, preprocess = run.loaders.train.samples, run.loaders.preprocess
-        images = torch.stack([samples.sample(0, index)[0] for index in range(min(IMAGES_SHOWN, len(samples)))])
-        seen = preprocess(images, torch.device("cpu"), torch.float32)
-        report.images("inputs", preprocess.undo(seen))
+        report.images("inputs", run.loaders.preprocess.undo(run.loaders.train.first(IMAGES_SHOWN)))
 
 
 def opening(run: Run) -> list[Any]:

@@ -41,6 +41,7 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
     if run.loaders.test is not None:
         best = checkpoint.load_run(folder / checkpoint.BEST)
         state.eval_model.load_state_dict(checkpoint.eval_weights(best))
+        run.loaders.hold(["test"], 1, report.say, run.heed)
         found = evaluate(state.eval_model, run.loaders.eval_batches("test"), run.objective, run.precision, run.heed)
         outcome["test"] = found.chosen_by(state.progress.best)
         values = {f"test/{each.name}": outcome["test"][each.name] for each in run.config.task.columns}
@@ -143,7 +144,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "weights_sha256": outcome.get("weights_sha256"),
         "this_command": {"seconds": run.usage.seconds, "seconds_to_first_step": run.usage.first_step},
         "peak_memory_bytes": run.usage.peak_memory(),
-        "peak_memory_of": run.usage.peak_memory_of(run.config.data.num_workers),
+        "peak_memory_of": run.usage.peak_memory_of(run.loaders.workers),
         "versions": versions(),
         "command": commands[0]["command"],
         "resumes": list(commands[1:]),

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 
+from cnntrain.config.schema import Trainer
 from cnntrain.core import seeds
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -24,6 +26,25 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
 def weights_dtype(precision: str) -> torch.dtype:
     """Of weights and images: autocast chooses the precision of each operation itself, from float32."""
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def place(model: nn.Module, trainer: Trainer, device: torch.device) -> None:
+    """Put the weights where and as they are computed with."""
+    model.to(device, weights_dtype(trainer.precision))
+    model.to(memory_format=memory_format(trainer, device))
+
+
+def memory_format(trainer: Trainer, device: torch.device) -> torch.memory_format:
+    """Of images, activations and filters.
+
+    With the channels last convolutions are faster on a CPU (ResNet-20 by a quarter, LeNet-5 by a third), where there
+    are kernels of the type at all, and on a GPU in the half precisions.
+    """
+    choice = trainer.memory_format
+    if choice == "auto":
+        fast = ("float32", "bfloat16", "float16") if device.type == "cpu" else ("bfloat16", "float16")
+        choice = "channels_last" if trainer.precision in fast else "contiguous"
+    return torch.channels_last if choice == "channels_last" else torch.contiguous_format
 
 
 @contextmanager

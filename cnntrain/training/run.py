@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from typing import Any
 
 import torch
@@ -65,6 +66,11 @@ class Run:
         progress, patience = self.state.progress, self.config.trainer.early_stopping
         return (self.step.left == 0 or progress.is_stale(patience)) and not progress.step_in_epoch
 
+    @property
+    def epochs_left(self) -> int:
+        """That are begun before the run ends."""
+        return ceil(self.step.left / self.step.steps_per_epoch)
+
     def moment(self) -> Moment:
         """Where the run stands, for people."""
         epoch, in_epoch = self.state.progress.epoch, self.state.progress.step_in_epoch
@@ -91,6 +97,7 @@ class Run:
             self.phase = phases.begin(state.model, state.eval_model, state.freezing, around, progress.kept)
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
+            self.loaders.hold(self.phase.reads, self.epochs_left, report.say, self.heed)
         state.freezing.train_mode()
         self.tally = self._tally()
         return self.phase

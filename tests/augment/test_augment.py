@@ -2,20 +2,25 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import asdict
+from math import radians
 from typing import Any, get_args
 
 import pytest
 import torch
+from scipy.stats import ks_2samp
 from torch.nn.functional import max_pool2d
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from cnntrain.augment.affine import Affine
 from cnntrain.augment.base import Augment
+from cnntrain.augment.batched.affine import inverse, moved
+from cnntrain.augment.batched.crops import boxes
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.augment.none import NoAugment
 from cnntrain.config.check import section
-from cnntrain.core import seeds
+from cnntrain.core.draws import Draws
 from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Interpolation
 from cnntrain.data.batches.preprocess import Preprocess
@@ -26,6 +31,20 @@ ALL: list[Augment] = [
     ImageNet("imagenet", "auto", 0.08, 0.5),
     Affine("affine", "auto", 10.0, 0.1, 0.1),
 ]
+
+
+def seen_by(augment: Augment, size: int, original: torch.Tensor, target: Any, seed: int, how: str = "bilinear") -> Any:
+    """A sample as the network sees it: read, then in a batch of one."""
+    draws = Draws(seed, 0, torch.tensor([5]))
+    found, target = augment.drawn_transform(preprocess(size, how))(original, target, draws)
+    together = augment.batch_transform(preprocess(size, how))
+    if together is None:
+        return found, target
+    many = tv_tensors.Mask(target[None]) if isinstance(target, tv_tensors.Mask) else torch.tensor([target])
+    images, targets = together(found[None], many, draws)
+    return images[0], tv_tensors.Mask(targets[0]) if isinstance(targets, tv_tensors.Mask) else int(targets[0])
+
+
 names = pytest.mark.parametrize("augment", ALL, ids=lambda each: each.name)
 
 
@@ -40,11 +59,10 @@ def image(height: int, width: int, channels: int = 3) -> torch.Tensor:
 
 @names
 def test_transforms_go_to_the_worker_processes(augment: Augment) -> None:
-    transform = augment.train_transform(preprocess(8))
-    torch.manual_seed(0)
-    expected = transform(image(9, 9, 3), 4)
-    torch.manual_seed(0)
-    found = pickle.loads(pickle.dumps(transform))(image(9, 9, 3), 4)
+    transform = augment.drawn_transform(preprocess(8))
+    draws = Draws(0, 0, torch.tensor([3]))
+    expected = transform(image(9, 9, 3), 4, draws)
+    found = pickle.loads(pickle.dumps(transform))(image(9, 9, 3), 4, draws)
     assert torch.equal(found[0], expected[0])
     assert found[1] == expected[1] == 4
 
@@ -54,7 +72,7 @@ def test_transforms_go_to_the_worker_processes(augment: Augment) -> None:
 def test_images_of_any_size_become_uint8_of_the_size(augment: Augment, shape: tuple[int, int, int]) -> None:
     original = image(*shape)
     kept = original.clone()
-    seen, label = augment.train_transform(preprocess(32))(original, 4)
+    seen, label = seen_by(augment, 32, original, 4, seed=0)
     assert (seen.dtype, seen.shape, label) == (torch.uint8, (shape[2], 32, 32), 4)
     assert torch.equal(original, kept)
 
@@ -64,10 +82,8 @@ def test_a_mask_goes_along(augment: Augment) -> None:
     """A black and white image is its own mask: away from edges, where pixels are mixed, both are the same."""
     marked = torch.zeros(40, 60, dtype=torch.uint8)
     marked[13:, :25] = 1
-    transform = augment.train_transform(preprocess(32))
     for seed in range(8):
-        with seeds.cpu_seed(seed):
-            found, mask = transform((255 * marked).expand(3, -1, -1).contiguous(), tv_tensors.Mask(marked))
+        found, mask = seen_by(augment, 32, (255 * marked).expand(3, -1, -1).contiguous(), tv_tensors.Mask(marked), seed)
         assert isinstance(mask, tv_tensors.Mask) and (mask.dtype, mask.shape) == (torch.uint8, (32, 32))
         white = (found[:1] / 255).double()
         most, least = max_pool2d(white, 3, 1, 1)[0], -max_pool2d(-white, 3, 1, 1)[0]
@@ -79,22 +95,35 @@ def test_a_mask_goes_along(augment: Augment) -> None:
 @names
 @pytest.mark.parametrize("how", get_args(Interpolation))
 def test_every_interpolation_can_be_trained_with(augment: Augment, how: str) -> None:
-    seen, _ = augment.train_transform(preprocess(16, how))(image(40, 50), 0)
+    seen, _ = seen_by(augment, 16, image(40, 50), 0, 0, how)
     assert (seen.dtype, seen.shape) == (torch.uint8, (3, 16, 16))
 
 
 @names
-def test_training_is_random_where_it_says_so_and_only_from_torchs_generator(augment: Augment) -> None:
-    transform = augment.train_transform(preprocess(24))
-    seen = []
-    for seed in (*range(8), 0):
-        with seeds.cpu_seed(seed):
-            seen.append(transform(image(40, 50), 0)[0])
+def test_training_is_random_where_it_says_so_and_only_by_its_seed(augment: Augment) -> None:
+    before = torch.get_rng_state()
+    seen = [seen_by(augment, 24, image(40, 50), 0, seed)[0] for seed in (*range(8), 0)]
+    assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(seen[0], seen[-1])
     assert augment.is_random == any(not torch.equal(seen[0], each) for each in seen)
 
 
-def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image() -> None:
+@names
+@pytest.mark.parametrize("channels", [1, 3])
+def test_in_a_batch_each_image_is_seen_as_alone(augment: Augment, channels: int) -> None:
+    together = augment.batch_transform(preprocess(24))
+    if together is None:
+        return
+    images, positions = torch.stack([image(24, 24, channels) + k for k in range(9)]), torch.arange(9) * 7
+    found, targets = together(images, torch.arange(9), Draws(2, 1, positions))
+    assert found.dtype == torch.uint8 and targets.tolist() == [*range(9)]
+    for number, position in enumerate(positions):
+        (alone,), _ = together(images[number : number + 1], torch.arange(1), Draws(2, 1, position[None]))
+        assert torch.equal(alone, found[number])
+    assert not torch.equal(found, together(images, torch.arange(9), Draws(2, 2, positions))[0])
+
+
+def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image_equally_often() -> None:
     original = image(6, 6)
     padded = torch.nn.functional.pad(original, (1, 1, 1, 1))
     possible = {}
@@ -103,27 +132,53 @@ def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image() -> None:
             crop = padded[:, top : top + 6, left : left + 6]
             possible[crop.contiguous().numpy().tobytes()] = 0
             possible[crop.flip(2).contiguous().numpy().tobytes()] = 0
-    transform = FlipCrop("flip_crop", "auto", 1, 0.5).train_transform(preprocess(6))
-    torch.manual_seed(0)
-    for _ in range(300):
-        possible[transform(original, 0)[0].contiguous().numpy().tobytes()] += 1
+    transform = FlipCrop("flip_crop", "auto", 1, 0.5).batch_transform(preprocess(6))
+    count = 1800
+    for each in transform(original.expand(count, -1, -1, -1), torch.zeros(count), Draws(0, 0, torch.arange(count)))[0]:
+        possible[each.contiguous().numpy().tobytes()] += 1
     assert len(possible) == 18
-    assert all(count > 0 for count in possible.values())
+    assert sum((found - count / 18) ** 2 / (count / 18) for found in possible.values()) < 40.8  # chi-squared, p 0.001
 
 
 @pytest.mark.parametrize("make", [lambda p: FlipCrop("", "auto", 0, p), lambda p: ImageNet("", "auto", 1.0, p)])
 def test_a_flip_of_probability_0_never_mirrors(make: Any) -> None:
     row = torch.arange(8, dtype=torch.uint8).expand(1, 8, 8).contiguous()
-    torch.manual_seed(0)
-    never, always = (make(p).train_transform(preprocess(8)) for p in (0.0, 1.0))
-    for _ in range(10):
-        assert never(row, 0)[0][0, 0].float().diff().mean() > 0
-        assert always(row, 0)[0][0, 0].float().diff().mean() < 0
+    for seed in range(10):
+        assert seen_by(make(0.0), 8, row, 0, seed)[0][0, 0].float().diff().mean() > 0
+        assert seen_by(make(1.0), 8, row, 0, seed)[0][0, 0].float().diff().mean() < 0
 
 
 def test_an_affine_change_of_nothing_is_nothing() -> None:
-    transform = Affine("affine", "auto", 0.0, 0.0, 0.0).train_transform(preprocess(16))
-    assert torch.equal(transform(image(16, 16), 0)[0], image(16, 16))
+    assert torch.equal(seen_by(Affine("affine", "auto", 0.0, 0.0, 0.0), 16, image(16, 16), 0, 0)[0], image(16, 16))
+
+
+@pytest.mark.parametrize(
+    ("angle", "scale", "across", "down"),
+    [(30, 1, 0, 0), (0, 1.2, 0, 0), (0, 1, 4, -3), (-20, 0.9, 2, 5), (90, 1, 0, 0)],
+)
+def test_affine_moves_are_those_of_torchvision(angle: float, scale: float, across: int, down: int) -> None:
+    """Whose angle is clockwise."""
+    side = 32
+    turn, size, *shift = (torch.tensor([each], dtype=torch.float64) for each in (
+        radians(angle), scale, 2 * across / side, 2 * down / side))  # fmt: skip
+    found = moved(image(side, side)[None], inverse(turn, size, *shift), "bilinear")
+    how = v2.InterpolationMode.BILINEAR
+    expected = v2.functional.affine(image(side, side)[None], -angle, [across, down], scale, [0.0, 0.0], how)
+    assert (found.int() - expected.int()).abs().float().mean() < 0.5
+
+
+def test_resized_crops_are_drawn_as_torchvision_draws_them() -> None:
+    """Areas and shapes of many crops, and a middle where none fits."""
+    count, torchvisions = 3000, v2.RandomResizedCrop(8, (0.3, 1.0))
+    sides = torch.tensor([[60], [100]]).expand(2, count)
+    top, left, height, width = boxes(sides, 0.3, Draws(0, 0, torch.arange(count)))
+    assert (top >= 0).all() and (left >= 0).all() and (top + height <= 60).all() and (left + width <= 100).all()
+    torch.manual_seed(0)
+    drawn = [torchvisions.make_params([image(60, 100)]) for _ in range(count)]
+    for ours, name in ((top, "top"), (left, "left"), (height, "height"), (width, "width")):
+        assert ks_2samp(ours.numpy(), [each[name] for each in drawn]).pvalue > 1e-3, name
+    long = boxes(torch.tensor([[10], [1000]]), 0.9, Draws(0, 0, torch.tensor([0])))
+    assert long[:, 0].tolist() == [0, 493, 10, 13]
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,8 @@ def folder_run(configure: Configure, perform: Perform, tmp_path: Path) -> Path:
 
 
 def folder_data(root: Path) -> Any:
-    tree = {
-        "name": "imagefolder", "root": str(root), "channels": 3, "image_size": 32, "batch_size": 8,
-        "crop": None, "crop_fraction": None, "interpolation": None, "background": "white", "num_workers": 0,
-        "split": None, "split_seed": 0, "source": None, "classes": None, "train_per_class": None, "download": False,
-    }  # fmt: skip
+    words = ("data.image_size=32", "data.batch_size=8", "data.num_workers=0")
+    tree = composed(["data=imagefolder", f'data.root="{root}"', *words])["data"]
     return plugin_class("data", "imagefolder")(**tree)
 
 

@@ -1,50 +1,58 @@
-"""Batches of images on the device, read by worker processes."""
+"""Batches of images on the device: read, augmented, normalised."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
 
-from cnntrain.core import signals
-from cnntrain.core.errors import InputError
+from cnntrain.core.draws import Draws
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.batches.samples import Samples
+from cnntrain.data.batches.reader import Reader, Source
+from cnntrain.data.batches.samples import BatchTransform, Samples
 
 
 class Loader:
-    """Iterates over a part in a plan's order, with worker processes that live as long as the loader."""
+    """Iterates over a part in a plan's order.
+
+    Args:
+        transform: of the images of a batch.
+        seed: by which its numbers are drawn, and those of the samples; None: what is seen is the same in each epoch.
+        memory_format: of the batches.
+    """
 
     def __init__(
-        self, samples: Samples, workers: int, preprocess: Preprocess, device: torch.device, dtype: torch.dtype
+        self,
+        samples: Samples,
+        workers: int,
+        preprocess: Preprocess,
+        device: torch.device,
+        dtype: torch.dtype,
+        transform: BatchTransform | None = None,
+        seed: int | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ):
         self.samples = samples
         self.preprocess = preprocess
         self.device = device
         self.dtype = dtype
-        self.waited = 0.0  # seconds that the consumer has waited for batches
-        self._planned = _Planned()
-        self._loader = DataLoader(
-            samples,
-            batch_size=None,  # the samples make the batches
-            sampler=self._planned,
-            collate_fn=_as_it_is,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            # a rank was itself spawned, and would spawn: each worker would import everything again
-            multiprocessing_context="fork" if workers else None,
-            worker_init_fn=partial(_go_with, os.getpid()) if _in_main_thread() else None,
-            pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # else each epoch would draw from the global one
-        )
+        self.transform = transform
+        self.seed = seed
+        self.memory_format = memory_format
+        self.source: Source = Reader(samples, workers, device)
+
+    @property
+    def waited(self) -> float:
+        return self.source.waited
+
+    @property
+    def reads_alike(self) -> bool:
+        """Whether each epoch reads the same images, whatever is done to them afterwards."""
+        return self.samples.seed is None
 
     def batches(self, plan: Plan) -> Iterator[Batch]:
         """Images (normalised, on the device) and targets for each batch of `plan`.
@@ -52,53 +60,19 @@ class Loader:
         Raises:
             InputError: an image cannot be read.
         """
-        self._planned.plan = plan
-        start = time.perf_counter()
-        try:
-            for loaded in self._loader:
-                batch = self._on_device(loaded)
-                self.waited += time.perf_counter() - start
-                yield batch
-                start = time.perf_counter()
-        except InputError as error:
-            # a worker process wraps the message in its traceback
-            raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
+        for loaded, positions in zip(self.source.batches(plan), plan, strict=False):
+            yield Batch(None, None, 0) if loaded is None else self._on_device(*loaded, plan.epoch, positions)
 
-    def _on_device(self, loaded: tuple[Any, Any] | None) -> Batch:
-        if loaded is None:
-            return Batch(None, None, 0)
-        images, targets = loaded
-        seen = self.preprocess(images, self.device, self.dtype)
-        return Batch(seen, targets.to(self.device, non_blocking=True), len(images))
+    def first(self, count: int) -> Tensor:
+        """The first images as they are seen in the first epoch, read in this process."""
+        count = min(count, len(self.samples))
+        loaded = self.samples[0, range(count)]
+        assert loaded is not None, "a part is not empty"
+        return self._on_device(*loaded, 0, torch.arange(count)).inputs
 
-
-def _as_it_is(loaded: Any) -> Any:
-    return loaded
-
-
-def _in_main_thread() -> bool:
-    """Whether what is forked here has the process for its parent; else it would go with the thread that forks it."""
-    return threading.current_thread() is threading.main_thread()
-
-
-def _go_with(parent: int, worker: int) -> None:
-    """A worker would look only every five seconds whether its parent has been killed."""
-    signals.die_with(parent)
-
-
-class _Planned:
-    """The sampler of `Loader`, which changes its plan before each iteration.
-
-    It must not know its loader: workers of a loader in a reference cycle take five seconds each to go.
-    """
-
-    def __init__(self) -> None:
-        self.plan: Plan | None = None
-
-    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
-        assert self.plan is not None
-        for positions in self.plan:
-            yield self.plan.epoch, positions.tolist()
-
-    def __len__(self) -> int:
-        return len(self.plan) if self.plan is not None else 0
+    def _on_device(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> Batch:
+        images, targets, positions = (each.to(self.device, non_blocking=True) for each in (images, targets, positions))
+        if self.transform is not None and self.seed is not None:
+            images, targets = self.transform(images, targets, Draws(self.seed, epoch, positions))
+        images = images.contiguous(memory_format=self.memory_format)
+        return Batch(self.preprocess(images, self.device, self.dtype), targets, len(images))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ from torchvision.transforms.v2 import functional
 from cnntrain.core.limits import Count, Proportion
 from cnntrain.data.base import Background, Crop
 from cnntrain.data.batches.long_images import middle
-from cnntrain.data.batches.samples import Transform
 
 LONG = 16  # times as long as wide is an image of which only the middle is resized
 
@@ -50,7 +50,7 @@ class Preprocess:
             raise ValueError(f"mean and std must be {self.channels} numbers each, one a channel")
 
     @property
-    def fit(self) -> Transform:
+    def fit(self) -> Fit:
         """A sample of any size to one of `image_size`, as an evaluation sees it.
 
         The image is resized by PIL: it gives the pixels that timm's transforms give, from which torchvision's on
@@ -60,14 +60,28 @@ class Preprocess:
 
     def __call__(self, images: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         """uint8 [batch, channels, height, width] to normalised `dtype` of the same shape."""
-        values = images.to(device, non_blocking=True).to(dtype).div_(255)
-        mean, std = (torch.tensor(v, device=device, dtype=dtype).view(-1, 1, 1) for v in (self.mean, self.std))
-        return values.sub_(mean).div_(std)
+        count, channels, height, width = images.shape
+        values = images.to(device, non_blocking=True).to(dtype)
+        if channels > 1 and values.is_contiguous(memory_format=torch.channels_last):
+            scale, shift = _scale_and_shift((*self.mean,), (*self.std,), width, device, dtype)
+            rows = values.permute(0, 2, 3, 1).view(count, height, width * channels)  # so that the kernel has long ones
+            return torch.addcmul(shift, rows, scale).view(count, height, width, channels).permute(0, 3, 1, 2)
+        scale, shift = _scale_and_shift((*self.mean,), (*self.std,), 1, device, dtype)
+        return torch.addcmul(shift.view(-1, 1, 1), values, scale.view(-1, 1, 1))
 
     def undo(self, images: Tensor) -> Tensor:
         """Normalised images back to [0, 1], for people to look at."""
         mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
         return images.float().mul(std).add(mean).clamp(0, 1)
+
+
+@lru_cache(maxsize=32)  # a copy to a GPU in each step would wait for it
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], times: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """[times x channels] each: a value from 0 to 255 times the one plus the other is normalised."""
+    center, deviation = (torch.tensor(each, device=device, dtype=torch.float64) for each in (mean, std))
+    return tuple(each.repeat(times).to(dtype) for each in (1 / (255 * deviation), -center / deviation))  # type: ignore[return-value]
 
 
 class Fit:

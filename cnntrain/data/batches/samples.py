@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from cnntrain.core import seeds
+from cnntrain.core.draws import Draws
 from cnntrain.data.sets.dataset import Part
 
 # a whole sample to one: an image, uint8 [channels, height, width], and its target, which may be a mask or boxes
 Transform = Callable[[Any, Any], tuple[Any, Any]]
+# the same with the numbers that were drawn for it
+DrawnTransform = Callable[[Any, Any, Draws], tuple[Any, Any]]
+# the same of many at once, on the device
+BatchTransform = Callable[[Tensor, Any, Draws], tuple[Tensor, Any]]
 
 
 class Samples(Dataset[Any]):
     """A part seen through a transform; asked for a batch as (epoch, positions), so that a worker needs no state.
 
-    With `seed` the transform's randomness is that of (seed, epoch, position).
+    Args:
+        transform: of one sample.
+        seed: by which numbers are drawn for it, for each epoch others; None: none are.
     """
 
-    def __init__(self, part: Part, transform: Transform, seed: int | None):
+    def __init__(self, part: Part, transform: Transform | DrawnTransform, seed: int | None):
         self.part = part
-        self.transform = transform
+        self.transform: Callable[..., tuple[Any, Any]] = transform
         self.seed = seed
 
     def __len__(self) -> int:
@@ -37,5 +45,4 @@ class Samples(Dataset[Any]):
         image, target = self.part.sample(position)
         if self.seed is None:
             return self.transform(image, target)
-        with seeds.cpu_seed(self.seed, "augment", epoch, position):
-            return self.transform(image, target)
+        return self.transform(image, target, Draws(self.seed, epoch, torch.tensor([position])))

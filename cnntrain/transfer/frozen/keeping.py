@@ -88,20 +88,21 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
     Args:
         weights: digest of those of the frozen part.
     """
-    samples = around.loaders[part].samples
+    loader = around.loaders[part]
+    samples = loader.samples
     dtypes = [DTYPES.get(policy.cache_dtype, dtype) for dtype in cut.dtypes]
     depends_on = {
         **around.depends_on,
         "cut": [cut.key, cut.shapes],
         "weights": weights,
         "part": [part, len(samples)],
-        "views": [views, samples.seed] if samples.seed is not None else None,
+        "views": [views, loader.seed] if loader.seed is not None else None,
         "types": [str(dtype) for dtype in dtypes],
         "batch": around.batch_size,
         "device": [around.device.type, torch.backends.cpu.get_cpu_capability()],
         "versions": [__version__, torch.__version__, torchvision.__version__, timm.__version__],
     }
-    about = {"model": around.model, "data": around.data, "part": part, "cut": cut.names, "views": views}
+    about: store.About = {"model": around.model, "data": around.data, "part": part, "cut": cut.names, "views": views}
     shapes = [(len(samples) * views, *shape) for shape in cut.shapes]
     return Entry(digest(depends_on), shapes, dtypes, about)
 

@@ -6,7 +6,7 @@ kept where the images are seen alike in every epoch, else for each batch. The lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Phase:
     """What is trained and evaluated, and what both are fed with.
 
     Attributes:
+        reads: the parts whose images are read in each epoch.
         remembered: what a resumed run must know of it, as plain values: the `cut` and what is `kept` for people, and
             by its `key` and `place` for the next start; None where the network is whole.
         seconds: that computing the training images' values took; 0 where none were kept, or they were found.
@@ -38,6 +39,7 @@ class Phase:
     eval_network: nn.Module
     train: Feed
     val: Feed
+    reads: Sequence[str]
     remembered: dict[str, Any] | None = None
     seconds: float = 0.0
 
@@ -61,7 +63,7 @@ def begin(
     """
     cut = _cut(model, freezing, around)
     if cut is None:
-        return Phase(dist.wrap(model, around.device), eval_model, *around.feeds())
+        return Phase(dist.wrap(model, around.device), eval_model, *around.feeds(), [*around.loaders])
     policy = freezing.policy
     assert isinstance(policy, PartlyFrozen)
     prefix = Prefix(cut.prefix, around.precision)
@@ -77,6 +79,7 @@ def begin(
         eval_network=eval_suffix,
         train=feeds["train"],
         val=feeds["val"],
+        reads=[part for part in feeds if part not in held],
         remembered={
             "key": cut.key,
             "place": place,

@@ -15,6 +15,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cnntrain.augment.base import Augment
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.core.errors import InputError
@@ -38,6 +39,20 @@ def part(count: int = 20, size: int = 8) -> Part:
 
 def loader(samples: Samples, workers: int = 0) -> Loader:
     return Loader(samples, workers, PLAIN, CPU, torch.float32)
+
+
+def augmented(augment: Augment, seed: int = 3, workers: int = 0, count: int = 20) -> Loader:
+    samples = Samples(part(count), untouched, None)
+    if not augment.reads_alike:
+        samples = Samples(part(count), augment.drawn_transform(PLAIN), seed)
+    return Loader(samples, workers, PLAIN, CPU, torch.float32, augment.batch_transform(PLAIN), seed)
+
+
+def seen(source: Loader, epoch: int, *positions: int) -> torch.Tensor:
+    plan = Plan(epoch, torch.tensor(positions), torch.tensor([0]), torch.tensor([len(positions)]))
+    (batch,) = source.batches(plan)
+    assert batch.targets.tolist() == [*positions]
+    return batch.inputs
 
 
 def untouched(image: torch.Tensor, target: Any) -> tuple[torch.Tensor, Any]:
@@ -142,12 +157,14 @@ def test_a_steps_batch_is_shared_equally_and_fits_the_part(count: int, wanted: i
         assert found == batch or found + parts > count
 
 
-@pytest.mark.parametrize("augment", [FlipCrop("", "auto", 2, 0.5), ImageNet("", "auto", 0.2, 0.5)])
+augments = pytest.mark.parametrize("augment", [FlipCrop("", "auto", 2, 0.5), ImageNet("", "auto", 0.2, 0.5)])
+
+
+@augments
 def test_worker_processes_change_nothing(augment: Any) -> None:
-    samples = Samples(part(), augment.train_transform(PLAIN), seed=3)
     by_workers = []
     for workers in (0, 2):
-        source = loader(samples, workers)
+        source = augmented(augment, workers=workers)
         epochs = [list(source.batches(alone(20, 5, 3, epoch))) for epoch in (0, 1)]
         by_workers.append(epochs)
         assert source.waited > 0
@@ -160,38 +177,39 @@ def test_worker_processes_change_nothing(augment: Any) -> None:
 
 
 def test_ranks_and_pieces_change_no_samples_augmentation() -> None:
-    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
+    source = augmented(FlipCrop("", "auto", 2, 0.5))
 
-    def seen(ranks: int, pieces: int) -> dict[int, torch.Tensor]:
+    def shared_out(ranks: int, pieces: int) -> dict[int, torch.Tensor]:
         found = {}
         for plan in plans(20, 12, 1, ranks, pieces):
-            for batch in loader(samples).batches(plan):
+            for batch in source.batches(plan):
                 found |= dict(zip(batch.targets.tolist(), batch.inputs, strict=True))
         return found
 
-    whole = seen(1, 1)
+    whole = shared_out(1, 1)
     for ranks, pieces in ((2, 1), (3, 1), (1, 2), (2, 3)):
-        shared = seen(ranks, pieces)
+        shared = shared_out(ranks, pieces)
         assert len(shared) == 20 - 20 % (ranks * pieces)
         assert all(torch.equal(image, whole[label]) for label, image in shared.items())
 
 
-def test_a_sample_is_seen_differently_in_another_epoch_or_run_and_the_same_in_the_same() -> None:
-    transform = FlipCrop("", "auto", 4, 0.5).train_transform(PLAIN)
-    samples, other = Samples(part(), transform, seed=0), Samples(part(), transform, seed=1)
-    assert torch.equal(samples.sample(2, 5)[0], samples.sample(2, 5)[0])
-    epochs = [samples.sample(epoch, 5)[0] for epoch in range(6)]
+@augments
+def test_a_sample_is_seen_differently_in_another_epoch_or_run_and_the_same_in_the_same(augment: Augment) -> None:
+    source, other = augmented(augment, seed=0), augmented(augment, seed=1)
+    assert torch.equal(seen(source, 2, 5), seen(source, 2, 5))
+    epochs = [seen(source, epoch, 5) for epoch in range(6)]
     assert any(not torch.equal(epochs[0], each) for each in epochs)
-    assert any(not torch.equal(samples.sample(epoch, 5)[0], other.sample(epoch, 5)[0]) for epoch in range(6))
+    assert any(not torch.equal(seen(source, epoch, 5), seen(other, epoch, 5)) for epoch in range(6))
 
 
-def test_a_batch_is_its_samples() -> None:
-    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
-    images, targets = samples[2, [7, 0, 11]]
-    assert targets.tolist() == [7, 0, 11] and targets.dtype == torch.int64
+@augments
+def test_a_batch_is_its_samples(augment: Augment) -> None:
+    source = augmented(augment)
+    images = seen(source, 2, 7, 0, 11)
     for image, position in zip(images, (7, 0, 11), strict=True):
-        assert torch.equal(image, samples.sample(2, position)[0])
-    assert samples[2, []] is None
+        assert torch.equal(image, seen(source, 2, position)[0])
+    assert source.samples[2, []] is None
+    assert torch.equal(source.first(4), seen(source, 0, 0, 1, 2, 3))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -203,11 +221,10 @@ def test_a_batch_of_nothing_has_nothing(workers: int) -> None:
 
 
 def test_reading_samples_leaves_the_models_randomness_alone() -> None:
-    samples = Samples(part(), FlipCrop("", "auto", 2, 0.5).train_transform(PLAIN), seed=3)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    batches = loader(samples).batches(alone(20, 5, 3, 0))
+    batches = augmented(ImageNet("", "auto", 0.2, 0.5)).batches(alone(20, 5, 3, 0))
     next(batches)
     next(batches)
     assert torch.equal(torch.rand(3), expected)
@@ -217,13 +234,12 @@ def test_images_are_normalised_a_channel_and_come_back() -> None:
     preprocess = replace(PLAIN, image_size=4, mean=[0.1, 0.2, 0.3], std=[0.5, 0.25, 2.0])
     images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     kept = images.clone()
-    seen = preprocess(images, CPU, torch.float64)
-    expected = (images.double() / 255 - torch.tensor([0.1, 0.2, 0.3]).double().view(3, 1, 1)) / torch.tensor(
-        [0.5, 0.25, 2.0]
-    ).double().view(3, 1, 1)
-    assert seen.dtype == torch.float64
-    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(preprocess.undo(seen), images.float() / 255, rtol=0, atol=1e-6)
+    mean, std = (torch.tensor(each, dtype=torch.float64).view(3, 1, 1) for each in (preprocess.mean, preprocess.std))
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        shown = preprocess(images.contiguous(memory_format=memory_format), CPU, torch.float64)
+        assert shown.dtype == torch.float64 and shown.is_contiguous(memory_format=memory_format)
+        torch.testing.assert_close(shown, (images.double() / 255 - mean) / std, rtol=0, atol=1e-14)
+        torch.testing.assert_close(preprocess.undo(shown), images.float() / 255, rtol=0, atol=1e-6)
     assert torch.equal(images, kept)
 
 
@@ -271,7 +287,7 @@ def test_a_damaged_file_in_a_folder_is_named(make: Any, draw: Any, tmp_path: Pat
 def test_worker_processes_go_with_their_loader() -> None:
     source = loader(Samples(part(), untouched, None), workers=1)
     list(source.batches(eval_plan(20, 5, WHOLE)))
-    (worker,) = source._loader._iterator._workers
+    (worker,) = source.source._loader._iterator._workers
     start = time.monotonic()
     del source
     assert not worker.is_alive()

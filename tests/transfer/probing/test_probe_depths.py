@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from composing import composed
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -304,11 +305,8 @@ def probed(configure: Configure, weights: Path, tmp_path: Path) -> Path:
     words = [each for each in PROBE if not each.startswith("model.pretrained")]
     settings = configure(*words, f"model.weights={weights}", "trainer.epochs=6", "transfer.references=[knn,logistic]",
                          "transfer.neighbors=3", "name=probed")  # fmt: skip
-    tree = {
-        "name": "imagefolder", "root": str(tmp_path / "set"), "channels": 3, "image_size": 32, "batch_size": 8,
-        "num_workers": 0, "split": None, "split_seed": 0, "classes": None, "crop": None, "crop_fraction": None,
-        "source": None, "interpolation": None, "background": "white", "train_per_class": None, "download": False,
-    }  # fmt: skip
+    sizes = ("data.image_size=32", "data.batch_size=8", "data.num_workers=0")
+    tree = composed(["data=imagefolder", f'data.root="{tmp_path / "set"}"', *sizes])["data"]
     ended = replace(settings, data=plugin_class("data", "imagefolder")(**tree)).execute([])
     assert ended.code == 0
     return Path(str(ended.made))

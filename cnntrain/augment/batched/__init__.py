@@ -1,0 +1,1 @@
+"""Augmentation of many samples at once, each by numbers of its own."""

@@ -1,0 +1,56 @@
+"""Shifts by whole pixels, and mirror images: pixels are moved, none is mixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.augment.batched.masks import along
+from cnntrain.core.draws import Draws
+
+
+class ShiftFlip:
+    """A crop of the image's own size from the image with a black border, and its mirror image.
+
+    Args:
+        padding: of the border, pixels.
+        flip: the mirror image's probability.
+    """
+
+    def __init__(self, padding: int, flip: float):
+        self.padding = padding
+        self.flip = flip
+
+    def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
+        across, down, side = draws.uniform("shift_flip", 3)
+        places = 2 * self.padding + 1
+        left, top = ((each * places).long() for each in (across, down))
+        mirrored = side < self.flip
+        if self.padding == 0:
+            return _mirrored(images, mirrored), along(targets, lambda each: _mirrored(each, mirrored))
+        moved = [left, top, mirrored, self.padding]
+        return cropped(images, *moved), along(targets, lambda each: cropped(each, *moved))
+
+
+def cropped(images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding: int) -> Tensor:
+    """The crop at (`left`, `top`) of each padded image, of the size that it has without the border.
+
+    All pixels are fetched at once by their places in the batch, channels together: the result is in channels_last.
+    """
+    count, channels, height, width = images.shape
+    high, wide = height + 2 * padding, width + 2 * padding
+    padded = images.new_zeros(count, high, wide, channels)
+    padded[:, padding : padding + height, padding : padding + width] = images.permute(0, 2, 3, 1)
+    row, column = (torch.arange(size, device=images.device) for size in (height, width))
+    columns = torch.where(mirrored[:, None], width - 1 - column, column) + left[:, None]
+    first = torch.arange(0, count * high, high, device=images.device)
+    rows = (first + top)[:, None] + row
+    places = rows[:, :, None] * wide + columns[:, None, :]
+    found = padded.view(-1, channels).index_select(0, places.view(-1))
+    return found.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _mirrored(images: Tensor, which: Tensor) -> Tensor:
+    return torch.where(which[:, None, None, None], images.flip(3), images)

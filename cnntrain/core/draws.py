@@ -1,0 +1,70 @@
+"""Random numbers as a function: whoever asks for a sample's numbers, alone or in a batch, anywhere, gets the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.seeds import cpu_seed, derive
+
+GOLDEN = 0x9E3779B97F4A7C15
+MIXERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+MOST = 64  # numbers of one name
+
+
+class Draws:
+    """Numbers of samples, functions of (seed, epoch, position, name) alone.
+
+    They are those of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195), whose n-th number can be had
+    without the ones before it.
+
+    Attributes:
+        positions: int64 [samples], on the device where the numbers are wanted.
+    """
+
+    def __init__(self, seed: int, epoch: int, positions: Tensor):
+        self.seed = seed
+        self.epoch = epoch
+        self.positions = positions
+
+    def uniform(self, name: str, count: int) -> Tensor:
+        """float64 [count, samples], in [0, 1)."""
+        assert count <= MOST
+        first = self.positions * MOST + derive(self.seed, name, self.epoch)
+        numbers = first + torch.arange(count, device=first.device)[:, None]
+        return _right(_mixed(numbers * _signed(GOLDEN)), 11).double() * 2.0**-53
+
+    def alone(self) -> int:
+        """A seed for the first sample, where another generator is wanted."""
+        return derive(self.seed, "augment", self.epoch, int(self.positions[0]))
+
+
+class Seeded:
+    """A transform of one sample that draws from torch's global generator, which starts from the sample's seed; can be
+    pickled."""
+
+    def __init__(self, transform: Callable[[Any, Any], tuple[Any, Any]]):
+        self.transform = transform
+
+    def __call__(self, image: Any, target: Any, draws: Draws) -> tuple[Any, Any]:
+        with cpu_seed(draws.alone()):
+            return self.transform(image, target)
+
+
+def _mixed(state: Tensor) -> Tensor:
+    for shift, factor in MIXERS:
+        state = (state ^ _right(state, shift)) * _signed(factor)
+    return state ^ _right(state, 31)
+
+
+def _right(state: Tensor, by: int) -> Tensor:
+    """A shift of 64 bits without a sign."""
+    return (state >> by) & ((1 << (64 - by)) - 1)
+
+
+def _signed(number: int) -> int:
+    """The int64 of the same bits."""
+    return number - (1 << 64) if number >> 63 else number

@@ -1,0 +1,154 @@
+"""Reading a part's images once and keeping them in memory, where they fit and every epoch reads them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import PIL
+import torch
+import torchvision
+from torch import Tensor
+
+from cnntrain.core import dist, store
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.store import Entry
+from cnntrain.core.units import in_bytes
+from cnntrain.core.version import __version__
+from cnntrain.data.batches.filling import Filler
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import Plan
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.resident import Resident
+from cnntrain.data.batches.room import DISK, OFF, RAM, Room
+from cnntrain.data.sets.arrays import ArrayImages
+from cnntrain.data.sets.dataset import Images
+from cnntrain.data.sets.subset import SomeImages
+
+DEVICE_SHARE = 0.5  # of what is free of a GPU's memory, at most
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What decides where images are kept.
+
+    Attributes:
+        mode: off; auto, where they fit; ram, without leaving anything on disk; device, in a GPU's memory.
+        data: name, for people.
+        depends_on: plain values that the images depend on besides how they are seen.
+        batch_size: images that are read at once.
+    """
+
+    mode: str
+    room: Room
+    seen: Preprocess
+    data: str
+    depends_on: Sequence[str]
+    batch_size: int
+
+    def hold(
+        self, parts: Mapping[str, Loader], passes: int, say: Callable[[str], None], heed: Callable[[], None]
+    ) -> None:
+        """Let loaders read their images from memory, those that are in memory already and those that can be.
+
+        Args:
+            passes: how often they will be read.
+
+        Raises:
+            ConfigError: the configuration names a place where they do not fit.
+            InputError: an image cannot be read.
+            StopError: a signal came before all were read.
+        """
+        if self.mode == OFF:
+            return
+        apart = {}
+        for name, loader in parts.items():
+            found = self._as_it_is(loader)
+            if found is not None:
+                loader.source = found
+            elif loader.reads_alike and not isinstance(loader.source, Resident):
+                apart[name] = loader
+        if apart and (self.mode != "auto" or passes > 1):
+            self._read(apart, say, heed)
+
+    def _as_it_is(self, loader: Loader) -> Resident | None:
+        """Of a set that is in memory, in the size that the network sees."""
+        images: Images = loader.samples.part.images
+        rows = None
+        if isinstance(images, SomeImages):
+            rows, images = torch.from_numpy(images.index), images.images
+        side = self.seen.image_size
+        if not isinstance(images, ArrayImages) or images.tensor.shape[2:] != (side, side):
+            return None
+        if not (loader.reads_alike and self.seen.fit.changes_nothing_of_its_size):
+            return None
+        size = len(images) * self.seen.channels * side * side
+        held = images.tensor.to(loader.device) if self._fits_device(size, loader.device) else images.tensor
+        return Resident(held, _targets(loader), rows, False, loader.device)
+
+    def _read(self, parts: Mapping[str, Loader], say: Callable[[str], None], heed: Callable[[], None]) -> None:
+        entries = {name: self._entry(name, loader) for name, loader in parts.items()}
+        wanted = (RAM,) if self.mode == RAM else (DISK, RAM)
+        place, why = dist.from_first(lambda: self.room.place(list(entries.values()), wanted))
+        if place is None:
+            if self.mode != "auto":
+                raise ConfigError(f"data.resident={self.mode}: the images take {why}")
+            say(f"images are read anew in each epoch, not kept in memory: they take {why}")
+            return
+        size = in_bytes(sum(entry.size for entry in entries.values()))
+        count = " and ".join(f"{name} {entry.shapes[0][0]:,}" for name, entry in entries.items())
+        where = "on disk" if place == DISK else "in memory"
+        shown = f"{self.seen.channels}x{self.seen.image_size}x{self.seen.image_size}"
+        say(f"images are read once and kept {where}: {count} of {shown}, {size}, {why}")
+        if place == DISK:
+            self.room.make(list(entries.values()), say)
+        for name, entry in entries.items():
+            loader = parts[name]
+            (images,) = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
+            if self._fits_device(entry.size, loader.device):
+                images = images.to(loader.device)
+            loader.source = Resident(images, _targets(loader), None, True, loader.device)
+
+    def _entry(self, name: str, loader: Loader) -> Entry:
+        seen = asdict(self.seen)
+        if self.seen.crop != "pad":  # whose border has the mean's colour
+            seen = {key: value for key, value in seen.items() if key not in ("mean", "std")}
+        count, side = len(loader.samples), self.seen.image_size
+        versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
+        key = digest({"seen": seen, "data": list(self.depends_on), "part": [name, count], "versions": versions})
+        about: store.About = {"model": None, "data": self.data, "part": name, "cut": [], "views": 1}
+        return Entry(key, [(count, side, side, self.seen.channels)], [torch.uint8], about)
+
+    def _filler(self, loader: Loader, say: Callable[[str], None], heed: Callable[[], None]) -> Filler:
+        source = loader.source
+
+        def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
+            for loaded in source.batches(plan):
+                assert loaded is not None, "the plan has no empty batch"
+                yield (loaded[0].permute(0, 2, 3, 1),)
+
+        return Filler(
+            count=len(loader.samples),
+            batch_size=self.batch_size,
+            values=values,
+            what="the images",
+            ways_out="choose data.cache_dir or data.resident=off",
+            say=say,
+            heed=heed,
+        )
+
+    def _fits_device(self, size: int, device: torch.device) -> bool:
+        """Raises ConfigError where the device is asked for and has no room."""
+        if device.type != "cuda" or self.mode == RAM:
+            return False
+        free, _ = torch.cuda.mem_get_info(device)
+        fits = size <= DEVICE_SHARE * free
+        if self.mode == "device" and not fits:
+            raise ConfigError(f"data.resident=device: {in_bytes(size)} of images, too much for {in_bytes(free)} free")
+        return fits
+
+
+def _targets(loader: Loader) -> Any:
+    return torch.from_numpy(loader.samples.part.labels)

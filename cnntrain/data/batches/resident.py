@@ -1,0 +1,48 @@
+"""Samples whose images are all in memory: a batch of them is one gather."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.data.batches.plan import Plan
+
+
+class Resident:
+    """A part in memory.
+
+    Args:
+        images: uint8 [images, channels, height, width], or with the channels last.
+        targets: [samples].
+        rows: int64 [samples], where in `images` each sample is; None: in their order.
+        device: to which batches are going, where that is not where the images are.
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor, rows: Tensor | None, channels_last: bool, device: torch.device):
+        self.images = images
+        self.targets = targets.to(images.device)
+        self.rows = rows if rows is None else rows.to(images.device)
+        self.channels_last = channels_last
+        self.pinned = device.type == "cuda" and images.device.type == "cpu"
+        self.workers = 0
+        self.waited = 0.0
+
+    def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
+        """Images and targets for each batch of `plan`; None for a batch of none."""
+        for positions in plan:
+            start = time.perf_counter()
+            found = self._batch(positions) if len(positions) else None
+            self.waited += time.perf_counter() - start
+            yield found
+
+    def _batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = positions.to(self.images.device, non_blocking=True)
+        images = self.images.index_select(0, chosen if self.rows is None else self.rows[chosen])
+        targets = self.targets[chosen]
+        if self.pinned:  # so that what computes goes on while they are copied
+            images, targets = images.pin_memory(), targets.pin_memory()
+        return images.permute(0, 3, 1, 2) if self.channels_last else images, targets

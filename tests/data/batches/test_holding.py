@@ -1,0 +1,151 @@
+"""Images that are kept in memory are those that would be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cnntrain.augment.flip_crop import FlipCrop
+from cnntrain.augment.imagenet import ImageNet
+from cnntrain.core import store
+from cnntrain.core.errors import ConfigError, StopError
+from cnntrain.data.batches.holding import Holder
+from cnntrain.data.batches.loader import Loader
+from cnntrain.data.batches.plan import WHOLE, eval_plan
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.reader import Reader
+from cnntrain.data.batches.resident import Resident
+from cnntrain.data.batches.room import Room
+from cnntrain.data.batches.samples import Samples
+from cnntrain.data.sets.arrays import ArrayImages
+from cnntrain.data.sets.dataset import Part
+from cnntrain.data.sets.subset import SomeImages
+
+CPU = torch.device("cpu")
+SEEN = Preprocess(3, 8, "center", 1.0, "bilinear", [0.4] * 3, [0.2] * 3, "white")
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
+
+
+class Files:
+    """Images of another size, counted as they are read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self.read += 1
+        return torch.from_numpy(PIXELS[index]).repeat_interleave(2, dim=1)
+
+
+def loader(images: Any, count: int = 20, memory_format: Any = torch.channels_last) -> Loader:
+    samples = Samples(Part(images, np.arange(count), [str(each) for each in range(count)]), SEEN.fit, None)
+    shift = FlipCrop("", "auto", 2, 0.5).batch_transform(SEEN)
+    return Loader(samples, 0, SEEN, CPU, torch.float32, shift, 3, memory_format)
+
+
+def seen(source: Loader) -> torch.Tensor:
+    return torch.cat([batch.inputs for batch in source.batches(eval_plan(len(source.samples), 6, WHOLE, epoch=4))])
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Callable[..., Holder]:
+    def make(mode: str = "auto", budget: str = "1MB", memory: int = 10**9, depends_on: str = "a") -> Holder:
+        room = Room(tmp_path, "data.cache_dir", "data.resident_budget", budget, free_memory=lambda shared: memory)
+        return Holder(mode, room, SEEN, "photos", [depends_on], 7)
+
+    return make
+
+
+def hold(holder: Holder, source: Loader, passes: int = 2, heed: Callable[[], None] = lambda: None) -> list[str]:
+    said: list[str] = []
+    holder.hold({"train": source}, passes, said.append, heed)
+    return said
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    "images",
+    [
+        ArrayImages(PIXELS, 3),
+        ArrayImages(PIXELS[:, :1], 3),
+        SomeImages(ArrayImages(PIXELS, 3), np.arange(19, -1, -1)),
+    ],
+    ids=["colour", "grey", "some"],
+)
+def test_images_that_are_in_memory_are_taken_from_there(
+    holder: Callable[..., Holder], tmp_path: Path, images: Any, memory_format: Any
+) -> None:
+    source = loader(images, memory_format=memory_format)
+    expected = seen(source)
+    assert hold(holder(), source, passes=1) == []
+    assert isinstance(source.source, Resident) and torch.equal(seen(source), expected)
+    assert seen(source).is_contiguous(memory_format=memory_format)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("mode", ["auto", "ram", "device"])
+def test_files_are_read_once_and_by_the_next_run_not_at_all(
+    holder: Callable[..., Holder], tmp_path: Path, mode: str, memory_format: Any
+) -> None:
+    files = Files()
+    source = loader(files, memory_format=memory_format)
+    expected, before = seen(source), files.read
+    (said,) = hold(holder(mode), source)
+    where = "in memory" if mode == "ram" else "on disk"
+    assert said.startswith(f"images are read once and kept {where}: train 20 of 3x8x8, 3.8 KiB, of ")
+    assert torch.equal(seen(source), expected) and torch.equal(seen(source), expected)
+    assert files.read == before + 20
+    assert len(list(store.entries(tmp_path))) == (0 if mode == "ram" else 1)
+    again = loader(other := Files())
+    (said,) = hold(holder(mode), again)
+    assert other.read == (20 if mode == "ram" else 4), "a few are read to compare"
+    assert torch.equal(seen(again), expected)
+    hold(holder(mode), again)
+    assert other.read == (20 if mode == "ram" else 4)
+
+
+def test_images_of_other_files_or_seen_otherwise_are_read_anew(holder: Callable[..., Holder]) -> None:
+    hold(holder(), loader(Files()))
+    for other in (holder(depends_on="b"), replace(holder(), seen=replace(SEEN, crop="squash"))):
+        files = Files()
+        hold(other, loader(files))
+        assert files.read == 20
+    files = Files()
+    hold(replace(holder(), seen=replace(SEEN, mean=[0.1] * 3)), loader(files))
+    assert files.read == 4, "the normalisation comes later"
+
+
+def test_what_does_not_fit_or_is_read_once_is_read_by_workers(holder: Callable[..., Holder], tmp_path: Path) -> None:
+    source = loader(Files())
+    assert hold(holder(), source, passes=1) == []
+    (said,) = hold(holder(budget="3KB"), source)
+    assert said == (
+        "images are read anew in each epoch, not kept in memory: they take 3.8 KiB, more than data.resident_budget=3KB"
+    )
+    assert hold(holder("off"), source) == []
+    assert isinstance(source.source, Reader) and not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"data\.resident=ram: the images take 3\.8 KiB, too much for .* of free ram"):
+        hold(holder("ram", memory=7000), source)
+    crops = ImageNet("", "auto", 0.1, 0.5).drawn_transform(SEEN)
+    anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, None, 3)
+    hold(holder(), anew)
+    assert isinstance(anew.source, Reader)
+
+
+def test_a_signal_while_they_are_read_leaves_nothing(holder: Callable[..., Holder], tmp_path: Path) -> None:
+    def heed() -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        hold(holder(), loader(Files()), heed=heed)
+    assert not list(tmp_path.iterdir())
