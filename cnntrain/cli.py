@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
     if argv is None:  # this process is the command's
         atexit.register(gc.freeze)  # else Python goes once more through all that torch has imported before it ends
+        torchrun.end_with_launcher()
     _open_streams()
     try:
         line = Line.read(sys.argv[1:] if argv is None else argv)

@@ -109,15 +109,22 @@ def test_a_bug_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("rank", "machine", "local", "turns"), [(1, 0, 1, 1), (2, 1, 0, 1), (3, 1, 1, 2)])
 def test_another_rank_waits_for_the_first_to_speak(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rank: int,
+    machine: int,
+    local: int,
+    turns: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setenv("RANK", "1")
+    for name, value in (("RANK", rank), ("GROUP_RANK", machine), ("LOCAL_RANK", local)):
+        monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(signals.time, "sleep", slept.append)
     monkeypatch.setattr(signals, "restore", lambda: None)
     assert report(InputError("x")) == 2
-    assert slept == [signals.FIRST_SPEAKS]
+    assert slept == [turns * signals.FIRST_SPEAKS]
     assert capsys.readouterr().err == "cnntrain: x\n"
 
 
@@ -166,6 +173,72 @@ def hung() -> tuple[int, None]:
 def test_a_process_that_hangs_is_said_after_a_while(capfd: pytest.CaptureFixture[str]) -> None:
     assert launch(hung, (), 2, "cpu") == (1, None)
     assert "cnntrain: another process of the run does not answer (" in capfd.readouterr().err
+
+
+def works_alone() -> tuple[int, None]:
+    """A run whose first process works alone for longer than the others wait for a sign of it, then without a sign."""
+    dist._alone = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=1))
+    dist.BEAT = 0.2
+
+    def work() -> str:
+        time.sleep(2)
+        return "done"
+
+    assert dist.from_first(work) == "done"
+    with dist.first_rank_first():
+        time.sleep(2 * (dist.rank() == 0))
+    if dist.rank() > 0:
+        print("the first has done its work", flush=True)
+    dist.BEAT = 60
+    dist.from_first(lambda: time.sleep(60))
+    return 0, None
+
+
+def test_processes_wait_for_the_first_as_long_as_it_tells_them_that_it_works(capfd: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    assert launch(works_alone, (), 2, "cpu") == (1, None)
+    assert time.monotonic() - start < 50
+    said = capfd.readouterr()
+    assert "the first has done its work" in said.out
+    assert "cnntrain: another process of the run does not answer (" in said.err
+
+
+def test_a_first_process_that_works_alone_for_a_day_is_taken_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((0.0, 1.0, dist.ALONE))
+    monkeypatch.setattr(dist.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(dist, "_tell", lambda said: [None])
+    with pytest.raises(RunError, match="has worked alone for a day"):
+        dist._wait_for_first()
+
+
+KILLED_TORCHRUN = """
+import sys, time
+from cnntrain.core import signals, torchrun
+torchrun.end_with_launcher()
+with signals.handled():
+    print("ready", flush=True)
+    while signals.received() is None:
+        time.sleep(0.01)
+    print(signals.received(), flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
+@pytest.mark.parametrize("by_torchrun", [True, False])
+def test_a_process_of_a_torchrun_that_was_killed_is_asked_to_end(by_torchrun: bool, tmp_path: Path) -> None:
+    """One that somebody started by hand may outlive its shell."""
+    starts = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    environment = {**os.environ, **({"TORCHELASTIC_RUN_ID": "x"} if by_torchrun else {})}
+    with subprocess.Popen(
+        [sys.executable, "-c", starts, KILLED_TORCHRUN], stdout=subprocess.PIPE, env=environment, process_group=0
+    ) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"
+        parent.kill()
+        parent.wait()
+        if not by_torchrun:
+            time.sleep(0.2)
+            os.killpg(parent.pid, signal.SIGINT)
+        assert parent.stdout.readline() == (b"SIGTERM\n" if by_torchrun else b"SIGINT\n")
 
 
 @pytest.mark.parametrize(
