@@ -14,6 +14,8 @@ import re
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any, TextIO
 
 from hydra._internal.hydra import Hydra
@@ -138,7 +140,11 @@ def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) ->
     if args.hydra_help:
         hydra.hydra_help(command, get_args_parser(), Namespace(overrides=overrides))
     elif args.cfg:
-        hydra.show_cfg(command, overrides, args.cfg, args.package, args.resolve)
+        try:
+            with redirect_stderr(StringIO()):  # where Hydra says the same in words of its own
+                hydra.show_cfg(command, overrides, args.cfg, args.package, args.resolve)
+        except SystemExit as error:
+            raise ConfigError(f"--package={args.package}: --cfg={args.cfg} has no such part") from error
     elif args.shell_completion:
         hydra.shell_completion(command, overrides)
     elif args.info:
