@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -210,6 +211,14 @@ def _absence_explained() -> Iterator[None]:
         ) from error
 
 
+def _meet_here() -> None:
+    """Let gloo connect ranks of one machine inside it: else it looks the machine's name up, for each group, which takes
+    10 seconds where no DNS answers, and fails where the name is that of an address which is gone."""
+    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    if loopback and os.environ["LOCAL_WORLD_SIZE"] == os.environ["WORLD_SIZE"]:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
+
+
 @contextmanager
 def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     """Within the block this process is one of a run's ranks.
@@ -231,6 +240,7 @@ def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    _meet_here()
     with _absence_explained():
         torch_dist.init_process_group(backend, timeout=HUNG)
         _flags = torch_dist.new_group(backend="gloo", timeout=HUNG)

@@ -25,7 +25,7 @@ from cnntrain.cli import compose_and_start
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core.errors import ConfigError, InputError, RunError
-from cnntrain.core.launch import _remove_abandoned, launch, report
+from cnntrain.core.launch import _contained, _remove_abandoned, launch, report
 from cnntrain.core.lock import LOCK, held
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.frozen.store import SHARED_MEMORY
@@ -173,6 +173,39 @@ def hung() -> tuple[int, None]:
 def test_a_process_that_hangs_is_said_after_a_while(capfd: pytest.CaptureFixture[str]) -> None:
     assert launch(hung, (), 2, "cpu") == (1, None)
     assert "cnntrain: another process of the run does not answer (" in capfd.readouterr().err
+
+
+def test_torchs_launcher_does_not_look_this_machines_name_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no DNS answers that took 20 seconds, four times a run."""
+    from torch.distributed.elastic.agent.server import api
+
+    def hangs(*_: object) -> Any:
+        raise AssertionError("a look-up")
+
+    for name in ("gethostbyaddr", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, hangs)
+    before = socket.getfqdn
+    with _contained():
+        assert api._get_fq_hostname() == socket.getfqdn() == socket.gethostname()
+    assert socket.getfqdn is before
+
+
+@pytest.mark.parametrize(
+    ("here", "given", "wanted"), [("2", None, "lo"), ("2", "eth7", "eth7"), ("1", None, None), ("1", "eth7", "eth7")]
+)
+def test_processes_of_one_machine_meet_inside_it(
+    here: str, given: str | None, wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this gloo looks the machine's name up: 10 seconds for each of three groups where no DNS answers."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", here)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", given or "")
+    if given is None:
+        monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "eth0"), (2, "lo")])
+    dist._meet_here()
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == wanted
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that it is put back
 
 
 def works_alone() -> tuple[int, None]:
