@@ -34,7 +34,7 @@ def reserved(folder: Path) -> Iterator[Callable[[], None]]:
     """
     path = _beside(folder / "reserved")
     try:
-        with writing(path), open(path, "wb") as file:
+        with writing(folder), open(path, "wb") as file:
             os.posix_fallocate(file.fileno(), 0, RESERVED)
         yield lambda: _discard(path)
     finally:
