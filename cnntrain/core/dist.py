@@ -23,7 +23,10 @@ T = TypeVar("T")
 HUNG = timedelta(minutes=30)  # after which a rank that does not answer is taken to hang
 BEAT = 60.0  # seconds after which the first one, while it works alone, tells the others that it is there
 ALONE = 24 * 3600.0  # seconds for which they believe it
-GONE = re.compile("timed? ?out|timeout|connection (reset|closed)|broken pipe", re.IGNORECASE)  # what gloo and nccl say
+GONE = re.compile(  # what gloo, nccl and the store say
+    "timed? ?out|timeout|connection (reset|closed|refused)|broken pipe|failed to connect|no route|unreachable|FullMesh",
+    re.IGNORECASE,
+)
 
 # gloo groups for agreements, which must not wait for the GPU
 _flags: Any = None  # while all ranks work alike
