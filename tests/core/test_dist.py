@@ -194,7 +194,7 @@ def test_torchs_launcher_does_not_look_this_machines_name_up(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("here", "given", "wanted"), [("2", None, "lo"), ("2", "eth7", "eth7"), ("1", None, None), ("1", "eth7", "eth7")]
 )
-def test_processes_of_one_machine_meet_inside_it(
+def test_ranks_of_one_machine_meet_inside_it(
     here: str, given: str | None, wanted: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without this gloo looks the machine's name up: 10 seconds for each of three groups where no DNS answers."""
