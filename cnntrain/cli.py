@@ -14,6 +14,8 @@ import re
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any, TextIO
 
 from hydra._internal.hydra import Hydra
@@ -48,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (by default the process's) and return its exit code: the console script ``cnntrain``."""
     if argv is None:  # this process is the command's
         atexit.register(gc.freeze)  # else Python goes once more through all that torch has imported before it ends
+        torchrun.end_with_launcher()
     _open_streams()
     try:
         line = Line.read(sys.argv[1:] if argv is None else argv)
@@ -137,7 +140,11 @@ def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) ->
     if args.hydra_help:
         hydra.hydra_help(command, get_args_parser(), Namespace(overrides=overrides))
     elif args.cfg:
-        hydra.show_cfg(command, overrides, args.cfg, args.package, args.resolve)
+        try:
+            with redirect_stderr(StringIO()):  # where Hydra says the same in words of its own
+                hydra.show_cfg(command, overrides, args.cfg, args.package, args.resolve)
+        except SystemExit as error:
+            raise ConfigError(f"--package={args.package}: --cfg={args.cfg} has no such part") from error
     elif args.shell_completion:
         hydra.shell_completion(command, overrides)
     elif args.info:

@@ -103,6 +103,7 @@ class Watch:
 
     WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     PROGRAMS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class")
+    ITS_OWN = (os.devnull, "/proc/self/clear_refs")  # by the second a run forgets how much memory was in use before it
 
     def __init__(self, folder: Path):
         self.folder, self.seen, self.on = str(folder), list[str](), False
@@ -124,7 +125,7 @@ class Watch:
 
     def inside(self, path: str) -> bool:
         path = os.path.abspath(path)
-        return path.startswith(self.folder) or path == os.devnull or "__pycache__" in path
+        return path.startswith(self.folder) or path in self.ITS_OWN or "__pycache__" in path
 
     def ended(self, call: Callable[[], None]) -> str:
         """How a trial ended: "answered", or what it should not have done."""

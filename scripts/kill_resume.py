@@ -1,12 +1,14 @@
 """Kill a run with SIGKILL at random moments and continue it with the same command: are the final weights the same?
 
-    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all]
+    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all | torchrun]
 
 By default everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving
 average. With ``--what gradual`` a net with BatchNorm is unfrozen stage by stage on kept activations, and the kills fall
 into its phases in turn. With ``--what all`` the runs are {1, 2 processes} x {0, 2 workers} x {plain, moving average and
-accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. Prints a line a run and at the end
-how many have the uninterrupted run's final weights and test loss.
+accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. With ``--what torchrun`` one of
+the two processes of ``torchrun --max-restarts=3`` is killed, every second time while a checkpoint is written, and the
+same torchrun must come to the end. Prints a line a run and at the end how many have the uninterrupted run's final
+weights and test loss.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +28,12 @@ from dataclasses import dataclass
 from itertools import cycle, islice, product
 from pathlib import Path
 
+TORCHRUN = [
+    sys.executable, "-m", "torch.distributed.run", "--max-restarts=3", "--nproc_per_node=2", "--monitor_interval=0.1",
+    "-m",
+]  # fmt: skip
+os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else torchrun's processes often do not meet again
+
 
 @dataclass
 class Case:
@@ -33,9 +42,12 @@ class Case:
     epochs: int
     phases: int = 1  # the kills fall into them in turn
 
+    by_torchrun: bool = False
+
     def command(self, output: Path) -> list[str]:
         return [
-            sys.executable, "-m", "cnntrain", *self.words, f"trainer.epochs={self.epochs}", "resume=auto",
+            *(TORCHRUN if self.by_torchrun else [sys.executable, "-m"]), "cnntrain", *self.words, "resume=auto",
+            f"trainer.epochs={self.epochs}",
             "trainer.device=cpu", f"output={output}",
         ]  # fmt: skip
 
@@ -71,7 +83,14 @@ ALL = [
     )
     for processes, workers, (kind, words) in product((1, 2), (0, 2), KINDS.items())
 ]  # fmt: skip
-WHAT = {"full": [FULL], "gradual": [GRADUAL], "all": ALL}
+RESTARTED = Case(
+    "torchrun",
+    ["model=resnet20", "data=fake", "data.train_size=256", "data.image_size=16", "data.batch_size=32", "name=job",
+     "augment=flip_crop", "model.drop_rate=0.3", "trainer.ema_decay=0.9", "optim.lr=0.02", "checkpoint.every_steps=3"],
+    epochs=30,
+    by_torchrun=True,
+)  # fmt: skip
+WHAT = {"full": [FULL], "gradual": [GRADUAL], "all": ALL, "torchrun": [RESTARTED]}
 
 
 def main() -> None:
@@ -91,8 +110,12 @@ def main() -> None:
         same = 0
         for number, (case, epoch) in enumerate(islice(moments(cases, rng), args.runs)):
             output = Path(folder) / str(number)
-            killed = kill_somewhere(case, output, epoch, rng)
-            found = digests(to_the_end(case, output))
+            if case.by_torchrun:
+                killed = kill_a_rank(case, output, epoch, rng, at_a_write=number % 2 == 1)
+                found = digests(result_of(output))
+            else:
+                killed = kill_somewhere(case, output, epoch, rng)
+                found = digests(to_the_end(case, output))
             equal = found == wanted[case.name]
             same += equal
             print(f"run {number:2d}, {case.name}: killed {killed}; {'identical' if equal else found}", flush=True)
@@ -112,6 +135,10 @@ def to_the_end(case: Case, output: Path) -> dict:
     done = subprocess.run(case.command(output), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return result_of(output)
+
+
+def result_of(output: Path) -> dict:
     runs = list(output.glob("*/*/result.json"))
     assert len(runs) == 1, f"a resumed run must stay in its folder, not {runs}"
     return json.loads(runs[0].read_text())
@@ -134,6 +161,41 @@ def kill_somewhere(case: Case, output: Path, epoch: int, rng: random.Random) -> 
         process.wait()
         waited = until_gone(process.pid)
     return f"{delay:.2f} s after epoch {epoch}, with {epochs_done(output)} epochs done (gone after {waited:.1f} s)"
+
+
+def kill_a_rank(case: Case, output: Path, epoch: int, rng: random.Random, at_a_write: bool) -> str:
+    """Start torchrun, kill one of its processes, and wait for the end of the run; says where it stood.
+
+    Args:
+        at_a_write: whether the first one is killed, while it writes; else any of the two, at any moment.
+    """
+    delay = rng.uniform(0, 0.4) if epoch else rng.uniform(3, 9)
+    launcher = subprocess.Popen(case.command(output), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while epochs_done(output) < epoch and launcher.poll() is None:
+        time.sleep(0.005)
+    time.sleep(delay)
+    while at_a_write and epoch and not list(output.glob("*/*/.*.ckpt.*.tmp")) and launcher.poll() is None:
+        pass  # a write lasts for milliseconds
+    children = {
+        int(variable_of(each, "RANK") or 0): int(each)
+        for each in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        if variable_of(each, "RANK") is not None
+    }
+    rank = 0 if at_a_write else rng.choice(sorted(children))
+    os.kill(children[rank], signal.SIGKILL)
+    left = [each.name for each in output.glob("*/*/.*.ckpt.*.tmp")]
+    stood = epochs_done(output)
+    said = launcher.communicate(timeout=600)[0]
+    if launcher.returncode:
+        sys.exit(f"exit code {launcher.returncode}\n{said}")
+    assert "resume: " in said or not stood, said
+    return f"process {rank} after {stood} epochs, {f'in the midst of {left}' if left else 'between writes'}"
+
+
+def variable_of(process: str, name: str) -> str | None:
+    """A variable of a process's environment."""
+    lines = Path(f"/proc/{process}/environ").read_text().split("\0")
+    return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), None)
 
 
 def until_gone(session: int) -> float:

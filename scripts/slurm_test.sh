@@ -48,7 +48,11 @@ SlurmdLogFile=$folder/log/slurmd-%n.log
 SlurmdParameters=config_overrides
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=26921 CPUs=2 State=UNKNOWN
 NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=26922 CPUs=2 State=UNKNOWN
-PartitionName=test Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=test Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
+PartitionName=spare Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
+PartitionName=now Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=3 PreemptMode=OFF
 CONF
 export SLURM_CONF=$folder/slurm.conf
 

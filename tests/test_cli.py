@@ -285,6 +285,12 @@ def test_cfg_prints_the_composed_configuration(cnn: Any) -> None:
     assert not Path("outputs").exists()
 
 
+@pytest.mark.parametrize("part", ["hydra", "nope"])
+def test_a_package_that_is_not_there_is_said_as_other_errors_are(cnn: Any, part: str) -> None:
+    screen = cnn("--cfg", "job", "--package", part)
+    assert screen.code == 2 and screen.err == f"cnntrain: --package={part}: --cfg=job has no such part\n"
+
+
 @pytest.mark.parametrize("flags", [("--info", "searchpath"), ("--info", "defaults"), ("--info",), ("--hydra-help",)])
 def test_info_shows_where_values_come_from(cnn: Any, tmp_path: Path, flags: tuple[str, ...]) -> None:
     (tmp_path / "configs").mkdir()

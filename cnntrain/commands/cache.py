@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,8 +41,12 @@ class Cache(Command):
         total = in_bytes(sum(meta["bytes"] for _, meta in chosen))
         if self.clear:
             for folder, _ in chosen:
-                with suppress(FileNotFoundError):  # another process deletes it too
+                try:
                     shutil.rmtree(folder)
+                except FileNotFoundError:  # another process deletes it too
+                    pass
+                except OSError as error:
+                    raise InputError(f"cannot delete {folder}: {error.strerror}") from error
             others, size = store.sweep(root)
         else:
             remains = list(store.remains(root))

@@ -15,8 +15,10 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigNode, ConfigStore
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -97,6 +99,12 @@ class Loader(ConfigLoaderImpl):
         if problems:
             origin = self.origins(config_name, overrides)
             raise ConfigError(*(f"{key}{origin(key)}: {reason}" for key, reason in problems))
+        return composed
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        composed = super()._compose_config_from_defaults_list(defaults, repo)
+        if composed.hydra is None:  # Hydra itself would end in a traceback
+            raise ConfigError("hydra: a configuration cannot empty Hydra's own settings: delete this line of the YAML")
         return composed
 
     def _forbidden(

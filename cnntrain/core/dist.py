@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -18,11 +21,16 @@ from cnntrain.core.errors import ConfigError, RunError
 T = TypeVar("T")
 
 HUNG = timedelta(minutes=30)  # after which a rank that does not answer is taken to hang
-GONE = re.compile("timed? ?out|timeout|connection (reset|closed)|broken pipe", re.IGNORECASE)  # what gloo and nccl say
+BEAT = 60.0  # seconds after which the first one, while it works alone, tells the others that it is there
+ALONE = 24 * 3600.0  # seconds for which they believe it
+GONE = re.compile(  # what gloo, nccl and the store say
+    "timed? ?out|timeout|connection (reset|closed|refused)|broken pipe|failed to connect|no route|unreachable|FullMesh",
+    re.IGNORECASE,
+)
 
 # gloo groups for agreements, which must not wait for the GPU
 _flags: Any = None  # while all ranks work alike
-_patient: Any = None  # while the first one works alone: it writes, downloads, or fits scikit-learn's classifiers
+_alone: Any = None  # while the first one works alone: it writes, downloads, or fits scikit-learn's classifiers
 
 
 def rank() -> int:
@@ -73,15 +81,19 @@ def largest(number: int) -> int:
 def barrier() -> None:
     """Wait until all ranks are here."""
     if world_size() > 1:
-        torch_dist.barrier(group=_patient)
+        torch_dist.barrier(group=_flags)
 
 
 def from_first(make: Callable[[], T]) -> T:
     """What `make` returns on rank 0, on all ranks; it is called on rank 0 only."""
-    values: list[Any] = [make() if rank() == 0 else None]
-    if world_size() > 1:
-        torch_dist.broadcast_object_list(values, src=0, group=_patient)
-    return values[0]
+    if world_size() == 1:
+        return make()
+    if rank() > 0:
+        return _wait_for_first()
+    with _works_alone():
+        value = make()
+    _tell((value,))
+    return value
 
 
 def on_first(make: Callable[..., AbstractContextManager[Any]], *args: Any) -> AbstractContextManager[Any]:
@@ -92,11 +104,56 @@ def on_first(make: Callable[..., AbstractContextManager[Any]], *args: Any) -> Ab
 @contextmanager
 def first_rank_first() -> Iterator[None]:
     """Rank 0 runs the block before the others do, so that it alone downloads and the others find the files."""
-    if rank() > 0:
-        barrier()
-    yield
-    if rank() == 0:
-        barrier()
+    if world_size() == 1:
+        yield
+    elif rank() > 0:
+        _wait_for_first()
+        yield
+    else:
+        with _works_alone():
+            yield
+        _tell((None,))
+
+
+def _tell(said: tuple[Any] | None) -> list[Any]:
+    """What rank 0 says, on all ranks: a value, or None for that it still works."""
+    box = [said]
+    torch_dist.broadcast_object_list(box, src=0, group=_alone)
+    return box
+
+
+@contextmanager
+def _works_alone() -> Iterator[None]:
+    """Within the block, which rank 0 runs, it tells the others again and again that it works: a machine that cannot be
+    reached is told by that from one that downloads for hours."""
+    done = threading.Event()
+
+    def beat() -> None:
+        with suppress(RuntimeError):  # what the main thread tells the others fails alike, and says why
+            while not done.wait(BEAT):
+                _tell(None)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+    thread.join()  # not after an error, which ends the run
+
+
+def _wait_for_first() -> Any:
+    """On another rank than the first: the value that it tells at last.
+
+    Raises:
+        RunError: it has worked alone for a day.
+    """
+    start = time.monotonic()
+    while time.monotonic() - start < ALONE:
+        (said,) = _tell(None)
+        if said is not None:
+            return said[0]
+    raise RunError("the first process of the run has worked alone for a day: it hangs; resume the run")
 
 
 def wrap(model: nn.Module, device: torch.device) -> nn.Module:
@@ -157,6 +214,14 @@ def _absence_explained() -> Iterator[None]:
         ) from error
 
 
+def _meet_here() -> None:
+    """Let gloo connect ranks of one machine inside it: else it looks the machine's name up, for each group, which takes
+    10 seconds where no DNS answers, and fails where the name is that of an address which is gone."""
+    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    if loopback and os.environ["LOCAL_WORLD_SIZE"] == os.environ["WORLD_SIZE"]:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
+
+
 @contextmanager
 def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     """Within the block this process is one of a run's ranks.
@@ -167,7 +232,7 @@ def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
     Raises:
         ConfigError: this rank cannot have such a device, or has another than in the block before.
     """
-    global _flags, _patient
+    global _flags, _alone
     device = pick_device(device_name)
     backend = "nccl" if device.type == "cuda" else "gloo"
     if torch_dist.is_initialized():
@@ -178,10 +243,11 @@ def process_group(device_name: str, keep: bool = False) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    torch_dist.init_process_group(backend, timeout=HUNG)
-    _flags = torch_dist.new_group(backend="gloo", timeout=HUNG)
-    _patient = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
+    _meet_here()
     with _absence_explained():
+        torch_dist.init_process_group(backend, timeout=HUNG)
+        _flags = torch_dist.new_group(backend="gloo", timeout=HUNG)
+        _alone = torch_dist.new_group(backend="gloo", timeout=HUNG)
         yield
     if not keep:
         leave()  # not after an error: it could wait for a rank that is gone

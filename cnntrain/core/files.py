@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnntrain.core.errors import InputError, RunError
@@ -34,11 +34,11 @@ def reserved(folder: Path) -> Iterator[Callable[[], None]]:
     """
     path = _beside(folder / "reserved")
     try:
-        with writing(path), open(path, "wb") as file:
+        with writing(folder), open(path, "wb") as file:
             os.posix_fallocate(file.fileno(), 0, RESERVED)
-        yield lambda: path.unlink(missing_ok=True)
+        yield lambda: _discard(path)
     finally:
-        path.unlink(missing_ok=True)
+        _discard(path)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
@@ -53,7 +53,7 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         kept = "; the file written before is intact" if path.exists() else ""
         raise RunError(f"cannot write {path}: {error.strerror}{kept}") from error
 
@@ -86,7 +86,7 @@ def write_new(path: Path, content: bytes) -> None:
             _name(temporary, path)
             _flush(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            _discard(temporary)
     except FileExistsError as error:
         if not path.parent.is_dir():
             raise InputError(f"cannot write {path}: {error.filename} is a file, not a folder") from error
@@ -109,6 +109,13 @@ def _name(temporary: Path, path: Path) -> None:
 def _beside(path: Path) -> Path:
     """Where what will be `path` is written first."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _discard(path: Path) -> None:
+    """Delete what may be there. On a read-only disk not even what is not there can be deleted: the error before that is
+    the one to tell."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import stat
 import sys
 import tempfile
@@ -106,16 +107,21 @@ def _remove_abandoned() -> None:
 def _contained() -> Iterator[None]:
     """Within the block torch's launcher may do to this process what it does; afterwards none of it is left.
 
-    Its loggers are silent meanwhile: their lines and tracebacks would hide our own message.
+    Its loggers are silent meanwhile: their lines and tracebacks would hide our own message. For events that nobody
+    reads it looks this machine's whole name up again and again, for 20 seconds each where no DNS answers: it gets the
+    short one.
     """
     names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
+    looked_up = socket.getfqdn
     try:
+        socket.getfqdn = lambda name="": name or socket.gethostname()
         with loggers_kept(), signals.handlers_kept():
             for each in list(logging.root.manager.loggerDict):
                 if is_within(each, names):
                     logging.getLogger(each).setLevel(logging.CRITICAL)
             yield
     finally:
+        socket.getfqdn = looked_up
         os.environ.pop(SIGNALS, None)
 
 

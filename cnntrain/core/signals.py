@@ -58,15 +58,16 @@ def received() -> str | None:
     return _received
 
 
-def die_with(parent: int) -> None:
+def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
     """Let the kernel end this process when its parent, which may be killed, is gone; on Linux alone.
 
     Args:
         parent: its process id, as it is at the call.
+        by: what is sent; of another than SIGKILL a run that heeds signals saves before it ends.
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:  # it was gone before
             os._exit(1)
 
@@ -79,11 +80,12 @@ def restore() -> None:
 
 def let_the_first_speak() -> None:
     """Before an error is said: on another rank than the first wait a little, in which the first, where it has the same
-    error, ends the group.
+    error, ends the group; on another machine, which may hear nothing of it, the first of that one speaks before others.
     """
     if int(os.environ.get("RANK", 0)) > 0:
         restore()
-        time.sleep(FIRST_SPEAKS)
+        follows = int(os.environ.get("GROUP_RANK", 0)) > 0 and int(os.environ.get("LOCAL_RANK", 0)) > 0
+        time.sleep(FIRST_SPEAKS * (2 if follows else 1))
 
 
 def _note(number: int, frame: FrameType | None) -> None:

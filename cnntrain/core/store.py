@@ -130,7 +130,7 @@ class Entry:
         if meta is None or sizes != self._sizes() or meta["sha256"] != [_digest(path) for path in files]:
             self.remove(root)
             return False
-        with suppress(PermissionError):  # another user's
+        with suppress(OSError):  # another user's, or on a read-only disk
             os.utime(folder / META)  # when it was last used
         return True
 

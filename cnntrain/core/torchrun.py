@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 
+from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError
 
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+STARTED_BY_IT = "TORCHELASTIC_RUN_ID"
+
+
+def end_with_launcher() -> None:
+    """Where torchrun has started this process, and is killed so that it cannot end its processes, this one is asked to
+    end: it would train, or wait for the others, where nobody looks.
+    """
+    if STARTED_BY_IT in os.environ:  # else the parent may be a shell, which may go
+        signals.die_with(os.getppid(), by=signal.SIGTERM)
 
 
 def processes() -> int | None:

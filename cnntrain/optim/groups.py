@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnntrain.optim.base import Optim
 
@@ -67,6 +67,19 @@ def _regrouped(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[
     if names.keys() != number.keys():
         raise ValueError(f"the optimizer's state is not of these parameters: {sorted(names.keys() ^ number.keys())}")
     state = {index: saved["state"][number[name]] for name, index in names.items() if number[name] in saved["state"]}
+    _check_kinds(state, names)
     places = ("params", "param_names")
     groups = [{**home[group["param_names"][0]], **{key: group[key] for key in places}} for group in own]
     return {**saved, "state": state, "param_groups": groups}
+
+
+def _check_kinds(state: Mapping[int, Any], names: Mapping[str, int]) -> None:
+    """Raises ValueError where an optimizer keeps something else for one parameter than for the others: torch would take
+    it, and fail in the first step."""
+    kinds: dict[str, bool] = {}
+    for name, index in names.items():
+        kept = state.get(index, {})
+        if not isinstance(kept, dict) or any(
+            isinstance(value, Tensor) != kinds.setdefault(key, isinstance(value, Tensor)) for key, value in kept.items()
+        ):
+            raise ValueError(f"the optimizer's state of {name} is not as it was written")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from cnntrain.core.limits import Inside, NotNegative, Whole
+from cnntrain.core.shapes import unlike
 from cnntrain.schedule.base import Course, Position, Schedule
 
 
@@ -28,6 +29,12 @@ class Plateau(Schedule):
 
     def watched(self) -> tuple[str, bool]:
         return self.metric, self.mode == "max"
+
+
+class Seen(TypedDict):
+    best: float | None
+    bad_epochs: int
+    reductions: int
 
 
 class Watch(Course):
@@ -77,4 +84,8 @@ class Watch(Course):
         return {"best": self.best, "bad_epochs": self.bad_epochs, "reductions": self.reductions}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises TypeError where it is not what `state_dict` returns."""
+        problem = unlike(state, Seen, "the schedule's state")
+        if problem is not None:
+            raise TypeError(problem)
         self.best, self.bad_epochs, self.reductions = state["best"], state["bad_epochs"], state["reductions"]

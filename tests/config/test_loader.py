@@ -169,6 +169,14 @@ def test_what_hydra_could_write_or_call_cannot_come_from_a_yaml(
     assert any(key in each for each in said), said
 
 
+@pytest.mark.parametrize("empty", ["", " ", " null", " ~"])
+def test_hydras_settings_cannot_be_emptied(write: Write, capsys: pytest.CaptureFixture[str], empty: str) -> None:
+    write("experiment/mine.yaml", f"# @package _global_\nname: mine\nhydra:{empty}")
+    assert refused(capsys, "experiment=mine") == [
+        "cnntrain: hydra: a configuration cannot empty Hydra's own settings: delete this line of the YAML"
+    ]
+
+
 def test_logging_of_hydras_cannot_be_replaced(write: Write, capsys: pytest.CaptureFixture[str], evil: Path) -> None:
     call = f"version: 1\nhandlers: {{x: {{(): builtins.open, file: {evil}/written, mode: w}}}}\n"
     for name in ("disabled", "default", "none", "mine"):

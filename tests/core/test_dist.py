@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from cnntrain.cli import compose_and_start
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core.errors import ConfigError, InputError, RunError
-from cnntrain.core.launch import _remove_abandoned, launch, report
+from cnntrain.core.launch import _contained, _remove_abandoned, launch, report
 from cnntrain.core.lock import LOCK, held
 from cnntrain.core.store import SHARED_MEMORY
 from cnntrain.runs import checkpoint
@@ -109,15 +110,22 @@ def test_a_bug_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("rank", "machine", "local", "turns"), [(1, 0, 1, 1), (2, 1, 0, 1), (3, 1, 1, 2)])
 def test_another_rank_waits_for_the_first_to_speak(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rank: int,
+    machine: int,
+    local: int,
+    turns: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setenv("RANK", "1")
+    for name, value in (("RANK", rank), ("GROUP_RANK", machine), ("LOCAL_RANK", local)):
+        monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(signals.time, "sleep", slept.append)
     monkeypatch.setattr(signals, "restore", lambda: None)
     assert report(InputError("x")) == 2
-    assert slept == [signals.FIRST_SPEAKS]
+    assert slept == [turns * signals.FIRST_SPEAKS]
     assert capsys.readouterr().err == "cnntrain: x\n"
 
 
@@ -168,16 +176,118 @@ def test_a_process_that_hangs_is_said_after_a_while(capfd: pytest.CaptureFixture
     assert "cnntrain: another process of the run does not answer (" in capfd.readouterr().err
 
 
+def test_torchs_launcher_does_not_look_this_machines_name_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no DNS answers that took 20 seconds, four times a run."""
+    from torch.distributed.elastic.agent.server import api
+
+    def hangs(*_: object) -> Any:
+        raise AssertionError("a look-up")
+
+    for name in ("gethostbyaddr", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, hangs)
+    before = socket.getfqdn
+    with _contained():
+        assert api._get_fq_hostname() == socket.getfqdn() == socket.gethostname()
+    assert socket.getfqdn is before
+
+
+@pytest.mark.parametrize(
+    ("here", "given", "wanted"), [("2", None, "lo"), ("2", "eth7", "eth7"), ("1", None, None), ("1", "eth7", "eth7")]
+)
+def test_ranks_of_one_machine_meet_inside_it(
+    here: str, given: str | None, wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this gloo looks the machine's name up: 10 seconds for each of three groups where no DNS answers."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", here)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", given or "")
+    if given is None:
+        monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "eth0"), (2, "lo")])
+    dist._meet_here()
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == wanted
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")  # so that it is put back
+
+
+def works_alone() -> tuple[int, None]:
+    """A run whose first process works alone for longer than the others wait for a sign of it, then without a sign."""
+    dist._alone = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=1))
+    dist.BEAT = 0.2
+
+    def work() -> str:
+        time.sleep(2)
+        return "done"
+
+    assert dist.from_first(work) == "done"
+    with dist.first_rank_first():
+        time.sleep(2 * (dist.rank() == 0))
+    if dist.rank() > 0:
+        print("the first has done its work", flush=True)
+    dist.BEAT = 60
+    dist.from_first(lambda: time.sleep(60))
+    return 0, None
+
+
+def test_processes_wait_for_the_first_as_long_as_it_tells_them_that_it_works(capfd: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    assert launch(works_alone, (), 2, "cpu") == (1, None)
+    assert time.monotonic() - start < 50
+    said = capfd.readouterr()
+    assert "the first has done its work" in said.out
+    assert "cnntrain: another process of the run does not answer (" in said.err
+
+
+def test_a_first_process_that_works_alone_for_a_day_is_taken_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((0.0, 1.0, dist.ALONE))
+    monkeypatch.setattr(dist.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(dist, "_tell", lambda said: [None])
+    with pytest.raises(RunError, match="has worked alone for a day"):
+        dist._wait_for_first()
+
+
+KILLED_TORCHRUN = """
+import sys, time
+from cnntrain.core import signals, torchrun
+torchrun.end_with_launcher()
+with signals.handled():
+    print("ready", flush=True)
+    while signals.received() is None:
+        time.sleep(0.01)
+    print(signals.received(), flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
+@pytest.mark.parametrize("by_torchrun", [True, False])
+def test_a_process_of_a_torchrun_that_was_killed_is_asked_to_end(by_torchrun: bool, tmp_path: Path) -> None:
+    """One that somebody started by hand may outlive its shell."""
+    starts = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    environment = {**os.environ, **({"TORCHELASTIC_RUN_ID": "x"} if by_torchrun else {})}
+    with subprocess.Popen(
+        [sys.executable, "-c", starts, KILLED_TORCHRUN], stdout=subprocess.PIPE, env=environment, process_group=0
+    ) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"ready\n"
+        parent.kill()
+        parent.wait()
+        if not by_torchrun:
+            time.sleep(0.2)
+            os.killpg(parent.pid, signal.SIGINT)
+        assert parent.stdout.readline() == (b"SIGTERM\n" if by_torchrun else b"SIGINT\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "Timed out waiting 1000ms for recv operation to complete",
         "wait timeout after 1ms",
         "pair.cc:545 Read error: Connection reset by peer",
+        "wait timeout after 30000ms, keys: /default_pg/0//cpu//0/2",
+        "The client socket has failed to connect to 93.85.0.0:28285 (errno: 113 - No route to host).",
+        "Gloo connectFullMesh failed with connect: Connection refused",
     ],
 )
 def test_a_rank_that_is_gone_is_said_in_plain_words_and_other_errors_are_as_they_are(words: str) -> None:
-    with pytest.raises(RunError, match=f"does not answer \\({words}\\)"), dist._absence_explained():
+    with pytest.raises(RunError, match=re.escape(f"does not answer ({words})")), dist._absence_explained():
         raise RuntimeError(f"{words}\nmore")
     with pytest.raises(RuntimeError, match=r"^shapes$"), dist._absence_explained():
         raise RuntimeError("shapes")

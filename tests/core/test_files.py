@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cnntrain.core import files
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import InputError, RunError
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -66,6 +68,36 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match=r"cannot write .*x\.yaml: No space left on device"):
         files.write_new(tmp_path / "x.yaml", b"x: 1")
     assert everything(tmp_path) == {}
+
+
+@pytest.fixture
+def read_only_disk(tmp_path: Path) -> Iterator[Path]:
+    """Root may write where permissions forbid it, but not on this."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    (folder / "x").write_text("as it was")
+    bind, protect = ["mount", "--bind", folder, folder], ["mount", "-o", "remount,bind,ro", folder]
+    if any(subprocess.run(line, capture_output=True).returncode for line in (bind, protect)):
+        pytest.skip("mounting a read-only disk needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_read_only_disk_is_said_by_the_name_of_the_file_and_leaves_it(read_only_disk: Path) -> None:
+    """There not even a temporary file that was never made can be deleted, which hid the message."""
+    for name in ("x", "new"):
+        with pytest.raises(RunError, match=rf"^cannot write {read_only_disk / name}: Read-only file system(;|$)"):
+            files.write_atomic(read_only_disk / name, b"other")
+    with pytest.raises(InputError, match=rf"^cannot write {read_only_disk / 'new'}: Read-only file system$"):
+        files.write_new(read_only_disk / "new", b"other")
+    with (
+        pytest.raises(RunError, match=rf"^cannot write {read_only_disk}: Read-only file system$"),
+        files.reserved(read_only_disk),
+    ):
+        pass
+    assert everything(read_only_disk) == {"x": b"as it was"}
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -49,6 +50,19 @@ def test_of_two_runs_that_fill_an_entry_the_first_leaves_it_to_both(tmp_path: Pa
     assert [each.name for each in tmp_path.iterdir()] == [KEY]
     assert bool((entry().mapped(tmp_path / KEY)[0] == 1.0).all())
     assert bool((own[0] == 2.0).all())  # the slower run goes on with what it has mapped
+
+
+@pytest.mark.parametrize("reason", [errno.EROFS, errno.EPERM])
+def test_an_entry_on_a_disk_that_cannot_be_written_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    entry().publish(filled(tmp_path, "1a", 3.0), tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert entry().is_whole(tmp_path)
 
 
 def test_a_mapped_entry_stays_readable_when_it_is_deleted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -148,3 +149,23 @@ def test_a_state_without_names_is_refused_rather_than_taken_by_position() -> Non
         del group["param_names"]
     with pytest.raises(ValueError, match="does not name its parameters"):
         optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize("optim", WITH_STATE, ids=lambda each: each.name)
+@pytest.mark.parametrize("other", [-1, "x", math.nan, None, {}])
+def test_a_state_that_is_something_else_for_a_parameter_is_refused_before_a_step(optim: Optim, other: object) -> None:
+    """torch takes it, and fails in the first step."""
+    model = network()
+    optimizer = optimizer_of(model, optim, 1, 1, 1, 1, 1, 1)
+    step(model, optimizer, 0)
+    saved = optimizer.state_dict()
+    optimizer.load_state_dict(deepcopy(saved))
+    for key in saved["state"][3]:
+        changed = deepcopy(saved)
+        changed["state"][3][key] = other
+        with pytest.raises(ValueError, match=r"the optimizer's state of .* is not as it was written"):
+            optimizer.load_state_dict(changed)
+    saved["state"][3] = other
+    if other != {}:
+        with pytest.raises(ValueError, match=r"the optimizer's state of .* is not as it was written"):
+            optimizer.load_state_dict(saved)

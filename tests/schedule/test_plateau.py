@@ -142,3 +142,10 @@ def test_its_mode_is_the_metrics(configure: Callable[..., TrainConfig], override
     with pytest.raises(ConfigError) as caught:
         configure("schedule=plateau", override)
     assert caught.value.problems == (message,)
+
+
+@pytest.mark.parametrize("changes", [{"best": ""}, {"bad_epochs": []}, {"reductions": {"x": 1}}, {"reductions": 2**70}])
+def test_a_state_of_other_types_is_refused_before_it_is_used(changes: dict[str, Any]) -> None:
+    watch = plateau().start()
+    with pytest.raises(TypeError, match="is not as it was written"):
+        watch.load_state_dict({**watch.state_dict(), **changes})
