@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core import dist, store
+from cnntrain.core import cores, dist, store
 from cnntrain.data.base import Data
 from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
@@ -102,7 +101,7 @@ def workers(data: Data) -> int:
     """How many processes read images for one loader: as many as this rank has of the cores that it may use."""
     if data.num_workers is not None:
         return data.num_workers
-    return max(1, len(os.sched_getaffinity(0)) // dist.local_world_size())
+    return max(1, cores.usable() // dist.local_world_size())
 
 
 def make_loaders(

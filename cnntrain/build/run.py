@@ -17,6 +17,7 @@ from cnntrain.build.model import build_model, prepared
 from cnntrain.config import imports
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
+from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.data.sets.subset import val_limited
@@ -52,6 +53,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     macs = multiply_adds(model, seen.channels, seen.image_size)
     model = prepared(config, model, seen)
     place(model, config.trainer, device)
+    _save_memory(config, model)
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
     loaders = make_loaders(config, data, model, seen, device)
     state = _state(config, model, measured, device, _about(config, source, data, model, loaders))
@@ -73,6 +75,18 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
         usage=usage,
         around=partial(_around, config, data, loaders, device, precision),
     )
+
+
+def _save_memory(config: TrainConfig, model: nn.Module) -> None:
+    if not config.trainer.grad_checkpointing:
+        return
+    switch = getattr(model, "set_grad_checkpointing", None)
+    try:
+        if switch is None:
+            raise AssertionError
+        switch(True)
+    except AssertionError:  # what timm's raise where they have none
+        raise ConfigError(f"trainer.grad_checkpointing=true: {config.model.name} has no such thing") from None
 
 
 def _state(

@@ -47,7 +47,7 @@ class Train(TrainConfig):
                 stack.enter_context(dist.on_first(held, place))
                 with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
                     saved, lines = generations.load(place)
-            stack.enter_context(arithmetic(self.trainer.deterministic))
+            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
             run = build(self, saved, Usage(dist.pick_device(self.trainer.device), start))
             if place is not None and saved is not None and run.ended:
                 finished = dist.from_first(partial(folder.is_finished, place))

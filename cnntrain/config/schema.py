@@ -123,6 +123,9 @@ class Trainer:
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "float64", "bfloat16", "float16"]
     memory_format: Literal["auto", "contiguous", "channels_last"]  # of images and filters
+    tf32: bool  # on CUDA: products of float32 in 19 bits
+    compile: bool  # torch.compile
+    grad_checkpointing: bool  # activations are computed again in the backward pass, which takes less memory
     grad_accum: Count  # micro-batches an optimizer step; the batch stays data.batch_size
     clip_norm: Positive | None
     label_smoothing: Fraction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import socket
@@ -27,6 +28,10 @@ GONE = re.compile(  # what gloo, nccl and the store say
     "timed? ?out|timeout|connection (reset|closed|refused)|broken pipe|failed to connect|no route|unreachable|FullMesh",
     re.IGNORECASE,
 )
+
+# no step shares buffers, by the name that it has in this version of torch
+_ddp = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+UNSHARED: dict[str, Any] = {"forward_sync_buffers" if "forward_sync_buffers" in _ddp else "broadcast_buffers": False}
 
 # gloo groups for agreements, which must not wait for the GPU
 _flags: Any = None  # while all ranks work alike
@@ -161,11 +166,13 @@ def wrap(model: nn.Module, device: torch.device) -> nn.Module:
     if world_size() == 1:
         return model
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    # buffers are shared before an evaluation, which alone reads them; gradients need not be copied for the exchange
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, **UNSHARED)
 
 
 def sync_gradients(network: nn.Module, on: bool) -> None:
     """Whether the coming backward pass exchanges gradients; off for all but the last micro-batch of a step."""
+    network = getattr(network, "_orig_mod", network)  # of a compiled one
     if isinstance(network, nn.parallel.DistributedDataParallel):
         network.require_backward_grad_sync = on
 

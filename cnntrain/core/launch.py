@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from cnntrain.core import dist, plain_json, signals, torchrun
+from cnntrain.core import cores, dist, plain_json, signals, torchrun
 from cnntrain.core.errors import RunError, UserError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.keys import is_within
@@ -129,7 +129,7 @@ def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, r
     """One rank from start to exit code; an error ends the whole group, so it must leave with a code, not wait."""
     folder, launcher = Path(result_file).parent, os.getppid()
     tempfile.tempdir = str(folder)  # goes with the launcher, whatever loaders' workers leave in it
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // devices))
+    torch.set_num_threads(max(1, cores.usable() // devices))
     try:
         with dist.process_group(device):
             code, made = runner(*args)

@@ -21,4 +21,4 @@ class AdamW(Optim):
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         import torch
 
-        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, fused=True)

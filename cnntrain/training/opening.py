@@ -13,6 +13,7 @@ from cnntrain.core import dist
 from cnntrain.core.words import some_of
 from cnntrain.models import auxiliary
 from cnntrain.runs.report import Report
+from cnntrain.training.precision import slow
 from cnntrain.training.run import Run
 from cnntrain.training.state import State
 
@@ -49,6 +50,8 @@ def opening(run: Run) -> list[Any]:
         f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",
     ]
+    if (line := slow(config.trainer.precision, run.device)) is not None:
+        lines.append(f"note: {line}")
     if extra := sum(p.numel() for p in auxiliary.parameters(model)):
         weight = config.model.aux_weight
         lines.append(f"auxiliary heads, in training only: {extra:,} parameters more, loss x {weight:g}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,26 +48,39 @@ def memory_format(trainer: Trainer, device: torch.device) -> torch.memory_format
     return torch.channels_last if choice == "channels_last" else torch.contiguous_format
 
 
+def slow(precision: str, device: torch.device, cpu: Path = Path("/proc/cpuinfo")) -> str | None:
+    """A line where the device has no units for the precision, and computes it in another way."""
+    units = {"bfloat16": ("avx512_bf16", "amx_bf16", "bf16"), "float16": ("avx512_fp16", "amx_fp16", "fphp")}
+    if device.type != "cpu" or precision not in units or not cpu.is_file():
+        return None
+    flags = set(cpu.read_text(encoding="utf-8").split())
+    if flags & {*units[precision]}:
+        return None
+    return f"this CPU has no units for {precision}: a step may take 50 times as long as in float32"
+
+
 @contextmanager
-def arithmetic(deterministic: bool) -> Iterator[None]:
+def arithmetic(deterministic: bool, tf32: bool) -> Iterator[None]:
     """Within the block torch computes as configured; afterwards as before, and random numbers go on as if there had
     been no block."""
-    backend = torch.backends.cudnn
+    backend, products = torch.backends.cudnn, torch.get_float32_matmul_precision()
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    dtype, before = torch.get_default_dtype(), (backend.deterministic, backend.benchmark)
+    dtype, before = torch.get_default_dtype(), (backend.deterministic, backend.benchmark, backend.allow_tf32)
     workspace = os.environ.get(WORKSPACE)
     if deterministic:
         os.environ.setdefault(WORKSPACE, ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
     torch.use_deterministic_algorithms(deterministic)
     torch.set_default_dtype(torch.float32)  # in which weights are drawn
-    backend.deterministic, backend.benchmark = deterministic, not deterministic
+    backend.deterministic, backend.benchmark, backend.allow_tf32 = deterministic, not deterministic, tf32
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     try:
         with seeds.generators_kept():
             yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        backend.deterministic, backend.benchmark = before
+        backend.deterministic, backend.benchmark, backend.allow_tf32 = before
+        torch.set_float32_matmul_precision(products)
         torch.set_default_dtype(dtype)
         if workspace is None:
             os.environ.pop(WORKSPACE, None)

@@ -95,6 +95,8 @@ class Run:
         if self.phase is None:
             around = self.around(report.say, self.heed)
             self.phase = phases.begin(state.model, state.eval_model, state.freezing, around, progress.kept)
+            if self.config.trainer.compile:
+                self.phase.compile()
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
             self.loaders.hold(self.phase.reads, self.epochs_left, report.say, self.heed)

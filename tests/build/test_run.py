@@ -97,9 +97,9 @@ def settings_of_the_process() -> tuple[Any, ...]:
 def test_deterministic_asks_torch_for_it_and_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     before = settings_of_the_process()
-    with arithmetic(deterministic=True):
+    with arithmetic(deterministic=True, tf32=False):
         assert settings_of_the_process() == (True, True, False, ":4096:8")
-        with arithmetic(deterministic=False):
+        with arithmetic(deterministic=False, tf32=True):
             assert settings_of_the_process()[:3] == (False, False, True)
         assert settings_of_the_process()[:3] == (True, True, False)
     assert settings_of_the_process() == before

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from cnntrain.transfer.frozen.store import Entry
 
 from cnntrain.commands.cache import Cache
 from cnntrain.core.errors import InputError
-from cnntrain.transfer.frozen.store import Entry
 
 KEY = "ab" * 32
 

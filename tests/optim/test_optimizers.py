@@ -78,7 +78,7 @@ def test_ten_steps_are_torchs(name: str) -> None:
     train(model, optim.build(parameter_groups(model, optim, equal(model))))
     train(reference, build(list(reference.parameters())))
     for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-14)
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-11)  # fused, they round otherwise
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -7,13 +7,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from cnntrain.core.digest import digest
-from cnntrain.core.errors import InputError, RunError, StopError
+from cnntrain.core.errors import ConfigError, InputError, RunError, StopError
 from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
@@ -518,3 +520,86 @@ def test_a_killed_and_resumed_run_on_a_gpu_ends_with_the_same_bytes(
     train(make_run, tmp_path / "straight", overrides, [])
     train(make_run, tmp_path / "killed", overrides, [3, 6, 8])
     assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)
+
+
+def kept_photographs(folder: Path) -> tuple[str, ...]:
+    """The words of a run on photographs, noise of 40 x 36 pixels, and a cache of its own."""
+    random, photos = np.random.default_rng(0), folder / "photos"
+    for name in ("cat", "dog", "eel"):
+        (photos / name).mkdir(parents=True)
+        for number in range(14):
+            pixels = random.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{number}.png")
+    not_its_own = ("~data.train_size", "~data.val_size", "~data.test_size", "~data.num_classes")
+    places = ("data=imagefolder", f'data.root="{photos}"', f'data.cache_dir="{folder / "cache"}"')
+    return (*places, *not_its_own, "data.image_size=32", "data.batch_size=8", "augment=flip_crop", "optim.lr=0.02")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_images_in_memory_and_images_read_by_workers_train_alike(
+    make_run: MakeRun, tmp_path: Path, lines: list[str], precision: str
+) -> None:
+    words, found = (*kept_photographs(tmp_path), f"trainer.precision={precision}"), {}
+    for name, more in {
+        "workers": ("data.resident=off", "data.num_workers=2"),
+        "alone": ("data.resident=off",),
+        "ram": ("data.resident=ram",),
+        "disk": (),
+        "found": (),
+    }.items():
+        run = make_run(*words, *more)
+        run.fit()
+        found[name] = digest(run.model.state_dict())
+    assert set(found.values()) == {found["workers"]}, "to the byte"
+    kept = [line for line in lines if line.startswith("images are read once")]
+    assert ["kept in memory:" in line for line in kept] == [True, False, False] and "found in" in kept[2]
+
+
+@pytest.mark.parametrize("resident", ["ram", "auto", "off"])
+def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun, tmp_path: Path, resident: str) -> None:
+    words = (*kept_photographs(tmp_path), "checkpoint.every_steps=1")
+    straight = make_run(*words, "data.resident=ram")
+    straight.fit()
+    killed = make_run(*words, "data.resident=auto", folder=tmp_path / "run")
+    killed.report = Interrupted(killed, kill_at=5)
+    with pytest.raises(KilledError):
+        killed.fit()
+    resumed = make_run(*words, f"data.resident={resident}", folder=tmp_path / "run")
+    assert resumed.fit() == loop.FINISHED
+    assert digest(resumed.model.state_dict()) == digest(straight.model.state_dict())
+
+
+@pytest.mark.parametrize("model", ["lenet5", "resnet20"])
+def test_activations_computed_again_change_no_gradient(make_run: MakeRun, model: str) -> None:
+    words = (f"model={model}", "trainer.precision=float64", "trainer.max_steps=2", "augment=none", "trainer.epochs=1")
+    plain, saving = make_run(*words), make_run(*words, "trainer.grad_checkpointing=true")
+    for run in (plain, saving):
+        run.fit()
+    assert saving.model.grad_checkpointing
+    for one, other in zip(plain.model.parameters(), saving.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_a_network_that_cannot_compute_activations_again_is_named(make_run: MakeRun) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.grad_checkpointing=true: dla34 has no such thing"):
+        make_run("model=dla34", "model.pretrained=false", "trainer.grad_checkpointing=true")
+
+
+@pytest.mark.slow  # a minute of compiling
+@pytest.mark.parametrize("words", [(), ("transfer=linear_probe", "model.pretrained=false", "data.train_per_class=4")])
+def test_a_compiled_network_trains_as_the_plain_one_and_resumes_to_the_byte(
+    make_run: MakeRun, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    words = (*words, "optim.lr=0.02", "checkpoint.every_steps=1")
+    plain, compiled = make_run(*words), make_run(*words, "trainer.compile=true")
+    for run in (plain, compiled):
+        run.fit()
+    for one, other in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    killed = make_run(*words, "trainer.compile=true", folder=tmp_path / "run")
+    killed.report = Interrupted(killed, kill_at=2)
+    with pytest.raises(KilledError):
+        killed.fit()
+    resumed = make_run(*words, "trainer.compile=true", folder=tmp_path / "run")
+    resumed.fit()
+    assert digest(resumed.model.state_dict()) == digest(compiled.model.state_dict())

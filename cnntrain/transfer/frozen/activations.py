@@ -72,7 +72,12 @@ class Kept:
             start = time.perf_counter()
             rows = positions + first
             pairs = zip(self.held.tensors, self.dtypes, strict=True)
-            values = tuple(tensor.index_select(0, rows).to(device, dtype) for tensor, dtype in pairs)
-            labels = self.labels[positions.to(device)]
+            values = tuple(_sent(tensor.index_select(0, rows), device, dtype) for tensor, dtype in pairs)
+            labels = self.labels[_sent(positions, device, positions.dtype)]
             self.waited += time.perf_counter() - start
             yield Batch(values, labels, len(positions))
+
+
+def _sent(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The rows on the device, which computes on while they are copied."""
+    return (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True).to(dtype)

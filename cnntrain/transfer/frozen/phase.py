@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -42,6 +42,12 @@ class Phase:
     reads: Sequence[str]
     remembered: dict[str, Any] | None = None
     seconds: float = 0.0
+
+    def compile(self) -> None:
+        """Let torch compile both networks, when they are first called."""
+        same = self.eval_network is self.network
+        self.network = cast(nn.Module, torch.compile(self.network))
+        self.eval_network = self.network if same else cast(nn.Module, torch.compile(self.eval_network))
 
 
 def begin(
