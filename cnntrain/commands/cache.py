@@ -1,4 +1,4 @@
-"""``cnntrain cache``: the activations that runs have left on disk, and their removal."""
+"""``cnntrain cache``: the images and activations that runs have left on disk, and their removal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
@@ -15,6 +16,7 @@ from cnntrain.core.limits import NotNegative, Place
 from cnntrain.core.units import in_bytes
 from cnntrain.core.words import tell
 
+KINDS = ("activations", "images")
 COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days old", "days unused")
 LEFT = COLUMNS[:5]
 DAY = 24 * 3600
@@ -29,15 +31,17 @@ class Cache(Command):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """List the entries that are asked for; with ``clear`` those that it has deleted."""
-        root = store.root(self.cache_dir, "activations")
-        if self.cache_dir is not None and not root.is_dir():
+        roots = [Path(self.cache_dir).absolute()] if self.cache_dir else [store.root(None, kind) for kind in KINDS]
+        if self.cache_dir is not None and not roots[0].is_dir():
             raise InputError(f"cache_dir={self.cache_dir}: there is no such folder")
         now = time.time()
         chosen = [
             (folder, meta)
+            for root in roots
             for folder, meta in store.by_use(root)
             if self.older_than is None or now - meta["used"] > self.older_than * DAY
         ]
+        where = " and ".join(map(str, roots))
         total = in_bytes(sum(meta["bytes"] for _, meta in chosen))
         if self.clear:
             for folder, _ in chosen:
@@ -47,18 +51,19 @@ class Cache(Command):
                     pass
                 except OSError as error:
                     raise InputError(f"cannot delete {folder}: {error.strerror}") from error
-            others, size = store.sweep(root)
-        else:
-            remains = list(store.remains(root))
-            others, size = len(remains), sum(each for _, each in remains)
+        remains = [each for root in roots for each in store.remains(root)]
+        others, size = len(remains), sum(each for _, each in remains)
+        if self.clear:
+            for root in roots:
+                store.sweep(root)
         more = f", and {others} unfinished or damaged, {in_bytes(size)}," if others else ","
         if self.format == "json":
             print(plain_json.text([_row(folder.name, meta) for folder, meta in chosen], indent=2))
         elif self.clear:
-            tell(f"deleted {len(chosen)} entries, {total}{more} from {root}")
+            tell(f"deleted {len(chosen)} entries, {total}{more} from {where}")
         else:
             cells = [_cells(_row(folder.name, meta), now) for folder, meta in chosen]
-            print(tables.table(f"{len(chosen)} entries, {total}{more} in {root}", COLUMNS, cells, LEFT), end="")
+            print(tables.table(f"{len(chosen)} entries, {total}{more} in {where}", COLUMNS, cells, LEFT), end="")
         return Ended()
 
 
@@ -67,6 +72,6 @@ def _row(key: str, meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any], now: float) -> list[str]:
-    plain = [row["model"], row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
+    plain = [row["model"] or "(images)", row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
     ages = [f"{(now - row[since]) / DAY:.1f}" for since in ("created", "used")]
     return [row["key"][:12], *plain, in_bytes(row["bytes"]), *ages]
