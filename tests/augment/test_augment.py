@@ -11,11 +11,13 @@ from scipy.stats import ks_2samp
 from torch.nn.functional import max_pool2d
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from cnntrain.augment.affine import Affine
 from cnntrain.augment.base import Augment
 from cnntrain.augment.batched.affine import inverse, moved
 from cnntrain.augment.batched.crops import boxes
+from cnntrain.augment.batched.shifts import _pixels, cropped
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.augment.none import NoAugment
@@ -138,6 +140,21 @@ def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image_equally_ofte
         possible[each.contiguous().numpy().tobytes()] += 1
     assert len(possible) == 18
     assert sum((found - count / 18) ** 2 / (count / 18) for found in possible.values()) < 40.8  # chi-squared, p 0.001
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_crops_are_torchvisions_by_rows_and_by_pixels(channels: int) -> None:
+    images = torch.stack([image(7, 7, channels) + k for k in range(12)])
+    left, top, mirrored = torch.arange(12) % 5, torch.arange(12) // 3, torch.arange(12) % 2 == 0
+    padded = functional.pad(images, [2, 2])
+    shown = [functional.crop(padded[k], int(top[k]), int(left[k]), 7, 7) for k in range(12)]
+    expected = torch.stack(
+        [functional.horizontal_flip(each) if m else each for each, m in zip(shown, mirrored, strict=True)]
+    )
+    assert torch.equal(cropped(images, left, top, mirrored, 2), expected)
+    rows = (torch.arange(0, 12 * 11, 11)[:, None] + top[:, None] + torch.arange(7)) * 11
+    pixels = _pixels(padded.permute(0, 2, 3, 1).contiguous(), rows, left, mirrored, 7)
+    assert torch.equal(pixels.permute(0, 3, 1, 2), expected)
 
 
 @pytest.mark.parametrize("make", [lambda p: FlipCrop("", "auto", 0, p), lambda p: ImageNet("", "auto", 1.0, p)])

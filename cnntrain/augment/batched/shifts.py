@@ -35,21 +35,35 @@ class ShiftFlip:
 
 
 def cropped(images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding: int) -> Tensor:
-    """The crop at (`left`, `top`) of each padded image, of the size that it has without the border.
+    """The crop at (`left`, `top`) of each padded image, of the size that it has without the border, perhaps mirrored.
 
-    All pixels are fetched at once by their places in the batch, channels together: the result is in channels_last.
+    Of all images at once, by places in the batch, channels together: the result is in channels_last.
     """
     count, channels, height, width = images.shape
     high, wide = height + 2 * padding, width + 2 * padding
     padded = images.new_zeros(count, high, wide, channels)
     padded[:, padding : padding + height, padding : padding + width] = images.permute(0, 2, 3, 1)
-    row, column = (torch.arange(size, device=images.device) for size in (height, width))
+    first = torch.arange(0, count * high, high, device=images.device) + top
+    rows = (first[:, None] + torch.arange(height, device=images.device)) * wide
+    fetch = _rows if images.device.type == "cpu" else _pixels
+    return fetch(padded, rows, left, mirrored, width).permute(0, 3, 1, 2)
+
+
+def _pixels(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width: int) -> Tensor:
+    """Each pixel by itself."""
+    column = torch.arange(width, device=padded.device)
     columns = torch.where(mirrored[:, None], width - 1 - column, column) + left[:, None]
-    first = torch.arange(0, count * high, high, device=images.device)
-    rows = (first + top)[:, None] + row
-    places = rows[:, :, None] * wide + columns[:, None, :]
-    found = padded.view(-1, channels).index_select(0, places.view(-1))
-    return found.view(count, height, width, channels).permute(0, 3, 1, 2)
+    places = rows[:, :, None] + columns[:, None, :]
+    return padded.view(-1, padded.shape[3]).index_select(0, places.view(-1)).view(*places.shape, -1)
+
+
+def _rows(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width: int) -> Tensor:
+    """Row by row, then the mirrored ones turned: half as much time on a CPU, but a GPU would have to be waited for."""
+    count, channels = len(padded), padded.shape[3]
+    windows = padded.as_strided((padded.numel() // channels - width + 1, width * channels), (channels, 1))
+    found = windows.index_select(0, (rows + left[:, None]).view(-1)).view(count, -1, width, channels)
+    which = mirrored.nonzero().squeeze(1)
+    return found.index_copy_(0, which, found.index_select(0, which).flip(2))
 
 
 def _mirrored(images: Tensor, which: Tensor) -> Tensor:

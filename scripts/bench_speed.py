@@ -1,0 +1,259 @@
+"""How near is training to the bare step, and how far from what one would write by hand?
+
+    python scripts/bench_speed.py [--nets resnet20 resnet18 lenet5] [--rounds 5] [--images 5000]
+
+One epoch of 5,000 PNG files of 32 x 32 in an image folder, crop and flip, batches of 128, SGD with momentum, on this
+machine's CPU, one after the other in each round: ours (the images are kept in memory; the loop, its metrics and its
+progress as in a run); the bare step, which is forward, cross-entropy, backward and update on tensors that are ready,
+eager, in torch's own memory format and with the channels last; torchvision's ImageFolder with its transforms and a
+DataLoader, by hand and in Lightning (``pip install lightning``; left out where it is not there), with the number of
+workers that is best in a trial. Prints images a second, medians over the rounds, and the medians of the rounds' ratios;
+of ours also the share of the time that the loop waited for data, by its own account and by a clock around the iterator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from cnntrain.build.run import build
+from cnntrain.commands.train import Train
+from cnntrain.config import compose
+from cnntrain.config.check import check, plain
+from cnntrain.core import dist
+from cnntrain.runs.report import Report
+from cnntrain.training.loop import train_epoch
+from cnntrain.training.run import Run
+from cnntrain.training.saver import Saver
+
+BATCH, SIDE, CLASSES = 128, 32, 10
+WORKERS = (0, 1, 2, 3)
+NETS = {
+    "resnet20": ("model=resnet20",),
+    "resnet18": ("model=resnet18", "model.stem=cifar"),
+    "lenet5": ("model=lenet5",),
+}
+AT_LEAST = {  # against the bare step in torch's own format, the best bare step, the better of the peers
+    "resnet20": (1.25, 0.97, 1.4), "resnet18": (1.2, 0.97, 1.2), "lenet5": (1.2, 0.85, 4.5),
+}  # fmt: skip
+Measured = tuple[float, float, float]  # images a second, share of waiting by the run's account, by the clock's
+
+
+def draw(folder: Path, images: int) -> None:
+    """Noise whose colour depends on the class; a tenth more for validation."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", images), ("val", images // 10)):
+        for number in range(count):
+            place = folder / part / str(number % CLASSES)
+            place.mkdir(parents=True, exist_ok=True)
+            tint = np.array([number % CLASSES * 12, 128, 255 - number % CLASSES * 12])
+            pixels = random.normal(tint, 60, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(place / f"{number}.png")
+
+
+class Silent(Report):
+    """Goes through the motions, without a screen."""
+
+
+def our_run(net: str, root: Path, output: Path) -> tuple[Run, Report, Saver]:
+    words = [*NETS[net], "data=imagefolder", f'data.root="{root}"', f"data.image_size={SIDE}", "augment=flip_crop",
+             f"data.batch_size={BATCH}", "model.pretrained=false", "trainer.device=cpu", f'output="{output}"',
+             f'data.cache_dir="{output / "cache"}"', "optim.lr=0.01", "trainer.epochs=1000"]  # fmt: skip
+    config = check(plain(compose.compose_config("train", words)), Train)
+    run = build(config)
+    return run, Silent(config.task.columns), Saver(output, run.state, 0.1, 1)
+
+
+def ours(run: Run, report: Report, saver: Saver) -> Measured:
+    """An epoch of training; the first call also reads the images."""
+    phase = run.begin_epoch(report, saver)
+    progress, clock, feed = run.state.progress, 0.0, phase.train
+    seconds, waited, images = progress.seconds, progress.data_wait, progress.images
+
+    class Clocked:
+        """The feed, with a clock around its iterator."""
+
+        @property
+        def waited(self) -> float:
+            return feed.waited
+
+        def batches(self, plan: Any) -> Iterator[Any]:
+            nonlocal clock
+            source = feed.batches(plan)
+            while True:
+                start = time.perf_counter()
+                batch = next(source, None)
+                clock += time.perf_counter() - start
+                if batch is None:
+                    return
+                yield batch
+
+    phase.train = Clocked()
+    start = time.perf_counter()
+    train_epoch(run, phase, report, saver)
+    took = time.perf_counter() - start
+    phase.train = feed
+    progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+    return (progress.images - images) / took, (progress.data_wait - waited) / (progress.seconds - seconds), clock / took
+
+
+def network(net: str, memory_format: torch.memory_format) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Ours, by the same function as a run's."""
+    model = check(
+        plain(compose.compose_config("train", [*NETS[net], "augment=none", "model.pretrained=false"])), Train
+    ).model
+    made = model.create(CLASSES, 3, SIDE, pretrained=False).to(memory_format=memory_format)
+    return made, torch.optim.SGD(made.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor) -> None:
+    cross_entropy(model(images), labels).backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def bare(net: str, memory_format: torch.memory_format, images: int) -> Callable[[], Measured]:
+    model, optimizer = network(net, memory_format)
+    ready = [torch.randn(BATCH, 3, SIDE, SIDE).contiguous(memory_format=memory_format) for _ in range(8)]
+    labels, count = torch.randint(0, CLASSES, (BATCH,)), images // BATCH
+
+    def epoch() -> Measured:
+        start = time.perf_counter()
+        for number in range(count):
+            step(model, optimizer, ready[number % len(ready)], labels)
+        return count * BATCH / (time.perf_counter() - start), 0.0, 0.0
+
+    return epoch
+
+
+def by_hand(root: Path, workers: int) -> DataLoader[Any]:
+    transform = v2.Compose([
+        v2.RandomCrop(SIDE, padding=4), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize([0.5] * 3, [0.25] * 3),
+    ])  # fmt: skip
+    images = ImageFolder(str(root / "train"), transform)
+    return DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+
+
+def plainly(net: str, loader: DataLoader[Any]) -> Callable[[], Measured]:
+    model, optimizer = network(net, torch.contiguous_format)
+
+    def epoch() -> Measured:
+        start, count = time.perf_counter(), 0
+        for images, labels in loader:
+            step(model, optimizer, images, labels)
+            count += len(labels)
+        return count / (time.perf_counter() - start), 0.0, 0.0
+
+    return epoch
+
+
+def in_lightning(net: str, loader: DataLoader[Any]) -> Callable[[], Measured] | None:
+    try:
+        import lightning
+    except ImportError:
+        return None
+    model, optimizer = network(net, torch.contiguous_format)
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def training_step(self, batch: Any, _: int) -> torch.Tensor:
+            return cross_entropy(self.model(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return optimizer
+
+    class Clock(lightning.Callback):
+        def on_train_epoch_start(self, *_: Any) -> None:
+            self.start = time.perf_counter()
+
+        def on_train_epoch_end(self, *_: Any) -> None:
+            self.seconds = time.perf_counter() - self.start
+
+    module, clock = Module(), Clock()
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+
+    def epoch() -> Measured:
+        lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[clock], **quiet).fit(module, loader)
+        return len(loader.dataset) / clock.seconds, 0.0, 0.0  # type: ignore[arg-type]
+
+    return epoch
+
+
+def compare(net: str, root: Path, output: Path, images: int, rounds: int) -> None:
+    run, report, saver = our_run(net, root, output)
+    trials = {workers: plainly(net, by_hand(root, workers)) for workers in WORKERS}
+    for each in trials.values():
+        each()
+    best = max(WORKERS, key=lambda workers: trials[workers]()[0])
+    loader = by_hand(root, best)
+    works: dict[str, Callable[[], Measured] | None] = {
+        "ours": lambda: ours(run, report, saver),
+        "bare": bare(net, torch.contiguous_format, images),
+        "bare, channels last": bare(net, torch.channels_last, images),
+        f"by hand, {best} workers": plainly(net, loader),
+        "Lightning": in_lightning(net, loader),
+    }
+    found: dict[str, list[Measured]] = {name: [] for name, work in works.items() if work is not None}
+    for number in range(rounds + 1):
+        for name in found:
+            work = works[name]
+            assert work is not None
+            measured = work()
+            if number:  # the first warms up
+                found[name].append(measured)
+    print(f"{net}: load {os.getloadavg()[0]:.1f}, {torch.get_num_threads()} threads")
+    for name, values in found.items():
+        print(f"  {name:22} {median(each[0] for each in values):9,.0f} images/s")
+    speeds = {name: [each[0] for each in values] for name, values in found.items()}
+    first, second, *peers = [speeds[name] for name in list(speeds)[1:]]
+    against = {"bare": first, "best bare": list(map(max, zip(first, second, strict=True))),
+               "better peer": list(map(max, zip(*peers, strict=True)))}  # fmt: skip
+    for (name, others), least in zip(against.items(), AT_LEAST[net], strict=True):
+        ratio = median(mine / other for mine, other in zip(speeds["ours"], others, strict=True))
+        print(f"  ours / {name:15} {ratio:9.2f} x  (at least {least})")
+    own, clock = (median(each[place] for each in found["ours"]) for place in (1, 2))
+    print(f"  waiting for data: {own:.1%} by the run's account; {clock:.1%} in the iterator, augmentation included")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=5000)
+    asked = parser.parse_args()
+    assert dist.world_size() == 1, "one process"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "set"
+        draw(root, asked.images)
+        for net in asked.nets:
+            output = Path(folder) / net
+            output.mkdir()
+            compare(net, root, output, asked.images, asked.rounds)
+
+
+if __name__ == "__main__":
+    main()
