@@ -20,7 +20,7 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import BatchTransform, Samples
+from cnntrain.data.batches.samples import BatchTransform, Mixing, Samples
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
@@ -74,15 +74,16 @@ def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch
     return _loader(config, Samples(part, seen.fit, None), seen, device)
 
 
-def _train_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:
+def _train_loader(config: TrainConfig, data: DataSet, seen: Preprocess, device: torch.device) -> Loader:
     """The part's images, augmented: as they are read, or afterwards many at once."""
-    augment = config.augment
+    augment, part = config.augment, data.train
     if not augment.is_random:
         return eval_loader(config, part, seen, device)
     samples = Samples(part, seen.fit, None)
     if not augment.reads_alike:
         samples = Samples(part, augment.drawn_transform(seen), config.seed)
-    return _loader(config, samples, seen, device, augment.batch_transform(seen), config.seed)
+    steps, mixing = augment.whole_transform(seen), augment.mixing(len(data.classes))
+    return _loader(config, samples, seen, device, steps, config.seed, mixing)
 
 
 def _loader(
@@ -92,10 +93,11 @@ def _loader(
     device: torch.device,
     transform: BatchTransform | None = None,
     seed: int | None = None,
+    mixing: Mixing | None = None,
 ) -> Loader:
     dtype = weights_dtype(config.trainer.precision)
     held_as = memory_format(config.trainer, device)
-    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as)
+    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as, mixing)
 
 
 def workers(data: Data) -> int:
@@ -111,7 +113,7 @@ def make_loaders(
     """A loader for each part: training images augmented, the others as an evaluation sees them."""
     share = Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
     return Loaders(
-        train=_train_loader(config, data.train, seen, device),
+        train=_train_loader(config, data, seen, device),
         val=eval_loader(config, data.val, seen, device),
         test=eval_loader(config, data.test, seen, device) if data.test is not None else None,
         share=share,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,20 @@ Transform = Callable[[Any, Any], tuple[Any, Any]]
 DrawnTransform = Callable[[Any, Any, Draws], tuple[Any, Any]]
 # the same of many at once, on the device
 BatchTransform = Callable[[Tensor, Any, Draws], tuple[Tensor, Any]]
+
+
+class Mixing(Protocol):
+    """Of pairs of samples, once they are normalised."""
+
+    def partners(self, draws: Draws, count: int) -> Tensor:
+        """int64 [samples]: with which of a part's `count` samples each is mixed."""
+        ...
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, others: Tensor, their: Tensor, draws: Draws
+    ) -> tuple[Tensor, Tensor]:
+        """Images and targets of samples and of their partners to mixed ones; `draws` are of the samples."""
+        ...
 
 
 class Samples(Dataset[Any]):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augments import OFF
 
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
@@ -48,7 +49,7 @@ class Files:
 
 def loader(images: Any, count: int = 20, memory_format: Any = torch.channels_last) -> Loader:
     samples = Samples(Part(images, np.arange(count), [str(each) for each in range(count)]), SEEN.fit, None)
-    shift = FlipCrop("", "auto", 2, 0.5).batch_transform(SEEN)
+    shift = FlipCrop("", "auto", 2, 0.5, **OFF).batch_transform(SEEN)
     return Loader(samples, 0, SEEN, CPU, torch.float32, shift, 3, memory_format)
 
 
@@ -136,7 +137,7 @@ def test_what_does_not_fit_or_is_read_once_is_read_by_workers(holder: Callable[.
     assert isinstance(source.source, Reader) and not list(tmp_path.iterdir())
     with pytest.raises(ConfigError, match=r"data\.resident=ram: the images take 3\.8 KiB, too much for .* of free ram"):
         hold(holder("ram", memory=7000), source)
-    crops = ImageNet("", "auto", 0.1, 0.5).drawn_transform(SEEN)
+    crops = ImageNet("", "auto", 0.1, 0.5, **OFF).drawn_transform(SEEN)
     anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, None, 3)
     hold(holder(), anew)
     assert isinstance(anew.source, Reader)
