@@ -30,6 +30,15 @@ class BatchTransform(Protocol):
         ...
 
 
+class PackedTransform(Protocol):
+    """Many images at once that were brought to one size, whatever theirs was."""
+
+    def __call__(self, images: Tensor, sizes: Tensor, draws: Draws) -> Tensor:
+        """uint8 [images, channels, side, side], and heights and widths before [images, 2], to the size that the network
+        sees."""
+        ...
+
+
 class Geometry(Protocol):
     """How an evaluation sees an image: what an augmentation varies."""
 
@@ -96,6 +105,10 @@ class Augment:
         from cnntrain.core.draws import Seeded
 
         return Seeded(self.train_transform(seen))
+
+    def packed_transform(self, seen: Geometry) -> PackedTransform | None:
+        """What `drawn_transform` draws, of packed images; None: only the images themselves will do."""
+        return None
 
     def batch_transform(self, seen: Geometry) -> BatchTransform | None:
         """What the policy does afterwards to many of them at once; None: nothing."""

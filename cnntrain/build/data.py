@@ -14,18 +14,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
+from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
 from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import BatchTransform, Mixing, Samples
+from cnntrain.data.batches.samples import BatchTransform, Mixing, Packing, Samples
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import memory_format, weights_dtype
 from cnntrain.transfer.base import Outset
+
+PACKED = 8 / 7  # the side of a packed image, of what the network sees: 256 for 224
 
 
 def load_data(data: Data) -> DataSet:
@@ -83,7 +86,26 @@ def _train_loader(config: TrainConfig, data: DataSet, seen: Preprocess, device: 
     if not augment.reads_alike:
         samples = Samples(part, augment.drawn_transform(seen), config.seed)
     steps, mixing = augment.whole_transform(seen), augment.mixing(len(data.classes))
-    return _loader(config, samples, seen, device, steps, config.seed, mixing)
+    return _loader(config, samples, seen, device, steps, config.seed, mixing, _packing(config, seen))
+
+
+def _packing(config: TrainConfig, seen: Preprocess) -> Packing | None:
+    """That of the training images, where the configuration wants one.
+
+    Crops of packed images differ from those of the images themselves, so room alone is no reason for it.
+    """
+    side = config.data.pack_size
+    if side is None and config.data.resident in ("auto", "off"):
+        return None
+    transform = config.augment.packed_transform(seen)
+    if transform is None:
+        if side is None:
+            return None
+        raise ConfigError(
+            f"data.pack_size={side} is for random resized crops, augment=imagenet, that data.interpolation=bilinear or "
+            f"bicubic resizes: leave it out with augment={config.augment.name} and {seen.interpolation}"
+        )
+    return Packing(side or round(seen.image_size * PACKED), transform)
 
 
 def _loader(
@@ -94,10 +116,11 @@ def _loader(
     transform: BatchTransform | None = None,
     seed: int | None = None,
     mixing: Mixing | None = None,
+    packing: Packing | None = None,
 ) -> Loader:
     dtype = weights_dtype(config.trainer.precision)
     held_as = memory_format(config.trainer, device)
-    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as, mixing)
+    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as, mixing, packing)
 
 
 def workers(data: Data) -> int:

@@ -14,7 +14,7 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader, Source
-from cnntrain.data.batches.samples import BatchTransform, Mixing, Samples
+from cnntrain.data.batches.samples import BatchTransform, Mixing, Packing, Samples
 
 
 class Loader:
@@ -24,6 +24,7 @@ class Loader:
         transform: of the images of a batch.
         seed: by which its numbers are drawn, and those of the samples; None: what is seen is the same in each epoch.
         memory_format: of the batches.
+        packing: of the images, where they can be seen from memory although `samples` are not read alike.
         mixing: of the samples with others of the part, of which as many are read.
     """
 
@@ -38,6 +39,7 @@ class Loader:
         seed: int | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         mixing: Mixing | None = None,
+        packing: Packing | None = None,
     ):
         self.samples = samples
         self.preprocess = preprocess
@@ -47,6 +49,8 @@ class Loader:
         self.seed = seed
         self.memory_format = memory_format
         self.mixing = mixing
+        self.packing = packing
+        self.is_packed = False  # then `source` gives packed images, and with their targets their sizes
         self.source: Source = Reader(samples, workers, device)
 
     @property
@@ -69,9 +73,10 @@ class Loader:
             yield Batch(None, None, 0) if loaded is None else self._batch(*loaded, plan.epoch, positions)
 
     def first(self, count: int) -> Tensor:
-        """The first images as they are seen in the first epoch, read in this process."""
+        """The first images as they are seen in the first epoch, read in this process or from memory."""
         (positions,) = plan = self._with_partners(eval_plan(min(count, len(self.samples)), count, WHOLE))
-        loaded = self.samples[plan.epoch, positions.tolist()]
+        alone: Iterator[tuple[Tensor, Any] | None] = iter([self.samples[0, positions.tolist()]])
+        loaded = next(self.source.batches(plan) if self.is_packed else alone)
         assert loaded is not None, "a part is not empty"
         return self._batch(*loaded, plan.epoch, positions).inputs
 
@@ -94,7 +99,12 @@ class Loader:
         return Batch(inputs, targets, count)
 
     def _on_device(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> tuple[Tensor, Any]:
-        images, targets, positions = (each.to(self.device, non_blocking=True) for each in (images, targets, positions))
+        images, positions = (each.to(self.device, non_blocking=True) for each in (images, positions))
+        if self.is_packed and self.packing is not None and self.seed is not None:
+            targets, sizes = targets
+            sizes = sizes.to(self.device, non_blocking=True)
+            images = self.packing.transform(images, sizes, Draws(self.seed, epoch, positions))
+        targets = targets.to(self.device, non_blocking=True)
         if self.transform is not None and self.seed is not None:
             images, targets = self.transform(images, targets, Draws(self.seed, epoch, positions))
         images = images.contiguous(memory_format=self.memory_format)
