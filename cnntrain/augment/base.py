@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from annotated_types import Interval
+
+from cnntrain.core.limits import Count, NotNegative, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnntrain.augment.batched.mixing import Mixing
     from cnntrain.core.draws import Draws
 
 # a whole sample to one: an image, uint8 [channels, height, width], and its target, which may be a mask
@@ -25,6 +30,15 @@ class BatchTransform(Protocol):
         ...
 
 
+class PackedTransform(Protocol):
+    """Many images at once that were brought to one size, whatever theirs was."""
+
+    def __call__(self, images: Tensor, sizes: Tensor, draws: Draws) -> Tensor:
+        """uint8 [images, channels, side, side], and heights and widths before [images, 2], to the size that the network
+        sees."""
+        ...
+
+
 class Geometry(Protocol):
     """How an evaluation sees an image: what an augmentation varies."""
 
@@ -35,6 +49,11 @@ class Geometry(Protocol):
 
     @property
     def interpolation(self) -> str: ...
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """A number a channel, of values in [0, 1]."""
+        ...
 
     @property
     def fit(self) -> Transform:
@@ -51,12 +70,31 @@ class Augment:
     What becomes of it has the size that the network sees; normalisation happens later. What is drawn for a sample is a
     function of (seed, epoch, position), so it is seen alike by worker processes, in a batch on the device, on any
     rank and after a resume.
+
+    What follows `normalize` can be added to any policy, and is done after it, in the order of the keys.
     """
 
     name: str
     # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;
     # auto: the model's where weights are loaded, else the data's
     normalize: Literal["auto", "data", "model"]
+    _: KW_ONLY
+    auto: Literal["trivial", "rand", "autoaugment"] | None
+    auto_policy: Literal["imagenet", "cifar10", "svhn"]  # of autoaugment: the set it was searched on
+    rand_ops: Count  # of rand: operations an image
+    rand_magnitude: Annotated[int, Interval(ge=0, le=30)]  # of rand: their strength
+    colour_jitter: list[NotNegative] | None  # brightness, contrast, saturation, hue
+    greyscale: Share  # probability
+    erasing: Share  # probability
+    mixup: NotNegative  # alpha; 0: none
+    cutmix: NotNegative  # alpha; 0: none
+
+    def __post_init__(self) -> None:
+        jitter = self.colour_jitter
+        if jitter is not None and (len(jitter) != 4 or jitter[3] > 0.5):
+            raise ValueError(
+                f"colour_jitter must be [brightness, contrast, saturation, hue], hue at most 0.5, not {jitter}"
+            )
 
     def train_transform(self, seen: Geometry) -> Transform:
         """What is done to each sample as it is read; its randomness is drawn from torch's global generator."""
@@ -68,14 +106,69 @@ class Augment:
 
         return Seeded(self.train_transform(seen))
 
-    def batch_transform(self, seen: Geometry) -> BatchTransform | None:
-        """What is done afterwards to many of them at once; None: nothing."""
+    def packed_transform(self, seen: Geometry) -> PackedTransform | None:
+        """What `drawn_transform` draws, of packed images; None: only the images themselves will do."""
         return None
+
+    def batch_transform(self, seen: Geometry) -> BatchTransform | None:
+        """What the policy does afterwards to many of them at once; None: nothing."""
+        return None
+
+    def whole_transform(self, seen: Geometry) -> BatchTransform | None:
+        """All that is done to many of them at once: `batch_transform`, then what is added; None: nothing."""
+        from cnntrain.augment.batched.choice import InTurn
+
+        policys = self.batch_transform(seen)
+        steps = [*([policys] if policys is not None else []), *self._added(seen)]
+        return InTurn(steps) if steps else None
+
+    def _added(self, seen: Geometry) -> list[BatchTransform]:
+        if not self._adds:
+            return []
+        from cnntrain.augment.batched.auto import AutoAugment, RandAugment, TrivialAugment
+        from cnntrain.augment.batched.erasing import RandomErasing
+        from cnntrain.augment.batched.jitter import ColourJitter, Greyscale
+
+        steps: list[BatchTransform] = []
+        if self.auto == "trivial":
+            steps.append(TrivialAugment())
+        elif self.auto == "rand":
+            steps.append(RandAugment(self.rand_ops, self.rand_magnitude))
+        elif self.auto == "autoaugment":
+            steps.append(AutoAugment(self.auto_policy))
+        if self.colour_jitter is not None and any(self.colour_jitter):
+            steps.append(ColourJitter(self.colour_jitter))
+        if self.greyscale:
+            steps.append(Greyscale(self.greyscale))
+        if self.erasing:
+            steps.append(RandomErasing(self.erasing, seen.mean))
+        return steps
+
+    def mixing(self, classes: int) -> Mixing | None:
+        """What is done to pairs of samples after they are normalised; None: nothing."""
+        if not self.mixes:
+            return None
+        from cnntrain.augment.batched.mixing import Mixing
+
+        return Mixing(self.mixup, self.cutmix, classes)
+
+    @property
+    def mixes(self) -> bool:
+        return bool(self.mixup or self.cutmix)
+
+    @property
+    def _adds(self) -> bool:
+        return bool(self.auto or any(self.colour_jitter or ()) or self.greyscale or self.erasing)
+
+    @property
+    def varies(self) -> bool:
+        """Whether what the policy itself gives differs from one epoch to the next."""
+        return True
 
     @property
     def is_random(self) -> bool:
-        """Whether what is seen differs from one epoch to the next."""
-        return True
+        """Whether what is seen does, with all that is added."""
+        return self.varies or self._adds or self.mixes
 
     @property
     def reads_alike(self) -> bool:

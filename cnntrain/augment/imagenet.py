@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.augment.base import Augment, BatchTransform, DrawnTransform, Geometry
+from cnntrain.augment.base import Augment, BatchTransform, DrawnTransform, Geometry, PackedTransform
 from cnntrain.core.limits import Proportion, Share
 
 
@@ -18,6 +18,13 @@ class ImageNet(Augment):
         from cnntrain.augment.batched.crops import ResizedCrop
 
         return ResizedCrop(seen.image_size, self.min_area, seen.interpolation)
+
+    def packed_transform(self, seen: Geometry) -> PackedTransform | None:
+        from cnntrain.augment.batched.packed import FILTERS, PackedCrop
+
+        if seen.interpolation not in FILTERS:
+            return None
+        return PackedCrop(seen.image_size, self.min_area, seen.interpolation)
 
     def batch_transform(self, seen: Geometry) -> BatchTransform:
         from cnntrain.augment.batched.shifts import ShiftFlip

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.augment.base import Augment, Geometry, Transform
+from cnntrain.augment.base import Augment
 
 
 @dataclass(frozen=True)
 class NoAugment(Augment):
-    def train_transform(self, seen: Geometry) -> Transform:
-        return seen.fit
-
     @property
-    def is_random(self) -> bool:
+    def varies(self) -> bool:
         return False

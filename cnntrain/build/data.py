@@ -13,18 +13,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import cores, dist, store
+from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
 from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import BatchTransform, Samples
+from cnntrain.data.batches.samples import BatchTransform, Mixing, Packing, Samples
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import memory_format, weights_dtype
 from cnntrain.transfer.base import Outset
+
+PACKED = 8 / 7  # the side of a packed image, of what the network sees: 256 for 224
 
 
 def load_data(data: Data) -> DataSet:
@@ -73,15 +76,38 @@ def eval_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch
     return _loader(config, Samples(part, seen.fit, None), seen, device)
 
 
-def _train_loader(config: TrainConfig, part: Part, seen: Preprocess, device: torch.device) -> Loader:
+def _train_loader(config: TrainConfig, data: DataSet, seen: Preprocess, device: torch.device) -> Loader:
     """The part's images, augmented: as they are read, or afterwards many at once."""
-    augment = config.augment
+    augment, part = config.augment, data.train
     if not augment.is_random:
         return eval_loader(config, part, seen, device)
     samples = Samples(part, seen.fit, None)
     if not augment.reads_alike:
         samples = Samples(part, augment.drawn_transform(seen), config.seed)
-    return _loader(config, samples, seen, device, augment.batch_transform(seen), config.seed)
+    steps, mixing = augment.whole_transform(seen), augment.mixing(len(data.classes))
+    return _loader(config, samples, seen, device, steps, config.seed, mixing, _packing(config, seen))
+
+
+def _packing(config: TrainConfig, seen: Preprocess) -> Packing | None:
+    """That of the training images, where the configuration wants one.
+
+    Crops of packed images differ from those of the images themselves, so where these are kept does not decide.
+    """
+    data, augment = config.data, config.augment
+    if data.pack_size is None:
+        if not augment.reads_alike and data.resident not in ("auto", "off"):
+            raise ConfigError(
+                f"data.resident={data.resident}: augment={augment.name} crops the images in their own size, which are "
+                f"not kept; data.pack_size={round(seen.image_size * PACKED)} crops them squashed to that size"
+            )
+        return None
+    side, transform = data.pack_size, augment.packed_transform(seen)
+    if transform is None:
+        raise ConfigError(
+            f"data.pack_size={side} is for random resized crops, augment=imagenet, that data.interpolation=bilinear or "
+            f"bicubic resizes: leave it out with augment={config.augment.name} and {seen.interpolation}"
+        )
+    return Packing(side, transform)
 
 
 def _loader(
@@ -91,10 +117,12 @@ def _loader(
     device: torch.device,
     transform: BatchTransform | None = None,
     seed: int | None = None,
+    mixing: Mixing | None = None,
+    packing: Packing | None = None,
 ) -> Loader:
     dtype = weights_dtype(config.trainer.precision)
     held_as = memory_format(config.trainer, device)
-    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as)
+    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as, mixing, packing)
 
 
 def workers(data: Data) -> int:
@@ -110,7 +138,7 @@ def make_loaders(
     """A loader for each part: training images augmented, the others as an evaluation sees them."""
     share = Share(dist.rank(), dist.world_size(), config.trainer.grad_accum)
     return Loaders(
-        train=_train_loader(config, data.train, seen, device),
+        train=_train_loader(config, data, seen, device),
         val=eval_loader(config, data.val, seen, device),
         test=eval_loader(config, data.test, seen, device) if data.test is not None else None,
         share=share,

@@ -226,6 +226,11 @@ class TrainConfig(Command):
                 f"transfer.views={views} means nothing with augment={self.augment.name}, which shows each image in one "
                 "way: leave it out"
             )
+        if views is not None and self.augment.mixes:
+            raise ValueError(
+                f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
+                "augment.cutmix=0"
+            )
         self._check_metrics()
 
     def _check_metrics(self) -> None:

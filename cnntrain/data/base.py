@@ -45,6 +45,7 @@ class Data:
     num_workers: Whole | None  # loader processes a rank; None: as many as it has cores
     resident: Literal["auto", "ram", "device", "off"]  # whether images are read once and kept in memory
     resident_budget: str  # bytes at most of them, such as 8GB
+    pack_size: Count | None  # a side of what random crops are taken of, in memory; None: of the images themselves
     cache_dir: Place | None  # where they are left for other runs; None: in the user's cache folder
     split: list[float] | None  # fractions train, val[, test] where the set does not come in these parts
     split_seed: Whole  # kept apart from `seed`, so that runs of several seeds share one test set
@@ -59,6 +60,8 @@ class Data:
             raise ValueError(f"background must be white, black or [red, green, blue], not {self.background}")
         if bytes_of(self.resident_budget) is None:
             raise ValueError(f"resident_budget must be a size such as 500MB or 8GiB, not {self.resident_budget}")
+        if self.pack_size is not None and self.resident == "off":
+            raise ValueError(f"pack_size={self.pack_size} is of images in memory, and resident=off keeps none there")
         if self.split is not None:
             _check_fractions(self.split)
         if self.classes is not None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from math import radians
 from typing import Any, get_args
 
 import pytest
 import torch
+from augments import OFF
 from scipy.stats import ks_2samp
 from torch.nn.functional import max_pool2d
 from torchvision import tv_tensors
@@ -28,18 +29,35 @@ from cnntrain.data.base import Interpolation
 from cnntrain.data.batches.preprocess import Preprocess
 
 ALL: list[Augment] = [
-    NoAugment("none", "auto"),
-    FlipCrop("flip_crop", "auto", 4, 0.5),
-    ImageNet("imagenet", "auto", 0.08, 0.5),
-    Affine("affine", "auto", 10.0, 0.1, 0.1),
+    NoAugment("none", "auto", **OFF),
+    FlipCrop("flip_crop", "auto", 4, 0.5, **OFF),
+    ImageNet("imagenet", "auto", 0.08, 0.5, **OFF),
+    Affine("affine", "auto", 10.0, 0.1, 0.1, **OFF),
 ]
+ADDED: dict[str, dict[str, Any]] = {
+    "trivial": {"auto": "trivial"},
+    "rand": {"auto": "rand", "rand_ops": 3, "rand_magnitude": 12},
+    "autoaugment": {"auto": "autoaugment"},
+    "cifar10": {"auto": "autoaugment", "auto_policy": "cifar10"},
+    "svhn": {"auto": "autoaugment", "auto_policy": "svhn"},
+    "colour_jitter": {"colour_jitter": [0.4, 0.4, 0.4, 0.1]},
+    "greyscale": {"greyscale": 0.5},
+    "erasing": {"erasing": 0.5},
+    # what follows is done to pairs, later
+    "mixup": {"mixup": 0.2},
+    "cutmix": {"cutmix": 1.0},
+}
+WITH_MORE = [*ALL, *(replace(ALL[0], name=name, **keys) for name, keys in ADDED.items())]
+WITH_MORE.append(
+    FlipCrop("all", "auto", 2, 0.5, **OFF | {key: each for keys in ADDED.values() for key, each in keys.items()})
+)
 
 
 def seen_by(augment: Augment, size: int, original: torch.Tensor, target: Any, seed: int, how: str = "bilinear") -> Any:
     """A sample as the network sees it: read, then in a batch of one."""
     draws = Draws(seed, 0, torch.tensor([5]))
     found, target = augment.drawn_transform(preprocess(size, how))(original, target, draws)
-    together = augment.batch_transform(preprocess(size, how))
+    together = augment.whole_transform(preprocess(size, how))
     if together is None:
         return found, target
     many = tv_tensors.Mask(target[None]) if isinstance(target, tv_tensors.Mask) else torch.tensor([target])
@@ -47,7 +65,8 @@ def seen_by(augment: Augment, size: int, original: torch.Tensor, target: Any, se
     return images[0], tv_tensors.Mask(targets[0]) if isinstance(targets, tv_tensors.Mask) else int(targets[0])
 
 
-names = pytest.mark.parametrize("augment", ALL, ids=lambda each: each.name)
+names = pytest.mark.parametrize("augment", WITH_MORE, ids=lambda each: each.name)
+own = pytest.mark.parametrize("augment", ALL, ids=lambda each: each.name)
 
 
 def preprocess(size: int, how: str = "bilinear") -> Preprocess:
@@ -79,7 +98,7 @@ def test_images_of_any_size_become_uint8_of_the_size(augment: Augment, shape: tu
     assert torch.equal(original, kept)
 
 
-@names
+@own
 def test_a_mask_goes_along(augment: Augment) -> None:
     """A black and white image is its own mask: away from edges, where pixels are mixed, both are the same."""
     marked = torch.zeros(40, 60, dtype=torch.uint8)
@@ -107,14 +126,16 @@ def test_training_is_random_where_it_says_so_and_only_by_its_seed(augment: Augme
     seen = [seen_by(augment, 24, image(40, 50), 0, seed)[0] for seed in (*range(8), 0)]
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(seen[0], seen[-1])
-    assert augment.is_random == any(not torch.equal(seen[0], each) for each in seen)
+    assert (augment.is_random and augment.name not in ("mixup", "cutmix")) == any(
+        not torch.equal(seen[0], each) for each in seen
+    )
 
 
 @names
 @pytest.mark.parametrize("channels", [1, 3])
 def test_in_a_batch_each_image_is_seen_as_alone(augment: Augment, channels: int) -> None:
-    together = augment.batch_transform(preprocess(24))
-    if together is None:
+    together = augment.whole_transform(preprocess(24))
+    if together is None or (channels == 1 and augment.name == "greyscale"):
         return
     images, positions = torch.stack([image(24, 24, channels) + k for k in range(9)]), torch.arange(9) * 7
     found, targets = together(images, torch.arange(9), Draws(2, 1, positions))
@@ -134,7 +155,7 @@ def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image_equally_ofte
             crop = padded[:, top : top + 6, left : left + 6]
             possible[crop.contiguous().numpy().tobytes()] = 0
             possible[crop.flip(2).contiguous().numpy().tobytes()] = 0
-    transform = FlipCrop("flip_crop", "auto", 1, 0.5).batch_transform(preprocess(6))
+    transform = FlipCrop("flip_crop", "auto", 1, 0.5, **OFF).batch_transform(preprocess(6))
     count = 1800
     for each in transform(original.expand(count, -1, -1, -1), torch.zeros(count), Draws(0, 0, torch.arange(count)))[0]:
         possible[each.contiguous().numpy().tobytes()] += 1
@@ -148,16 +169,17 @@ def test_crops_are_torchvisions_by_rows_and_by_pixels(channels: int) -> None:
     left, top, mirrored = torch.arange(12) % 5, torch.arange(12) // 3, torch.arange(12) % 2 == 0
     padded = functional.pad(images, [2, 2])
     shown = [functional.crop(padded[k], int(top[k]), int(left[k]), 7, 7) for k in range(12)]
-    expected = torch.stack(
-        [functional.horizontal_flip(each) if m else each for each, m in zip(shown, mirrored, strict=True)]
-    )
+    turned = [functional.horizontal_flip(each) for each in shown]
+    expected = torch.where(mirrored[:, None, None, None], torch.stack(turned), torch.stack(shown))
     assert torch.equal(cropped(images, left, top, mirrored, 2), expected)
     rows = (torch.arange(0, 12 * 11, 11)[:, None] + top[:, None] + torch.arange(7)) * 11
     pixels = _pixels(padded.permute(0, 2, 3, 1).contiguous(), rows, left, mirrored, 7)
     assert torch.equal(pixels.permute(0, 3, 1, 2), expected)
 
 
-@pytest.mark.parametrize("make", [lambda p: FlipCrop("", "auto", 0, p), lambda p: ImageNet("", "auto", 1.0, p)])
+@pytest.mark.parametrize(
+    "make", [lambda p: FlipCrop("", "auto", 0, p, **OFF), lambda p: ImageNet("", "auto", 1.0, p, **OFF)]
+)
 def test_a_flip_of_probability_0_never_mirrors(make: Any) -> None:
     row = torch.arange(8, dtype=torch.uint8).expand(1, 8, 8).contiguous()
     for seed in range(10):
@@ -166,7 +188,9 @@ def test_a_flip_of_probability_0_never_mirrors(make: Any) -> None:
 
 
 def test_an_affine_change_of_nothing_is_nothing() -> None:
-    assert torch.equal(seen_by(Affine("affine", "auto", 0.0, 0.0, 0.0), 16, image(16, 16), 0, 0)[0], image(16, 16))
+    assert torch.equal(
+        seen_by(Affine("affine", "auto", 0.0, 0.0, 0.0, **OFF), 16, image(16, 16), 0, 0)[0], image(16, 16)
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,6 +222,22 @@ def test_resized_crops_are_drawn_as_torchvision_draws_them() -> None:
     assert long[:, 0].tolist() == [0, 493, 10, 13]
 
 
+@names
+def test_what_is_added_makes_a_policy_random_and_changes_nothing_that_the_policy_draws(augment: Augment) -> None:
+    assert augment.is_random == (augment.name != "none")
+    images, draws = torch.stack([image(24, 24)] * 20), Draws(0, 0, torch.arange(20))
+    for policy in ALL:
+        more = {each.name: getattr(augment, each.name) for each in fields(Augment) if each.kw_only}
+        steps = replace(policy, **more).whole_transform(preprocess(24))
+        own = policy.batch_transform(preprocess(24))
+        if steps is not None and own is not None:
+            expected = own(images, torch.zeros(20), draws)[0]
+            assert torch.equal(steps.steps[0](images, torch.zeros(20), draws)[0], expected)
+
+
+JITTER = "augment.colour_jitter must be [brightness, contrast, saturation, hue], hue at most 0.5, not "
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -207,6 +247,10 @@ def test_resized_crops_are_drawn_as_torchvision_draws_them() -> None:
         ("imagenet", {"flip": -0.5}, "augment.flip=-0.5 must be a number at least 0 and at most 1"),
         ("affine", {"degrees": 200.0}, "augment.degrees=200.0 must be a number at least 0 and at most 180"),
         ("affine", {"shift": 1.0}, "augment.shift=1.0 must be a number at least 0 and below 1"),
+        ("none", {"erasing": 1.5}, "augment.erasing=1.5 must be a number at least 0 and at most 1"),
+        ("none", {"rand_magnitude": 31}, "augment.rand_magnitude=31 must be an integer at least 0 and at most 30"),
+        ("none", {"colour_jitter": [0.4]}, f"{JITTER}[0.4]"),
+        ("none", {"colour_jitter": [0.4, 0.4, 0.4, 0.7]}, f"{JITTER}[0.4, 0.4, 0.4, 0.7]"),
     ],
 )
 def test_limits(name: str, change: dict[str, Any], message: str) -> None:

@@ -21,8 +21,10 @@ from cnntrain.data.batches.filling import Filler
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.room import DISK, OFF, RAM, Room
+from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.data.sets.dataset import Images
 from cnntrain.data.sets.subset import SomeImages
@@ -68,9 +70,9 @@ class Holder:
             found = self._as_it_is(loader)
             if found is not None:
                 loader.source = found
-            elif loader.reads_alike and not isinstance(loader.source, Resident):
+            elif (loader.reads_alike or loader.packing) and not isinstance(loader.source, Resident):
                 apart[name] = loader
-        if apart and (self.mode != "auto" or passes > 1):
+        if apart and (self.mode != "auto" or passes > 1 or any(each.packing for each in apart.values())):
             self._read(apart, say, heed)
 
     def _as_it_is(self, loader: Loader) -> Resident | None:
@@ -93,41 +95,58 @@ class Holder:
         wanted = (RAM,) if self.mode == RAM else (DISK, RAM)
         place, why = dist.from_first(lambda: self.room.place(list(entries.values()), wanted))
         if place is None:
-            if self.mode != "auto":
-                raise ConfigError(f"data.resident={self.mode}: the images take {why}")
+            packed = [each.packing.side for each in parts.values() if each.packing]
+            if self.mode != "auto" or packed:  # which would otherwise be seen otherwise
+                key = f"pack_size={packed[0]}" if packed else f"resident={self.mode}"
+                raise ConfigError(f"data.{key}: the images take {why}")
             say(f"images are read anew in each epoch, not kept in memory: they take {why}")
             return
         size = in_bytes(sum(entry.size for entry in entries.values()))
         count = " and ".join(f"{name} {entry.shapes[0][0]:,}" for name, entry in entries.items())
         where = "on disk" if place == DISK else "in memory"
-        shown = f"{self.seen.channels}x{self.seen.image_size}x{self.seen.image_size}"
+        sides = dict.fromkeys(entry.shapes[0][1] for entry in entries.values())
+        shown = " and ".join(f"{self.seen.channels}x{side}x{side}" for side in sides)
         say(f"images are read once and kept {where}: {count} of {shown}, {size}, {why}")
+        for loader in parts.values():
+            if loader.packing:
+                side = loader.packing.side
+                say(f"  random crops are taken of images squashed to {side}x{side}, not of the images themselves")
         if place == DISK:
             self.room.make(list(entries.values()), say)
         for name, entry in entries.items():
             loader = parts[name]
-            (images,) = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
+            images, *sizes = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
             if self._fits_device(entry.size, loader.device):
                 images = images.to(loader.device)
-            loader.source = Resident(images, _targets(loader), None, True, loader.device)
+            loader.source = Resident(images, _targets(loader), None, True, loader.device, *sizes)
+            loader.is_packed = bool(sizes)
 
     def _entry(self, name: str, loader: Loader) -> Entry:
         seen = asdict(self.seen)
         if self.seen.crop != "pad":  # whose border has the mean's colour
             seen = {key: value for key, value in seen.items() if key not in ("mean", "std")}
         count, side = len(loader.samples), self.seen.image_size
+        if loader.packing is not None:
+            side = loader.packing.side
+            seen = {"pack": side, "channels": self.seen.channels, "background": self.seen.background}
         versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
         key = digest({"seen": seen, "data": list(self.depends_on), "part": [name, count], "versions": versions})
         about: store.About = {"model": None, "data": self.data, "part": name, "cut": [], "views": 1}
-        return Entry(key, [(count, side, side, self.seen.channels)], [torch.uint8], about)
+        shapes: list[tuple[int, ...]] = [(count, side, side, self.seen.channels)]
+        if loader.packing is not None:
+            return Entry(key, [*shapes, (count, 2)], [torch.uint8, torch.int32], about)
+        return Entry(key, shapes, [torch.uint8], about)
 
     def _filler(self, loader: Loader, say: Callable[[str], None], heed: Callable[[], None]) -> Filler:
-        source = loader.source
+        packing, source = loader.packing, loader.source
+        if packing is not None:
+            source = Reader(Samples(loader.samples.part, packing, None), source.workers, loader.device)
 
         def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
             for loaded in source.batches(plan):
                 assert loaded is not None, "the plan has no empty batch"
-                yield (loaded[0].permute(0, 2, 3, 1),)
+                images = loaded[0].permute(0, 2, 3, 1)
+                yield (images,) if packing is None else (images, loaded[1])
 
         return Filler(
             count=len(loader.samples),

@@ -19,13 +19,23 @@ class Resident:
         images: uint8 [images, channels, height, width], or with the channels last.
         targets: [samples].
         rows: int64 [samples], where in `images` each sample is; None: in their order.
+        sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
         device: to which batches are going, where that is not where the images are.
     """
 
-    def __init__(self, images: Tensor, targets: Tensor, rows: Tensor | None, channels_last: bool, device: torch.device):
+    def __init__(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        rows: Tensor | None,
+        channels_last: bool,
+        device: torch.device,
+        sizes: Tensor | None = None,
+    ):
         self.images = images
         self.targets = targets.to(images.device)
         self.rows = rows if rows is None else rows.to(images.device)
+        self.sizes = sizes if sizes is None else sizes.to(images.device)
         self.channels_last = channels_last
         self.pinned = device.type == "cuda" and images.device.type == "cpu"
         self.workers = 0
@@ -39,10 +49,11 @@ class Resident:
             self.waited += time.perf_counter() - start
             yield found
 
-    def _batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
         chosen = positions.to(self.images.device, non_blocking=True)
         images = self.images.index_select(0, chosen if self.rows is None else self.rows[chosen])
         targets = self.targets[chosen]
         if self.pinned:  # so that what computes goes on while they are copied
             images, targets = images.pin_memory(), targets.pin_memory()
-        return images.permute(0, 3, 1, 2) if self.channels_last else images, targets
+        images = images.permute(0, 3, 1, 2) if self.channels_last else images
+        return images, targets if self.sizes is None else (targets, self.sizes[chosen])

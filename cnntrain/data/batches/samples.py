@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
+from torchvision.transforms.v2 import functional
 
 from cnntrain.core.draws import Draws
 from cnntrain.data.sets.dataset import Part
@@ -18,6 +20,38 @@ Transform = Callable[[Any, Any], tuple[Any, Any]]
 DrawnTransform = Callable[[Any, Any, Draws], tuple[Any, Any]]
 # the same of many at once, on the device
 BatchTransform = Callable[[Tensor, Any, Draws], tuple[Tensor, Any]]
+
+
+class Mixing(Protocol):
+    """Of pairs of samples, once they are normalised."""
+
+    def partners(self, draws: Draws, count: int) -> Tensor:
+        """int64 [samples]: with which of a part's `count` samples each is mixed."""
+        ...
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, others: Tensor, their: Tensor, draws: Draws
+    ) -> tuple[Tensor, Tensor]:
+        """Images and targets of samples and of their partners to mixed ones; `draws` are of the samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Seeing images, of which each epoch takes other crops, from memory all the same.
+
+    Attributes:
+        side: pixels, to which both sides of each image are brought.
+        transform: of packed images, uint8 [images, channels, side, side], with their heights and widths before.
+    """
+
+    side: int
+    transform: Callable[[Tensor, Tensor, Draws], Tensor]
+
+    def __call__(self, image: Any, target: Any) -> tuple[Tensor, Tensor]:
+        """An image, packed, and its height and width, int32 [2]."""
+        small = functional.resize(functional.to_pil_image(image), [self.side, self.side], antialias=True)
+        return functional.pil_to_tensor(small), torch.tensor(image.shape[-2:], dtype=torch.int32)
 
 
 class Samples(Dataset[Any]):

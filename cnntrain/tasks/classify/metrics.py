@@ -65,14 +65,15 @@ class Totals:
         self.sums = torch.zeros(WIDTH, dtype=torch.float64, device=device)
 
     @torch.no_grad()
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Add a batch.
 
         Args:
             loss: mean loss over the batch, a scalar; of a bank [settings].
             logits: [batch, classes]; of a bank [settings, batch, classes].
-            labels: int64 [batch].
+            targets: labels, int64 [batch]; or probabilities [batch, classes], of which the most probable counts.
         """
+        labels = targets.argmax(1) if targets.is_floating_point() else targets
         guesses = logits.topk(min(TOP[-1], logits.shape[-1]), dim=-1).indices
         hits = guesses == labels[:, None]
         count = torch.full_like(loss, len(labels), dtype=torch.float64)

@@ -10,7 +10,7 @@ from cnntrain.tasks.classify.metrics import Totals
 
 
 class Classification:
-    """Cross-entropy of logits [batch, classes] and int64 labels [batch]."""
+    """Cross-entropy of logits [batch, classes] and int64 labels [batch], or probabilities [batch, classes]."""
 
     def __init__(self, label_smoothing: float = 0.0, aux_weight: float = 0.0):
         self.loss = Criterion(label_smoothing, aux_weight)

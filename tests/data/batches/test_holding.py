@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augments import OFF
 
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
@@ -22,7 +23,7 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import Samples
+from cnntrain.data.batches.samples import Packing, Samples
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.data.sets.dataset import Part
 from cnntrain.data.sets.subset import SomeImages
@@ -48,7 +49,7 @@ class Files:
 
 def loader(images: Any, count: int = 20, memory_format: Any = torch.channels_last) -> Loader:
     samples = Samples(Part(images, np.arange(count), [str(each) for each in range(count)]), SEEN.fit, None)
-    shift = FlipCrop("", "auto", 2, 0.5).batch_transform(SEEN)
+    shift = FlipCrop("", "auto", 2, 0.5, **OFF).batch_transform(SEEN)
     return Loader(samples, 0, SEEN, CPU, torch.float32, shift, 3, memory_format)
 
 
@@ -136,7 +137,7 @@ def test_what_does_not_fit_or_is_read_once_is_read_by_workers(holder: Callable[.
     assert isinstance(source.source, Reader) and not list(tmp_path.iterdir())
     with pytest.raises(ConfigError, match=r"data\.resident=ram: the images take 3\.8 KiB, too much for .* of free ram"):
         hold(holder("ram", memory=7000), source)
-    crops = ImageNet("", "auto", 0.1, 0.5).drawn_transform(SEEN)
+    crops = ImageNet("", "auto", 0.1, 0.5, **OFF).drawn_transform(SEEN)
     anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, None, 3)
     hold(holder(), anew)
     assert isinstance(anew.source, Reader)
@@ -149,3 +150,48 @@ def test_a_signal_while_they_are_read_leaves_nothing(holder: Callable[..., Holde
     with pytest.raises(StopError):
         hold(holder(), loader(Files()), heed=heed)
     assert not list(tmp_path.iterdir())
+
+
+# images of which each epoch sees other crops
+
+
+def cropping(images: Any, side: int = 8, workers: int = 0, **more: Any) -> Loader:
+    augment = ImageNet("", "auto", 0.1, 0.5, **OFF | more)
+    samples = Samples(Part(images, np.arange(20), [*"abcdefghijklmnopqrst"]), augment.drawn_transform(SEEN), 3)
+    packing = Packing(side, augment.packed_transform(SEEN))
+    steps, mixing = augment.whole_transform(SEEN), augment.mixing(20)
+    return Loader(samples, workers, SEEN, CPU, torch.float32, steps, 3, mixing=mixing, packing=packing)
+
+
+@pytest.mark.parametrize("more", [{}, {"mixup": 0.3, "cutmix": 1.0, "greyscale": 0.2}])
+def test_crops_of_packed_images_are_those_of_the_images(holder: Callable[..., Holder], more: Any) -> None:
+    """Which are of the packed size here."""
+    source = cropping(ArrayImages(PIXELS, 3), **more)
+    expected = seen(source)
+    said = hold(holder(), source, passes=1)
+    assert said[0].startswith("images are read once and kept on disk: train 20 of 3x8x8")
+    assert said[1] == "  random crops are taken of images squashed to 8x8, not of the images themselves"
+    assert source.is_packed and isinstance(source.source, Resident)
+    levels = (seen(source) - expected).abs() * 255 * SEEN.std[0]
+    assert levels.max() < 2.1 and levels.mean() < 0.3
+    assert torch.equal(source.first(4), source.first(9)[:4])
+    by_workers = cropping(ArrayImages(PIXELS, 3), workers=2, **more)
+    hold(holder("ram"), by_workers)
+    assert torch.equal(seen(by_workers), seen(source))
+
+
+def test_packed_images_keep_their_sizes_and_are_found_by_the_next_run(holder: Callable[..., Holder]) -> None:
+    source = cropping(files := Files(), side=12)
+    hold(holder(), source)
+    assert files.read == 20 and isinstance(source.source, Resident)
+    assert source.source.images.shape == (20, 12, 12, 3)
+    assert source.source.sizes.tolist() == [[16, 8]] * 20
+    hold(holder(), again := cropping(files, side=12))
+    assert files.read == 24 and torch.equal(seen(again), seen(source))
+    hold(holder(), cropping(files, side=10))
+    assert files.read == 44, "of another size they are others"
+
+
+def test_packed_images_that_do_not_fit_are_an_error(holder: Callable[..., Holder]) -> None:
+    with pytest.raises(ConfigError, match=r"data\.pack_size=8: the images take 3\.9 KiB, more than data\.resident_bud"):
+        hold(holder(budget="3KB"), cropping(Files()))

@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augments import OFF
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cnntrain.augment.base import Augment
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
+from cnntrain.core.draws import Draws
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, step_batch, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.dataset import Part
 
@@ -45,13 +48,15 @@ def augmented(augment: Augment, seed: int = 3, workers: int = 0, count: int = 20
     samples = Samples(part(count), untouched, None)
     if not augment.reads_alike:
         samples = Samples(part(count), augment.drawn_transform(PLAIN), seed)
-    return Loader(samples, workers, PLAIN, CPU, torch.float32, augment.batch_transform(PLAIN), seed)
+    steps, mixing = augment.whole_transform(PLAIN), augment.mixing(count)
+    return Loader(samples, workers, PLAIN, CPU, torch.float32, steps, seed, mixing=mixing)
 
 
 def seen(source: Loader, epoch: int, *positions: int) -> torch.Tensor:
     plan = Plan(epoch, torch.tensor(positions), torch.tensor([0]), torch.tensor([len(positions)]))
     (batch,) = source.batches(plan)
-    assert batch.targets.tolist() == [*positions]
+    if source.mixing is None:
+        assert batch.targets.tolist() == [*positions]
     return batch.inputs
 
 
@@ -157,7 +162,12 @@ def test_a_steps_batch_is_shared_equally_and_fits_the_part(count: int, wanted: i
         assert found == batch or found + parts > count
 
 
-augments = pytest.mark.parametrize("augment", [FlipCrop("", "auto", 2, 0.5), ImageNet("", "auto", 0.2, 0.5)])
+AUGMENTS = [
+    FlipCrop("", "auto", 2, 0.5, **OFF),
+    ImageNet("", "auto", 0.2, 0.5, **OFF),
+    FlipCrop("", "auto", 2, 0.5, **OFF | {"auto": "trivial", "mixup": 0.4, "cutmix": 1.0}),
+]
+augments = pytest.mark.parametrize("augment", AUGMENTS)
 
 
 @augments
@@ -172,18 +182,23 @@ def test_worker_processes_change_nothing(augment: Any) -> None:
         assert torch.equal(one.inputs, other.inputs)
         assert torch.equal(one.targets, other.targets)
         assert one.count == other.count == len(one.inputs) == 5
-    first, second = (sorted(epoch[0].targets.tolist()) for epoch in by_workers[0])
-    assert first != second
+    first, second = (epoch[0].targets for epoch in by_workers[0])
+    assert not torch.equal(first.sort(0).values, second.sort(0).values)
 
 
-def test_ranks_and_pieces_change_no_samples_augmentation() -> None:
-    source = augmented(FlipCrop("", "auto", 2, 0.5))
+@augments
+def test_ranks_and_pieces_change_no_samples_augmentation(augment: Augment) -> None:
+    source = augmented(augment)
 
     def shared_out(ranks: int, pieces: int) -> dict[int, torch.Tensor]:
         found = {}
         for plan in plans(20, 12, 1, ranks, pieces):
-            for batch in source.batches(plan):
-                found |= dict(zip(batch.targets.tolist(), batch.inputs, strict=True))
+            for batch, positions in zip(source.batches(plan), plan, strict=True):
+                seen = [
+                    torch.cat([each.flatten() for each in pair])
+                    for pair in zip(batch.inputs, batch.targets, strict=True)
+                ]
+                found |= dict(zip(positions.tolist(), seen, strict=True))
         return found
 
     whole = shared_out(1, 1)
@@ -212,6 +227,23 @@ def test_a_batch_is_its_samples(augment: Augment) -> None:
     assert torch.equal(source.first(4), seen(source, 0, 0, 1, 2, 3))
 
 
+def test_a_mix_is_of_what_both_would_be_seen_as_and_from_memory_the_same() -> None:
+    """A partner is augmented by its own numbers."""
+    more = {**OFF, "mixup": 0.4, "cutmix": 1.0}
+    mixed, alone = augmented(FlipCrop("", "auto", 2, 0.5, **more)), augmented(FlipCrop("", "auto", 2, 0.5, **OFF))
+    positions = torch.tensor([4, 9, 2])
+    draws = Draws(3, 1, positions)
+    partners = mixed.mixing.partners(draws, 20)
+    ours, theirs = seen(alone, 1, *positions.tolist()), seen(alone, 1, *partners.tolist())
+    expected, _ = mixed.mixing(ours, positions, theirs, partners, draws)
+    assert torch.equal(seen(mixed, 1, *positions.tolist()), expected)
+    images = part().images
+    mixed.source = Resident(images, torch.arange(20), None, False, CPU)
+    assert torch.equal(seen(mixed, 1, *positions.tolist()), expected)
+    whole = seen(mixed, 1, *range(20))
+    assert torch.equal(whole[positions], expected)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_batch_of_nothing_has_nothing(workers: int) -> None:
     plan = eval_plan(3, 2, Share(1, 2, 1))  # of the three samples this rank has one
@@ -224,7 +256,7 @@ def test_reading_samples_leaves_the_models_randomness_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    batches = augmented(ImageNet("", "auto", 0.2, 0.5)).batches(alone(20, 5, 3, 0))
+    batches = augmented(ImageNet("", "auto", 0.2, 0.5, **OFF)).batches(alone(20, 5, 3, 0))
     next(batches)
     next(batches)
     assert torch.equal(torch.rand(3), expected)

@@ -291,6 +291,8 @@ def test_views_are_those_of_the_first_epochs_in_turn(make_run: MakeRun, tmp_path
 def test_views_of_what_is_not_random_are_refused(configure: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match=r"transfer\.views=2 means nothing with augment=none"):
         configure(*FROZEN, "transfer.views=2")
+    with pytest.raises(ConfigError, match=r"transfer\.views=2 keeps images as they are seen alone"):
+        configure(*FROZEN, "transfer.views=2", "augment.mixup=0.2")
 
 
 # interruptions

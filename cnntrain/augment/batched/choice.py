@@ -1,0 +1,38 @@
+"""Batches whose images each go another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.draws import Draws
+
+Transform = Callable[[Tensor, Any, Draws], tuple[Tensor, Any]]
+
+
+class InTurn:
+    """One transform of a batch after the other."""
+
+    def __init__(self, steps: Sequence[Transform]):
+        self.steps = steps
+
+    def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
+        for each in self.steps:
+            images, targets = each(images, targets, draws)
+        return images, targets
+
+
+def groups(numbers: Tensor, count: int) -> Iterator[tuple[int, Tensor]]:
+    """Each number that was drawn, with the samples that drew it, int64 [some]; a device is waited for once.
+
+    Args:
+        numbers: int64 [samples], below `count`.
+    """
+    order, start = numbers.argsort(stable=True), 0
+    for number, size in enumerate(torch.bincount(numbers, minlength=count).tolist()):
+        if size:
+            yield number, order[start : start + size]
+        start += size

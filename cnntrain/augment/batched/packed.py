@@ -1,0 +1,72 @@
+"""Crops of random size and shape of images that were all brought to one size: two products of matrices a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from cnntrain.augment.batched.crops import boxes
+from cnntrain.core.draws import Draws
+
+
+def _triangle(distance: Tensor) -> Tensor:
+    return (1 - distance.abs()).clamp(min=0)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys 1981 (doi:10.1109/TASSP.1981.1163711) with a = -0.5, as Pillow has it."""
+    x = distance.abs()
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0))
+
+
+FILTERS: dict[str, Callable[[Tensor], Tensor]] = {"bilinear": _triangle, "bicubic": _cubic}
+
+
+class PackedCrop:
+    """The crops that `crops.ResizedCrop` draws, in the coordinates of the images as they were, taken of the packed.
+
+    Args:
+        size: pixels a side of what comes out.
+        interpolation: a key of `FILTERS`; antialiased.
+    """
+
+    def __init__(self, size: int, min_area: float, interpolation: str):
+        self.size = size
+        self.min_area = min_area
+        self.kernel = FILTERS[interpolation]
+
+    def __call__(self, images: Tensor, sizes: Tensor, draws: Draws) -> Tensor:
+        """uint8 [images, channels, side, side] to uint8 of the size.
+
+        Args:
+            sizes: [images, 2], heights and widths that they had.
+        """
+        count, channels, side, _ = images.shape
+        sides = sizes.T.long()
+        top, left, height, width = boxes(sides, self.min_area, draws).double()
+        down, across = side / sides.double()
+        rows = filters(top * down, height * down, self.size, side, self.kernel)
+        columns = filters(left * across, width * across, self.size, side, self.kernel)
+        lines = images.float().reshape(count, channels * side, side) @ columns.transpose(1, 2)
+        lines = lines.clamp_(0, 255).view(count, channels, side, self.size)  # as Pillow's are, between its passes
+        found = rows @ lines.transpose(1, 2).reshape(count, side, channels * self.size)
+        found = found.view(count, self.size, channels, self.size).transpose(1, 2)
+        return found.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def filters(start: Tensor, length: Tensor, size: int, side: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of so many of `side` pixels `size` ones: float32 [images, size, side], weights that sum to 1.
+
+    Args:
+        start, length: float64 [images], of a stretch, in pixels; of a pixel that is partly inside that part counts.
+    """
+    scale = (length / size)[:, None, None]
+    centers = start[:, None, None] + (torch.arange(size, device=start.device)[:, None] + 0.5) * scale
+    pixels = torch.arange(side, device=start.device, dtype=torch.float64)
+    end = (start + length)[:, None]
+    inside = (torch.minimum(pixels + 1, end) - torch.maximum(pixels, start[:, None])).clamp(0, 1)
+    weights = kernel((pixels + 0.5 - centers) / scale.clamp(min=1)) * inside[:, None]
+    return (weights / weights.sum(2, keepdim=True)).float()
