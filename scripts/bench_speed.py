@@ -1,6 +1,7 @@
 """How near is training to the bare step, and how far from what one would write by hand?
 
     python scripts/bench_speed.py [--nets resnet20 resnet18 lenet5] [--rounds 5] [--images 5000]
+    python scripts/bench_speed.py --against <folder of another version> [--rounds 5]
 
 One epoch of 5,000 PNG files of 32 x 32 in an image folder, crop and flip, batches of 128, SGD with momentum, on this
 machine's CPU, one after the other in each round: ours (the images are kept in memory; the loop, its metrics and its
@@ -9,15 +10,21 @@ eager, in torch's own memory format and with the channels last; torchvision's Im
 DataLoader, by hand and in Lightning (``pip install lightning``; left out where it is not there), with the number of
 workers that is best in a trial. Prints images a second, medians over the rounds, and the medians of the rounds' ratios;
 of ours also the share of the time that the loop waited for data, by its own account and by a clock around the iterator.
+
+With ``--against`` the default command as a whole, from the start of its process, in this version and another (a git
+worktree of an older commit), in turn for as many seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -239,12 +246,39 @@ def compare(net: str, root: Path, output: Path, images: int, rounds: int) -> Non
     print(f"  waiting for data: {own:.1%} by the run's account; {clock:.1%} in the iterator, augmentation included")
 
 
+def whole(versions: Mapping[str, Path], rounds: int) -> None:
+    """The default command of each version, a seed a round."""
+    seconds: dict[str, list[float]] = {name: [] for name in versions}
+    tests: dict[str, list[float]] = {name: [] for name in versions}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(rounds):
+            for name, root in versions.items():
+                output, start = Path(folder) / f"{name}{seed}", time.perf_counter()
+                words = [f"seed={seed}", f"output={output}", "trainer.device=cpu"]
+                environment = {**os.environ, "PYTHONPATH": str(root.absolute())}
+                subprocess.run([sys.executable, "-m", "cnntrain", *words], env=environment, cwd=folder, check=True,
+                               stdout=subprocess.DEVNULL)  # fmt: skip
+                seconds[name].append(time.perf_counter() - start)
+                (result,) = output.rglob("result.json")
+                tests[name].append(json.loads(result.read_text())["test"]["top1"])
+    for name in versions:
+        shown = " ".join(f"{each:.2%}" for each in tests[name])
+        print(f"{name:6} {median(seconds[name]):6.1f} s  test {shown}, mean {sum(tests[name]) / rounds:.2%}")
+    ours, other = seconds.values()
+    ratio = median(mine / theirs for mine, theirs in zip(ours, other, strict=True))
+    print(f"ours / other {ratio:.2f} x of the time (at most 0.4)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--against", type=Path)
     asked = parser.parse_args()
+    if asked.against is not None:
+        whole({"ours": Path(__file__).parents[1], "other": asked.against}, asked.rounds)
+        return
     assert dist.world_size() == 1, "one process"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "set"

@@ -38,7 +38,7 @@ CORE = ("cnntrain/training", "cnntrain/transfer", "cnntrain/data/batches", "cnnt
 TESTS = ("tests/training", "tests/transfer", "tests/data", "tests/schedule", "tests/runs", "tests/build",
          "tests/augment", "tests/models/test_auxiliary.py", "tests/commands/test_train.py",
          "tests/commands/test_eval.py", "tests/test_cli.py")  # fmt: skip
-MOST_TESTS, SECONDS = 60, 90.0
+MOST_TESTS, SECONDS, CONTROLS = 60, 90.0, 5
 Calls = dict[str, Any]  # how long each test took, and which tests run each line
 
 
@@ -117,7 +117,7 @@ def chosen(mutant: Mutant, calls: Calls) -> tuple[list[str], float]:
     return [test for _, test in covering], sum(seconds for seconds, _ in covering)
 
 
-def begun(mutant: Mutant, tests: list[str]) -> int:
+def begun(mutant: Mutant | None, tests: list[str]) -> int:
     """A process forked from this one in which the tests meet the changed function; its exit code tells."""
     child = os.fork()
     if child:
@@ -131,9 +131,18 @@ def begun(mutant: Mutant, tests: list[str]) -> int:
 
     torch.set_num_threads(1)
     code = 77
-    if apply(mutant):
-        code = int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]))
+    if mutant is None or apply(mutant):
+        early = "ignore::pytest.PytestAssertRewriteWarning"  # what is imported before pytest begins
+        code = int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", early, *tests]))
     os._exit(code)
+
+
+def control(mutants: list[Mutant], calls: Calls) -> None:
+    """Raises SystemExit where tests fail in such a process without any change: then nothing would survive."""
+    for mutant in mutants:
+        tests, _ = chosen(mutant, calls)
+        if tests and os.waitpid(begun(None, tests), 0)[1]:
+            raise SystemExit(f"without a change the tests of {mutant} fail: python -m pytest {' '.join(tests)}")
 
 
 def outcomes(
@@ -201,6 +210,7 @@ def main() -> None:
     importlib.import_module("timm")
     for file in files:
         importlib.import_module(file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+    control(mutants[:CONTROLS], calls)
     ended = Counter[str]()
     rooms: dict[str, Counter[str]] = defaultdict(Counter)
     for mutant, how in outcomes(mutants, calls, asked.jobs):
