@@ -1,4 +1,6 @@
-"""How many images a second each augmentation gives, a row each: python scripts/bench_augment.py [--device cuda]
+"""How many images a second each augmentation gives, a row each.
+
+    python scripts/bench_augment.py [--device cuda] [--threads 1]
 
 What is timed is a batch's augmentation alone, of uint8 images that are on the device; of packed images the crop too;
 of `mixup` and `cutmix` that of the pairs, without reading and augmenting the partners.
@@ -22,7 +24,7 @@ from cnntrain.core.draws import Draws
 from cnntrain.data.batches.preprocess import Preprocess
 
 SIZES = {32: 512, 224: 64}  # pixels a side, images at once
-SECONDS = 2.0  # a cell
+SECONDS = 1.5  # a cell
 OFF: dict[str, Any] = {
     "auto": None, "auto_policy": "imagenet", "rand_ops": 2, "rand_magnitude": 9, "colour_jitter": None,
     "greyscale": 0.0, "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0,
@@ -83,7 +85,10 @@ def rate(once: Callable[[int], None], count: int, device: torch.device) -> float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
-    device = torch.device(parser.parse_args().device)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    asked = parser.parse_args()
+    device = torch.device(asked.device)
+    torch.set_num_threads(asked.threads)
     print(f"PyTorch {torch.__version__.partition('+')[0]}, {device.type}, {torch.get_num_threads()} threads\n")
     print("| | " + " | ".join(f"{side}x{side}, {count} at once" for side, count in SIZES.items()) + " |")
     print("|---|" + "---|" * len(SIZES))

@@ -161,6 +161,19 @@ class Augment:
         return bool(self.auto or any(self.colour_jitter or ()) or self.greyscale or self.erasing)
 
     @property
+    def in_words(self) -> str:
+        """The policy and what is added to it."""
+        added = {
+            self.auto: self.auto,
+            "colour jitter": any(self.colour_jitter or ()),
+            "greys": self.greyscale,
+            "erasing": self.erasing,
+            "mixup": self.mixup,
+            "cutmix": self.cutmix,
+        }
+        return " + ".join([self.name, *(str(name) for name, value in added.items() if value)])
+
+    @property
     def varies(self) -> bool:
         """Whether what the policy itself gives differs from one epoch to the next."""
         return True

@@ -47,7 +47,7 @@ def opening(run: Run) -> list[Any]:
         *(f"note: {each}" for each in run.notes),
         f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
         *(f"note: {each}" for each in data.notes),
-        f"{config.optim.name}, {config.schedule.name}, {config.augment.name} augmentation, batch "
+        f"{config.optim.name}, {config.schedule.name}, {config.augment.in_words} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",
     ]
     if (line := slow(config.trainer.precision, run.device)) is not None:

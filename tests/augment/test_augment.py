@@ -258,3 +258,9 @@ def test_limits(name: str, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         section({**asdict(augment), **change}, type(augment), "augment")
     assert str(caught.value) == message
+
+
+def test_what_is_added_is_said() -> None:
+    assert FlipCrop("flip_crop", "auto", 4, 0.5, **OFF).in_words == "flip_crop"
+    added = {**OFF, "auto": "trivial", "erasing": 0.1, "mixup": 0.2}
+    assert FlipCrop("flip_crop", "auto", 4, 0.5, **added).in_words == "flip_crop + trivial + erasing + mixup"

@@ -137,10 +137,3 @@ def test_auxiliary_heads_train_and_do_not_judge(make_run: MakeRun) -> None:
     expected = [torch.nn.functional.cross_entropy(each, labels) for each in outputs]
     assert logits is outputs[0]
     torch.testing.assert_close(loss, expected[0] + 0.3 * sum(expected[1:]))
-
-
-def test_images_in_memory_are_not_cropped_in_their_own_size(configure: Callable[..., Any]) -> None:
-    words = ("augment=imagenet", "data.resident=ram", "data.image_size=56")
-    with pytest.raises(ConfigError, match=r"data\.resident=ram: augment=imagenet .* data\.pack_size=64 crops them"):
-        build(configure(*words))
-    build(configure(*words, "data.pack_size=60"))
