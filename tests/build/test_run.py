@@ -105,6 +105,17 @@ def test_deterministic_asks_torch_for_it_and_leaves_it_as_it_was(monkeypatch: py
     assert settings_of_the_process() == before
 
 
+def test_weights_are_drawn_in_float32_whatever_the_process_computes_in() -> None:
+    before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with arithmetic(deterministic=False, tf32=True):
+            assert torch.get_default_dtype() == torch.float32 and torch.get_float32_matmul_precision() == "high"
+        assert (torch.get_default_dtype(), torch.get_float32_matmul_precision()) == (torch.float64, before[1])
+    finally:
+        torch.set_default_dtype(before[0])
+
+
 def test_two_builds_of_one_configuration_are_independent(configure: Callable[..., Any]) -> None:
     config = configure("schedule=plateau", "transfer=auto", "model=resnet20", "model.pretrained=false")
     before = asdict(config)

@@ -55,6 +55,8 @@ def test_a_run_leaves_everything_in_its_folder(configure: Configure, perform: Pe
     assert names >= {"config.yaml", "metrics.jsonl", "result.json", "last.ckpt", "best.ckpt", "tb", "train.log"}
     assert shown.splitlines()[-1] == str(place)
     assert not list(place.glob(".*.tmp"))
+    train = json.loads((place / "result.json").read_text())["train"]
+    assert train["images_per_second"] * train["seconds"] == pytest.approx(3 * 48)
 
 
 def test_the_resolved_config_is_plain_and_complete(configure: Configure) -> None:

@@ -127,6 +127,15 @@ def test_every_epoch_is_written_where_that_is_asked_for(make_run: MakeRun, tmp_p
         assert epochs_on_disk(tmp_path / "run")[0] == number
 
 
+def test_the_pair_before_is_kept_also_of_an_epoch_that_was_not_the_best(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
+    for number, top1 in enumerate((0.5, 0.4, 0.3), start=1):
+        end_epoch(run, top1)
+        assert epochs_on_disk(tmp_path / "run") == (number, 1)
+    (older,) = (tmp_path / "run" / "older").iterdir()
+    assert epochs_on_disk(older) == (2, 1)
+
+
 @pytest.mark.parametrize("every", ["null", "1"])
 def test_after_a_loss_that_is_not_a_number_the_run_continues_from_the_best_epoch(
     make_run: MakeRun, tmp_path: Path, clock: Clock, every: str

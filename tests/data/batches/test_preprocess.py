@@ -155,7 +155,12 @@ def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.Mon
         return resize(self, size, *args, **kwargs)
 
     for shape in ((1, 400), (400, 1), (3, 301), (301, 3), (250, 2), (2, 33), (9, 2000), (1999, 8)):
-        for how, fraction, size in (("bilinear", 1.0, 32), ("bicubic", 0.875, 27), ("nearest", 0.9, 24)):
+        for how, fraction, size in (
+            ("bilinear", 1.0, 32),
+            ("bicubic", 0.875, 27),
+            ("nearest", 0.9, 24),
+            ("bilinear", 1.0, 31),
+        ):
             seen = preprocess(3, "center", fraction, how, size)
             assert torch.equal(seen.fit(image(*shape), 0)[0], timms(seen, image(*shape))), (shape, how)
     seen = preprocess(3, "center", 0.875, "bilinear", 24)

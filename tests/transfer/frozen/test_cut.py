@@ -20,7 +20,7 @@ from cnntrain.models import registry
 from cnntrain.study import catalog
 from cnntrain.transfer.freeze_depth import FreezeDepth
 from cnntrain.transfer.freezing import Freezing
-from cnntrain.transfer.frozen.cut import EXAMPLES, Cut, cut_off
+from cnntrain.transfer.frozen.cut import EXAMPLES, Cut, _is_batch, _verify, cut_off
 from cnntrain.transfer.frozen.trace import UncuttableError
 
 # one of each family: arguments, image size
@@ -254,6 +254,20 @@ def test_what_cannot_be_cut_is_refused(kind: type[Branching], reason: str) -> No
     model.conv.requires_grad_(False)
     with pytest.raises(UncuttableError, match=reason):
         cut_off(model, model.train, torch.randn(EXAMPLES, 3, 8, 8))
+
+
+def test_parts_that_compute_something_else_are_told_from_the_whole_wherever_it_is() -> None:
+    whole = (torch.ones(2), {"more": [torch.ones(3), None]})
+    _verify(whole, (torch.ones(2), {"more": [torch.ones(3), None]}))
+    for other in ((torch.zeros(2), {"more": [torch.ones(3), None]}), (torch.ones(2), {"more": [torch.zeros(3), None]})):
+        with pytest.raises(UncuttableError, match="its parts do not give what the whole gives"):
+            _verify(whole, other)
+
+
+def test_a_value_is_a_batch_where_it_has_a_row_for_each_image() -> None:
+    images = torch.zeros(2, 3, 4, 4)
+    assert _is_batch(torch.zeros(2), images) and _is_batch(torch.zeros(2, 5), images)
+    assert not _is_batch(torch.zeros(3), images) and not _is_batch(torch.tensor(2.0), images)
 
 
 def test_a_moving_average_has_the_same_suffix() -> None:
