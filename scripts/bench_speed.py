@@ -73,17 +73,13 @@ def draw(folder: Path, images: int) -> None:
             Image.fromarray(pixels).save(place / f"{number}.png")
 
 
-class Silent(Report):
-    """Goes through the motions, without a screen."""
-
-
 def our_run(net: str, root: Path, output: Path) -> tuple[Run, Report, Saver]:
     words = [*NETS[net], "data=imagefolder", f'data.root="{root}"', f"data.image_size={SIDE}", "augment=flip_crop",
              f"data.batch_size={BATCH}", "model.pretrained=false", "trainer.device=cpu", f'output="{output}"',
              f'data.cache_dir="{output / "cache"}"', "optim.lr=0.01", "trainer.epochs=1000"]  # fmt: skip
     config = check(plain(compose.compose_config("train", words)), Train)
     run = build(config)
-    return run, Silent(config.task.columns), Saver(output, run.state, 0.1, 1)
+    return run, Report(config.task.columns), Saver(output, run.state, 0.1, 1)
 
 
 def ours(run: Run, report: Report, saver: Saver) -> Measured:
@@ -243,7 +239,7 @@ def compare(net: str, root: Path, output: Path, images: int, rounds: int) -> Non
         ratio = median(mine / other for mine, other in zip(speeds["ours"], others, strict=True))
         print(f"  ours / {name:15} {ratio:9.2f} x  (at least {least})")
     own, clock = (median(each[place] for each in found["ours"]) for place in (1, 2))
-    print(f"  waiting for data: {own:.1%} by the run's account; {clock:.1%} in the iterator, augmentation included")
+    print(f"  waiting for data: {own:.1%} by the run, {clock:.1%} in the iterator with augmentation (at most 5%)")
 
 
 def whole(versions: Mapping[str, Path], rounds: int) -> None:

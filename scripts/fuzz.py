@@ -79,8 +79,7 @@ def main() -> None:
         (folder / "work").mkdir()
         os.chdir(folder / "work")
         typed(*SMOKE)  # so that the libraries have found what they look for when they are imported
-        watch = Watch(folder)
-        failed = 0
+        watch, failed = Watch(folder), 0
         for name, count, trial in (
             ("configurations", args.configs, configurations),
             ("files", args.files, files),

@@ -20,7 +20,7 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import BatchTransform, Mixing, Packing, Samples
+from cnntrain.data.batches.samples import Packing, Samples, Varied
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
@@ -85,7 +85,7 @@ def _train_loader(config: TrainConfig, data: DataSet, seen: Preprocess, device: 
     if not augment.reads_alike:
         samples = Samples(part, augment.drawn_transform(seen), config.seed)
     steps, mixing = augment.whole_transform(seen), augment.mixing(len(data.classes))
-    return _loader(config, samples, seen, device, steps, config.seed, mixing, _packing(config, seen))
+    return _loader(config, samples, seen, device, Varied(config.seed, steps, mixing, _packing(config, seen)))
 
 
 def _packing(config: TrainConfig, seen: Preprocess) -> Packing | None:
@@ -111,18 +111,10 @@ def _packing(config: TrainConfig, seen: Preprocess) -> Packing | None:
 
 
 def _loader(
-    config: TrainConfig,
-    samples: Samples,
-    seen: Preprocess,
-    device: torch.device,
-    transform: BatchTransform | None = None,
-    seed: int | None = None,
-    mixing: Mixing | None = None,
-    packing: Packing | None = None,
+    config: TrainConfig, samples: Samples, seen: Preprocess, device: torch.device, varied: Varied | None = None
 ) -> Loader:
-    dtype = weights_dtype(config.trainer.precision)
-    held_as = memory_format(config.trainer, device)
-    return Loader(samples, workers(config.data), seen, device, dtype, transform, seed, held_as, mixing, packing)
+    dtype, held_as = weights_dtype(config.trainer.precision), memory_format(config.trainer, device)
+    return Loader(samples, workers(config.data), seen, device, dtype, held_as, varied)
 
 
 def workers(data: Data) -> int:

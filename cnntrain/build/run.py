@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -80,13 +80,11 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
 def _save_memory(config: TrainConfig, model: nn.Module) -> None:
     if not config.trainer.grad_checkpointing:
         return
-    switch = getattr(model, "set_grad_checkpointing", None)
-    try:
-        if switch is None:
-            raise AssertionError
-        switch(True)
-    except AssertionError:  # what timm's raise where they have none
-        raise ConfigError(f"trainer.grad_checkpointing=true: {config.model.name} has no such thing") from None
+    with suppress(AssertionError):  # what timm's raise where they have none
+        if (switch := getattr(model, "set_grad_checkpointing", None)) is not None:
+            switch(True)
+            return
+    raise ConfigError(f"trainer.grad_checkpointing=true: {config.model.name} has no such thing")
 
 
 def _state(

@@ -47,10 +47,9 @@ class Cache(Command):
             for folder, _ in chosen:
                 try:
                     shutil.rmtree(folder)
-                except FileNotFoundError:  # another process deletes it too
-                    pass
                 except OSError as error:
-                    raise InputError(f"cannot delete {folder}: {error.strerror}") from error
+                    if not isinstance(error, FileNotFoundError):  # which another process has deleted
+                        raise InputError(f"cannot delete {folder}: {error.strerror}") from error
         remains = [each for root in roots for each in store.remains(root)]
         others, size = len(remains), sum(each for _, each in remains)
         if self.clear:

@@ -14,18 +14,15 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader, Source
-from cnntrain.data.batches.samples import BatchTransform, Mixing, Packing, Samples
+from cnntrain.data.batches.samples import Packing, Samples, Varied
 
 
 class Loader:
     """Iterates over a part in a plan's order.
 
     Args:
-        transform: of the images of a batch.
-        seed: by which its numbers are drawn, and those of the samples; None: what is seen is the same in each epoch.
         memory_format: of the batches.
-        packing: of the images, where they can be seen from memory although `samples` are not read alike.
-        mixing: of the samples with others of the part, of which as many are read.
+        varied: what each epoch does otherwise; None: all see the same.
     """
 
     def __init__(
@@ -35,27 +32,25 @@ class Loader:
         preprocess: Preprocess,
         device: torch.device,
         dtype: torch.dtype,
-        transform: BatchTransform | None = None,
-        seed: int | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
-        mixing: Mixing | None = None,
-        packing: Packing | None = None,
+        varied: Varied | None = None,
     ):
         self.samples = samples
         self.preprocess = preprocess
         self.device = device
         self.dtype = dtype
-        self.transform = transform
-        self.seed = seed
         self.memory_format = memory_format
-        self.mixing = mixing
-        self.packing = packing
+        self.varied = varied
         self.is_packed = False  # then `source` gives packed images, and with their targets their sizes
         self.source: Source = Reader(samples, workers, device)
 
     @property
     def waited(self) -> float:
         return self.source.waited
+
+    @property
+    def packing(self) -> Packing | None:
+        return None if self.varied is None else self.varied.packing
 
     @property
     def reads_alike(self) -> bool:
@@ -82,30 +77,38 @@ class Loader:
 
     def _with_partners(self, plan: Plan) -> Plan:
         """Each batch with as many samples after it: those with which its own are mixed."""
-        if self.mixing is None or self.seed is None:
+        varied = self.varied
+        if varied is None or varied.mixing is None:
             return plan
-        partners = self.mixing.partners(Draws(self.seed, plan.epoch, plan.order), len(self.samples))
+        partners = varied.mixing.partners(Draws(varied.seed, plan.epoch, plan.order), len(self.samples))
         halves = [each for pair in zip(plan, replace(plan, order=partners), strict=True) for each in pair]
         ends = 2 * (plan.ends - plan.starts).cumsum(0)
         return Plan(plan.epoch, torch.cat(halves), ends - 2 * (plan.ends - plan.starts), ends)
 
     def _batch(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> Batch:
         inputs, targets = self._on_device(images, targets, epoch, positions)
-        if self.mixing is None or self.seed is None:
+        varied = self.varied
+        if varied is None or varied.mixing is None:
             return Batch(inputs, targets, len(inputs))
         count = len(inputs) // 2
-        draws = Draws(self.seed, epoch, positions[:count])
-        inputs, targets = self.mixing(inputs[:count], targets[:count], inputs[count:], targets[count:], draws)
+        draws = Draws(varied.seed, epoch, positions[:count])
+        inputs, targets = varied.mixing(inputs[:count], targets[:count], inputs[count:], targets[count:], draws)
         return Batch(inputs, targets, count)
 
     def _on_device(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> tuple[Tensor, Any]:
-        images, positions = (each.to(self.device, non_blocking=True) for each in (images, positions))
-        if self.is_packed and self.packing is not None and self.seed is not None:
+        sizes = None
+        if self.is_packed:
             targets, sizes = targets
-            sizes = sizes.to(self.device, non_blocking=True)
-            images = self.packing.transform(images, sizes, Draws(self.seed, epoch, positions))
-        targets = targets.to(self.device, non_blocking=True)
-        if self.transform is not None and self.seed is not None:
-            images, targets = self.transform(images, targets, Draws(self.seed, epoch, positions))
+        images, targets = (each.to(self.device, non_blocking=True) for each in (images, targets))
+        if self.varied is not None:
+            images, targets = self._varied(self.varied, images, targets, sizes, epoch, positions)
         images = images.contiguous(memory_format=self.memory_format)
         return self.preprocess(images, self.device, self.dtype), targets
+
+    def _varied(
+        self, varied: Varied, images: Tensor, targets: Any, sizes: Tensor | None, epoch: int, positions: Tensor
+    ) -> tuple[Tensor, Any]:
+        draws = Draws(varied.seed, epoch, positions.to(self.device, non_blocking=True))
+        if varied.packing is not None and sizes is not None:
+            images = varied.packing.transform(images, sizes.to(self.device, non_blocking=True), draws)
+        return (images, targets) if varied.transform is None else varied.transform(images, targets, draws)

@@ -54,6 +54,23 @@ class Packing:
         return functional.pil_to_tensor(small), torch.tensor(image.shape[-2:], dtype=torch.int32)
 
 
+@dataclass(frozen=True)
+class Varied:
+    """How samples are seen otherwise in each epoch.
+
+    Attributes:
+        seed: by which all their numbers are drawn.
+        transform: of the images of a batch.
+        mixing: of the samples with others of the part, of which as many are read.
+        packing: of the images, where they can be seen from memory although they are not read alike.
+    """
+
+    seed: int
+    transform: BatchTransform | None = None
+    mixing: Mixing | None = None
+    packing: Packing | None = None
+
+
 class Samples(Dataset[Any]):
     """A part seen through a transform; asked for a batch as (epoch, positions), so that a worker needs no state.
 

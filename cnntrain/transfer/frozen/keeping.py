@@ -96,7 +96,7 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
         "cut": [cut.key, cut.shapes],
         "weights": weights,
         "part": [part, len(samples)],
-        "views": [views, loader.seed] if loader.seed is not None else None,
+        "views": [views, loader.varied.seed] if loader.varied is not None else None,
         "packed": loader.packing.side if loader.packing is not None and loader.is_packed else None,
         "types": [str(dtype) for dtype in dtypes],
         "batch": around.batch_size,

@@ -23,7 +23,7 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.room import Room
-from cnntrain.data.batches.samples import Packing, Samples
+from cnntrain.data.batches.samples import Packing, Samples, Varied
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.data.sets.dataset import Part
 from cnntrain.data.sets.subset import SomeImages
@@ -50,7 +50,7 @@ class Files:
 def loader(images: Any, count: int = 20, memory_format: Any = torch.channels_last) -> Loader:
     samples = Samples(Part(images, np.arange(count), [str(each) for each in range(count)]), SEEN.fit, None)
     shift = FlipCrop("", "auto", 2, 0.5, **OFF).batch_transform(SEEN)
-    return Loader(samples, 0, SEEN, CPU, torch.float32, shift, 3, memory_format)
+    return Loader(samples, 0, SEEN, CPU, torch.float32, memory_format, Varied(3, shift))
 
 
 def seen(source: Loader) -> torch.Tensor:
@@ -138,7 +138,7 @@ def test_what_does_not_fit_or_is_read_once_is_read_by_workers(holder: Callable[.
     with pytest.raises(ConfigError, match=r"data\.resident=ram: the images take 3\.8 KiB, too much for .* of free ram"):
         hold(holder("ram", memory=7000), source)
     crops = ImageNet("", "auto", 0.1, 0.5, **OFF).drawn_transform(SEEN)
-    anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, None, 3)
+    anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, varied=Varied(3))
     hold(holder(), anew)
     assert isinstance(anew.source, Reader)
 
@@ -160,7 +160,7 @@ def cropping(images: Any, side: int = 8, workers: int = 0, **more: Any) -> Loade
     samples = Samples(Part(images, np.arange(20), [*"abcdefghijklmnopqrst"]), augment.drawn_transform(SEEN), 3)
     packing = Packing(side, augment.packed_transform(SEEN))
     steps, mixing = augment.whole_transform(SEEN), augment.mixing(20)
-    return Loader(samples, workers, SEEN, CPU, torch.float32, steps, 3, mixing=mixing, packing=packing)
+    return Loader(samples, workers, SEEN, CPU, torch.float32, varied=Varied(3, steps, mixing, packing))
 
 
 @pytest.mark.parametrize("more", [{}, {"mixup": 0.3, "cutmix": 1.0, "greyscale": 0.2}])

@@ -25,7 +25,7 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, step_batch, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.resident import Resident
-from cnntrain.data.batches.samples import Samples
+from cnntrain.data.batches.samples import Samples, Varied
 from cnntrain.data.sets.dataset import Part
 
 CPU = torch.device("cpu")
@@ -49,13 +49,13 @@ def augmented(augment: Augment, seed: int = 3, workers: int = 0, count: int = 20
     if not augment.reads_alike:
         samples = Samples(part(count), augment.drawn_transform(PLAIN), seed)
     steps, mixing = augment.whole_transform(PLAIN), augment.mixing(count)
-    return Loader(samples, workers, PLAIN, CPU, torch.float32, steps, seed, mixing=mixing)
+    return Loader(samples, workers, PLAIN, CPU, torch.float32, varied=Varied(seed, steps, mixing))
 
 
 def seen(source: Loader, epoch: int, *positions: int) -> torch.Tensor:
     plan = Plan(epoch, torch.tensor(positions), torch.tensor([0]), torch.tensor([len(positions)]))
     (batch,) = source.batches(plan)
-    if source.mixing is None:
+    if source.varied is None or source.varied.mixing is None:
         assert batch.targets.tolist() == [*positions]
     return batch.inputs
 
@@ -233,9 +233,9 @@ def test_a_mix_is_of_what_both_would_be_seen_as_and_from_memory_the_same() -> No
     mixed, alone = augmented(FlipCrop("", "auto", 2, 0.5, **more)), augmented(FlipCrop("", "auto", 2, 0.5, **OFF))
     positions = torch.tensor([4, 9, 2])
     draws = Draws(3, 1, positions)
-    partners = mixed.mixing.partners(draws, 20)
+    partners = mixed.varied.mixing.partners(draws, 20)
     ours, theirs = seen(alone, 1, *positions.tolist()), seen(alone, 1, *partners.tolist())
-    expected, _ = mixed.mixing(ours, positions, theirs, partners, draws)
+    expected, _ = mixed.varied.mixing(ours, positions, theirs, partners, draws)
     assert torch.equal(seen(mixed, 1, *positions.tolist()), expected)
     images = part().images
     mixed.source = Resident(images, torch.arange(20), None, False, CPU)
