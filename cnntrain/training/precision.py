@@ -38,8 +38,8 @@ def place(model: nn.Module, trainer: Trainer, device: torch.device) -> None:
 def memory_format(trainer: Trainer, device: torch.device) -> torch.memory_format:
     """Of images, activations and filters.
 
-    With the channels last convolutions are faster on a CPU (ResNet-20 by a quarter, LeNet-5 by a third), where there
-    are kernels of the type at all, and on a GPU in the half precisions.
+    With the channels last convolutions are faster on a CPU, where there are kernels of the type at all
+    (``scripts/bench_speed.py``: ResNet-20 1.18, LeNet-5 1.58 times as fast), and on a GPU in the half precisions.
     """
     choice = trainer.memory_format
     if choice == "auto":
@@ -56,7 +56,7 @@ def slow(precision: str, device: torch.device, cpu: Path = Path("/proc/cpuinfo")
     flags = set(cpu.read_text(encoding="utf-8").split())
     if flags & {*units[precision]}:
         return None
-    return f"this CPU has no units for {precision}: a step may take 50 times as long as in float32"
+    return f"this CPU has no units for {precision}: its steps take far longer than those of float32"
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def _pixels(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width:
 
 
 def _rows(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width: int) -> Tensor:
-    """Row by row, then the mirrored ones turned: half as much time on a CPU, but a GPU would have to be waited for."""
+    """Row by row, then the mirrored ones turned: faster on a CPU, but a GPU would have to be waited for."""
     count, channels = len(padded), padded.shape[3]
     windows = padded.as_strided((padded.numel() // channels - width + 1, width * channels), (channels, 1))
     found = windows.index_select(0, (rows + left[:, None]).view(-1)).view(count, -1, width, channels)

@@ -59,12 +59,14 @@ class Holder:
             passes: how often they will be read.
 
         Raises:
-            ConfigError: the configuration names a place where they do not fit.
+            ConfigError: the configuration names a place where they do not fit, or that is not there.
             InputError: an image cannot be read.
             StopError: a signal came before all were read.
         """
         if self.mode == OFF:
             return
+        if self.mode == "device" and any(each.device.type == "cpu" for each in parts.values()):
+            raise ConfigError("data.resident=device: this run is on a CPU, without a GPU's memory: take auto or ram")
         apart = {}
         for name, loader in parts.items():
             found = self._as_it_is(loader)

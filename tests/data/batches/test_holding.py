@@ -94,7 +94,7 @@ def test_images_that_are_in_memory_are_taken_from_there(
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("mode", ["auto", "ram", "device"])
+@pytest.mark.parametrize("mode", ["auto", "ram"])
 def test_files_are_read_once_and_by_the_next_run_not_at_all(
     holder: Callable[..., Holder], tmp_path: Path, mode: str, memory_format: Any
 ) -> None:
@@ -141,6 +141,12 @@ def test_what_does_not_fit_or_is_read_once_is_read_by_workers(holder: Callable[.
     anew = Loader(Samples(source.samples.part, crops, 3), 0, SEEN, CPU, torch.float32, varied=Varied(3))
     hold(holder(), anew)
     assert isinstance(anew.source, Reader)
+
+
+def test_a_gpus_memory_is_not_there_on_a_cpu(holder: Callable[..., Holder]) -> None:
+    for source in (loader(Files()), loader(ArrayImages(PIXELS, 3))):
+        with pytest.raises(ConfigError, match=r"data\.resident=device: this run is on a CPU"):
+            hold(holder("device"), source)
 
 
 def test_a_signal_while_they_are_read_leaves_nothing(holder: Callable[..., Holder], tmp_path: Path) -> None:
