@@ -47,8 +47,11 @@ _always.enter_context(looking_in(None))  # tests compose configurations while th
 atexit.register(_always.close)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tracing the lines that run doubles the time: coverage is of the first set of a test's parameters alone."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tracing the lines that run doubles the time: coverage is of the first set of a test's parameters alone, unless
+    it is asked which test runs a line."""
+    if config.getoption("cov_context", None):
+        return
     seen = set()
     for item in items:
         name = item.nodeid.partition("[")[0]

@@ -21,21 +21,31 @@ class Draws:
     They are those of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195), whose n-th number can be had
     without the ones before it.
 
+    They are few, and computed on the CPU while a GPU is at work: what is decided by them need not wait for it.
+
     Attributes:
-        positions: int64 [samples], on the device where the numbers are wanted.
+        positions: int64 [samples].
+        device: where the numbers are wanted.
     """
 
-    def __init__(self, seed: int, epoch: int, positions: Tensor):
+    def __init__(self, seed: int, epoch: int, positions: Tensor, device: torch.device | None = None):
         self.seed = seed
         self.epoch = epoch
         self.positions = positions
+        self.device = device
 
     def uniform(self, name: str, count: int) -> Tensor:
         """float64 [count, samples], in [0, 1)."""
         assert count <= MOST
         first = self.positions * MOST + derive(self.seed, name, self.epoch)
-        numbers = first + torch.arange(count, device=first.device)[:, None]
-        return _right(_mixed(numbers * _signed(GOLDEN)), 11).double() * 2.0**-53
+        numbers = first + torch.arange(count)[:, None]
+        found = _right(_mixed(numbers * _signed(GOLDEN)), 11).double() * 2.0**-53
+        return found if self.device is None else found.to(self.device, non_blocking=True)
+
+    @property
+    def here(self) -> Draws:
+        """The same numbers on the CPU."""
+        return Draws(self.seed, self.epoch, self.positions)
 
     def alone(self) -> int:
         """A seed for the first sample, where another generator is wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -65,6 +66,13 @@ class Progress:
             self.data_wait += feed.waited - waited
             self.images += batch.count * ranks
             start, waited = time.perf_counter(), feed.waited
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """The time in the block is that of training."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
 
 
 class Rate:

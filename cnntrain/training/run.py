@@ -113,7 +113,8 @@ class Run:
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)
             seeds.seed_step(self.config.seed, "step", progress.step, piece, share.rank)
             yield batch
-        self.tally.require_sound(self.moment())
+        with progress.counted():  # a GPU has yet to do what it was given
+            self.tally.require_sound(self.moment())
 
     def step_done(self, report: Report, saver: Saver) -> None:
         """After each optimizer step: log and save; raises StopError where a signal came."""

@@ -57,6 +57,7 @@ class Usage:
 def _forget_peak(device: torch.device) -> bool:
     """Let the peak be that of what comes; whether that is possible here."""
     if device.type == "cuda":
+        torch.cuda.init()  # else there is nothing to reset, which is an error
         torch.cuda.reset_peak_memory_stats(device)
         return True
     try:

@@ -309,3 +309,24 @@ def test_killed_then_stopped_then_resumed_a_run_ends_as_one_that_was_left_alone(
     assert result["test"] == expected["test"]
     epochs = [line for line in metrics_of(place) if "epoch" in line]
     assert epochs == [line for line in metrics_of(Path(expected["run_dir"])) if "epoch" in line]
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_ends_with_the_same_weights_again(cnntrain: Any, tmp_path: Path) -> None:
+    """And is resumed after SIGKILL: each command is a process that has not used the GPU before."""
+    words = ("experiment=smoke", "trainer.device=cuda", "trainer.deterministic=true", "model=resnet20", "output=runs",
+             "augment=flip_crop", "trainer.ema_decay=0.9", "trainer.max_steps=null", "trainer.epochs=40",
+             "checkpoint.time_share=1")  # fmt: skip
+    assert cnntrain(*words, "name=whole").returncode == 0
+    process = cnntrain(*words, "name=killed", wait=False)
+    while not list((tmp_path / "runs" / "killed").glob("*/last.ckpt")):
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (killed,) = (tmp_path / "runs" / "killed").glob("*")
+    assert cnntrain(f'resume="{killed}"').returncode == 0
+    (whole,) = (tmp_path / "runs" / "whole").glob("*")
+    found = [json.loads((each / "result.json").read_text(encoding="utf-8")) for each in (whole, killed)]
+    assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
+    assert found[0]["peak_memory_of"] == "tensors on cuda:0" and found[0]["peak_memory_bytes"] > 1 << 20
+    assert len(found[1]["resumes"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
 from cnntrain.training import loop
+from cnntrain.training.precision import arithmetic
 from cnntrain.training.run import Run
 
 MakeRun = Callable[..., Run]
@@ -517,9 +519,65 @@ def test_a_killed_and_resumed_run_on_a_gpu_ends_with_the_same_bytes(
 ) -> None:
     overrides = (*BN, *PLATEAU, *DROP, *FLIP, *EMA, *TWO, *SAVE, "trainer.device=cuda", "trainer.deterministic=true",
                  f"trainer.precision={precision}")  # fmt: skip
-    train(make_run, tmp_path / "straight", overrides, [])
-    train(make_run, tmp_path / "killed", overrides, [3, 6, 8])
+    with arithmetic(deterministic=True, tf32=True):
+        train(make_run, tmp_path / "straight", overrides, [])
+        train(make_run, tmp_path / "killed", overrides, [3, 6, 8])
     assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("augment=none",),
+        ("augment=flip_crop", "trainer.precision=bfloat16", "trainer.clip_norm=1", *EMA, *TWO),
+        ("augment=flip_crop", "trainer.precision=float16", "augment.erasing=0.5", "augment.mixup=0.2"),
+        ("augment=imagenet", "augment.greyscale=0.2", "augment.colour_jitter=[0.4,0.4,0.4,0.1]"),
+        ("augment=flip_crop", "augment.auto=rand", "augment.cutmix=1"),
+        ("augment=affine", "augment.auto=trivial", *ADAMW),
+        ("augment=flip_crop", "augment.auto=autoaugment", "data.resident=ram"),
+        ("augment=flip_crop", "data.resident=off", "data.num_workers=2"),
+        ("transfer=linear_probe", "model.pretrained=false", "augment=none"),
+    ],
+)
+def test_no_step_waits_for_the_gpu(words: tuple[str, ...], make_run: MakeRun) -> None:
+    run = make_run(*BN, "trainer.device=cuda", "data.train_size=192", *words)
+    run.train_epoch()  # the first batches copy what all need
+    run.progress.epoch, run.progress.step_in_epoch = 1, 0
+    run.begin_epoch()
+    run.run.poll = lambda: False  # which asks every half second, and waits
+    torch.cuda.synchronize()
+    before = run.progress.step
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in islice(run.train_batches(), 10):
+            with run.precision:
+                loss, judged = run.objective.loss(run.phase.network(batch.inputs), batch.targets)
+            run.tally.add(loss.detach(), judged, batch.targets)
+            if run.run.step(loss):
+                run.run.step_done(run.report, run.saver)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert run.progress.step > before + 3
+
+
+@pytest.mark.gpu
+def test_values_at_the_cut_are_kept_in_the_gpus_memory(make_run: MakeRun, lines: list[str]) -> None:
+    words = (
+        *BN,
+        "transfer=linear_probe",
+        "model.pretrained=false",
+        "trainer.device=cuda",
+        "trainer.deterministic=true",
+    )
+    runs = [make_run(*words, f"transfer.cache={place}") for place in ("ram", "disk", "off")]
+    for run in runs:
+        run.fit()
+    assert sum(line.endswith("in the memory of cuda:0 too") for line in lines) == 4
+    assert runs[0].run.phase.train.held.tensors[0].device.type == "cuda"
+    for other in runs[1:]:
+        for one, same in zip(runs[0].model.parameters(), other.model.parameters(), strict=True):
+            torch.testing.assert_close(one, same)
 
 
 def kept_photographs(folder: Path) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,14 @@ def test_seconds_are_from_the_start_of_the_command() -> None:
     for _ in range(2):
         used.step_done()
     assert (used.first_step, used.seconds) == (3.0, 10.0)
+
+
+@pytest.mark.gpu
+def test_of_a_gpu_the_tensors_count() -> None:
+    """In a process of its own, which has not used the GPU before."""
+    code = (
+        "import torch; from cnntrain.training.usage import Usage; used = Usage(torch.device('cuda', 0))\n"
+        "torch.ones(1 << 20, device='cuda'); print(used.peak_memory(), used.peak_memory_of(2))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == f"{4 << 20} tensors on cuda:0\n"

@@ -49,7 +49,8 @@ def inverse(angle: Tensor, scale: Tensor, across: Tensor, down: Tensor, shear: T
     if shear is not None:
         one = torch.ones_like(angle)
         matrix = matrix @ torch.stack([torch.stack([one, shear[0]], -1), torch.stack([shear[1], one], -1)], -2)
-    back = torch.linalg.inv(matrix)
+    a, b, c, d = matrix.flatten(-2).unbind(-1)
+    back = torch.stack([d, -b, -c, a], -1).unflatten(-1, (2, 2)) / (a * d - b * c)[:, None, None]
     shift = torch.stack([across, down], -1)[..., None]
     return torch.cat([back, -back @ shift], -1)
 

@@ -60,7 +60,7 @@ class TrivialAugment:
     """One operation of any strength (Müller & Hutter 2021, arXiv:2103.10158; the wide ranges)."""
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
-        which, strength, side = draws.uniform("trivial", 3)
+        which, strength, side = draws.here.uniform("trivial", 3)
         share = (strength * STRENGTHS).floor() / (STRENGTHS - 1)
         numbers = _numbers(DRAWN, which)
         return applied(images, targets, numbers, _values(wide(images.shape[-1]), numbers, share, side < 0.5))
@@ -75,7 +75,7 @@ class RandAugment:
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         for turn in range(self.operations):
-            which, side = draws.uniform(f"rand_{turn}", 2)
+            which, side = draws.here.uniform(f"rand_{turn}", 2)
             share = torch.full_like(side, self.magnitude / (STRENGTHS - 1))
             numbers = _numbers(DRAWN, which)
             values = _values(narrow(images.shape[-1]), numbers, share, side < 0.5)
@@ -101,8 +101,8 @@ class AutoAugment:
         )
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
-        which, *numbers = draws.uniform("autoaugment", 5)
-        chosen = self.pairs.to(which.device)[(which * len(self.pairs)).long()]
+        which, *numbers = draws.here.uniform("autoaugment", 5)
+        chosen = self.pairs[(which * len(self.pairs)).long()]
         for turn in range(2):
             number, chance, share = chosen[:, turn].unbind(1)
             done = torch.where(numbers[2 * turn] < chance, number, 0).long()
@@ -117,10 +117,11 @@ def applied(images: Tensor, targets: Any, numbers: Tensor, values: Tensor) -> tu
     Args:
         images: uint8 [images, channels, side, side].
         targets: masks are moved with their images.
+        numbers, values: [images], on the CPU.
     """
-    images = images.clone()
+    images, values = images.clone(), values.to(images.device, non_blocking=True)
     masks = targets.as_subclass(Tensor).clone() if isinstance(targets, tv_tensors.Mask) else None
-    for number, rows in groups(numbers, len(NAMES)):
+    for number, rows in groups(numbers, len(NAMES), images.device):
         name = NAMES[number]
         if name in COLOURS:
             images[rows] = COLOURS[name](images[rows], values[rows])
@@ -147,12 +148,12 @@ def moving(name: str, value: Tensor, side: int) -> Tensor:
 
 def _numbers(names: tuple[str, ...], which: Tensor) -> Tensor:
     """Places in `NAMES` of evenly drawn names."""
-    places = torch.tensor([NAMES.index(each) for each in names], device=which.device)
+    places = torch.tensor([NAMES.index(each) for each in names])
     return places[(which * len(names)).long()]
 
 
 def _values(most: Mapping[str, float], numbers: Tensor, share: Tensor, negative: Tensor) -> Tensor:
     """A share of each operation's strongest, to the other side where it has two and that is drawn."""
-    limits = torch.tensor([most.get(name, 0.0) for name in NAMES], dtype=torch.float64, device=numbers.device)
-    signed = torch.tensor([name in SIGNED for name in NAMES], device=numbers.device)
+    limits = torch.tensor([most.get(name, 0.0) for name in NAMES], dtype=torch.float64)
+    signed = torch.tensor([name in SIGNED for name in NAMES])
     return limits[numbers] * share * torch.where(signed[numbers] & negative, -1.0, 1.0)

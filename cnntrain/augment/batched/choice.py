@@ -25,13 +25,13 @@ class InTurn:
         return images, targets
 
 
-def groups(numbers: Tensor, count: int) -> Iterator[tuple[int, Tensor]]:
-    """Each number that was drawn, with the samples that drew it, int64 [some]; a device is waited for once.
+def groups(numbers: Tensor, count: int, device: torch.device) -> Iterator[tuple[int, Tensor]]:
+    """Each number that was drawn, with the samples that drew it, int64 [some] on the device.
 
     Args:
-        numbers: int64 [samples], below `count`.
+        numbers: int64 [samples], below `count`; on the CPU, so that no GPU is waited for.
     """
-    order, start = numbers.argsort(stable=True), 0
+    order, start = numbers.argsort(stable=True).to(device, non_blocking=True), 0
     for number, size in enumerate(torch.bincount(numbers, minlength=count).tolist()):
         if size:
             yield number, order[start : start + size]

@@ -92,7 +92,8 @@ def equalize(images: Tensor) -> Tensor:
     """Each channel's values by their rank, as Pillow counts: all values about equally often."""
     rows = images.flatten(2).flatten(0, 1).long()
     first = torch.arange(len(rows), device=images.device)[:, None] * 256
-    counts = torch.bincount((rows + first).flatten(), minlength=256 * len(rows)).view(-1, 256)
+    counts = first.new_zeros(256 * len(rows))  # bincount is slower, and waits for a GPU
+    counts = counts.scatter_add_(0, (rows + first).flatten(), counts.new_ones(()).expand(rows.numel())).view(-1, 256)
     step = (rows.shape[1] - counts.gather(1, rows.amax(1, keepdim=True))) // 255  # the highest value is not counted
     below = counts.cumsum(1) - counts
     ranks = ((below + step // 2) // step.clamp(min=1)).clamp(max=255)

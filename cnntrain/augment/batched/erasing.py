@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.augment.batched.constants import constant
 from cnntrain.core.draws import Draws
 
 AREA = (0.02, 0.4)  # of the image's
@@ -25,14 +26,14 @@ class RandomErasing:
 
     def __init__(self, probability: float, fill: Sequence[float]):
         self.probability = probability
-        self.fill = [round(255 * each) for each in fill]
+        self.fill = (*(round(255 * each) for each in fill),)
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         height, width = images.shape[2:]
         top, left, high, wide = rectangles(height, width, self.probability, draws)[..., None]
         row, column = (torch.arange(side, device=images.device) for side in (height, width))
         rows, columns = (row >= top) & (row < top + high), (column >= left) & (column < left + wide)
-        fill = torch.tensor(self.fill, dtype=torch.uint8, device=images.device)[: images.shape[1]].view(-1, 1, 1)
+        fill = constant(self.fill, torch.uint8, images.device)[: images.shape[1]].view(-1, 1, 1)
         return torch.where(rows[:, None, :, None] & columns[:, None, None, :], fill, images), targets
 
 

@@ -27,11 +27,12 @@ class ColourJitter:
         self.ranges = ranges
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
-        numbers = draws.uniform("colour_jitter", 8)
-        orders, amounts = numbers[:4].argsort(0), jittered(self.ranges, numbers[4:])
+        numbers = draws.here.uniform("colour_jitter", 8)
+        orders = numbers[:4].argsort(0)
+        amounts = jittered(self.ranges, numbers[4:]).to(images.device, non_blocking=True)
         images = images.clone()
         for turn in orders:
-            for number, rows in groups(turn, 4):
+            for number, rows in groups(turn, 4, images.device):
                 if self.ranges[number]:
                     images[rows] = OPERATIONS[number](images[rows], amounts[number][rows])
         return images, targets
@@ -39,7 +40,7 @@ class ColourJitter:
 
 def jittered(ranges: Sequence[float], numbers: Tensor) -> Tensor:
     """Three factors and a turn, float64 [4, images], of uniform numbers [4, images]."""
-    most = torch.tensor(ranges, dtype=torch.float64, device=numbers.device)[:, None]
+    most = torch.tensor(ranges, dtype=torch.float64)[:, None]
     least = torch.cat([(1 - most[:3]).clamp(min=0), -most[3:]])
     return least + (torch.cat([1 + most[:3], most[3:]]) - least) * numbers
 

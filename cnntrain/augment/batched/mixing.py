@@ -37,9 +37,11 @@ class Mixing:
 
         Args:
             others, their: the partners' images and labels.
-            draws: of the samples, on the CPU.
+            draws: of the samples.
         """
-        rows, columns, share = (each.to(images.device) for each in self.shares(images.shape[2], images.shape[3], draws))
+        rows, columns, share = (
+            each.to(images.device, non_blocking=True) for each in self.shares(images.shape[2], images.shape[3], draws)
+        )
         inside = rows[:, None, :, None] & columns[:, None, None, :]
         kept = torch.where(inside, share.to(images.dtype).view(-1, 1, 1, 1), 1)
         mixed = torch.lerp(others, images, kept)

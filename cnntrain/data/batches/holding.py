@@ -23,13 +23,11 @@ from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.resident import Resident
-from cnntrain.data.batches.room import DISK, OFF, RAM, Room
+from cnntrain.data.batches.room import DEVICE_SHARE, DISK, OFF, RAM, Room, fits_device
 from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.data.sets.dataset import Images
 from cnntrain.data.sets.subset import SomeImages
-
-DEVICE_SHARE = 0.5  # of what is free of a GPU's memory, at most
 
 
 @dataclass(frozen=True)
@@ -162,13 +160,13 @@ class Holder:
 
     def _fits_device(self, size: int, device: torch.device) -> bool:
         """Raises ConfigError where the device is asked for and has no room."""
-        if device.type != "cuda" or self.mode == RAM:
-            return False
-        free, _ = torch.cuda.mem_get_info(device)
-        fits = size <= DEVICE_SHARE * free
-        if self.mode == "device" and not fits:
-            raise ConfigError(f"data.resident=device: {in_bytes(size)} of images, too much for {in_bytes(free)} free")
-        return fits
+        if self.mode == RAM or fits_device(size, device):
+            return self.mode != RAM
+        if self.mode == "device":
+            raise ConfigError(
+                f"data.resident=device: {in_bytes(size)} of images, over {DEVICE_SHARE:.0%} of what {device} has free"
+            )
+        return False
 
 
 def _targets(loader: Loader) -> Any:

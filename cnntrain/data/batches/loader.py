@@ -108,7 +108,7 @@ class Loader:
     def _varied(
         self, varied: Varied, images: Tensor, targets: Any, sizes: Tensor | None, epoch: int, positions: Tensor
     ) -> tuple[Tensor, Any]:
-        draws = Draws(varied.seed, epoch, positions.to(self.device, non_blocking=True))
+        draws = Draws(varied.seed, epoch, positions, self.device)
         if varied.packing is not None and sizes is not None:
             images = varied.packing.transform(images, sizes.to(self.device, non_blocking=True), draws)
         return (images, targets) if varied.transform is None else varied.transform(images, targets, draws)

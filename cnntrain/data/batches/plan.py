@@ -46,6 +46,11 @@ class Plan:
         """The positions of each batch, views of `order`."""
         return (self.order[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True))
 
+    def to(self, device: torch.device) -> Plan:
+        """The same with its positions on a device, once for all of its batches."""
+        order = self.order.pin_memory() if device.type == "cuda" and self.order.device.type == "cpu" else self.order
+        return replace(self, order=order.to(device, non_blocking=True))
+
     def __getitem__(self, batches: slice) -> Plan:
         return replace(self, starts=self.starts[batches], ends=self.ends[batches])
 

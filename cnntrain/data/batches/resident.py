@@ -43,17 +43,16 @@ class Resident:
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
         """Images and targets for each batch of `plan`; None for a batch of none."""
-        for positions in plan:
+        for positions in plan.to(self.images.device):
             start = time.perf_counter()
             found = self._batch(positions) if len(positions) else None
             self.waited += time.perf_counter() - start
             yield found
 
     def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
-        chosen = positions.to(self.images.device, non_blocking=True)
-        images = self.images.index_select(0, chosen if self.rows is None else self.rows[chosen])
-        targets = self.targets[chosen]
+        images = self.images.index_select(0, positions if self.rows is None else self.rows[positions])
+        targets = self.targets[positions]
         if self.pinned:  # so that what computes goes on while they are copied
             images, targets = images.pin_memory(), targets.pin_memory()
         images = images.permute(0, 3, 1, 2) if self.channels_last else images
-        return images, targets if self.sizes is None else (targets, self.sizes[chosen])
+        return images, targets if self.sizes is None else (targets, self.sizes[positions])

@@ -1,4 +1,4 @@
-"""Room for what is kept: in RAM or on disk, within a budget."""
+"""Room for what is kept: in RAM or on disk, within a budget, and in a GPU's memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from cnntrain.core import dist, store
 from cnntrain.core.store import Entry
 from cnntrain.core.units import bytes_of, in_bytes
@@ -14,6 +16,12 @@ from cnntrain.core.units import bytes_of, in_bytes
 RAM, DISK, OFF = "ram", "disk", "off"
 FOUND = "found in"
 SHARE = {RAM: 0.5, DISK: 0.9}  # of what is free, at most
+DEVICE_SHARE = 0.5  # of what is free of a GPU's memory, at most
+
+
+def fits_device(size: int, device: torch.device) -> bool:
+    """Whether so many bytes may stay in a GPU's memory; on a CPU they are where they are."""
+    return device.type == "cuda" and size <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,11 @@ class Computed:
 
 @dataclass
 class Held:
-    """One part's values at the cut: a row for each image, and the rows of one view after those of the other."""
+    """One part's values at the cut: a row for each image, and the rows of one view after those of the other.
+
+    Attributes:
+        tensors: on the device where they fit, whatever the `place` is in which they are kept.
+    """
 
     tensors: list[Tensor]
     views: int
@@ -68,16 +72,17 @@ class Kept:
 
     def batches(self, plan: Plan) -> Iterator[Batch]:
         device, first = self.loader.device, plan.epoch % self.held.views * len(self.loader.samples)
-        for positions in plan:
+        for positions, there in zip(plan.to(self.held.tensors[0].device), plan.to(device), strict=True):
             start = time.perf_counter()
             rows = positions + first
             pairs = zip(self.held.tensors, self.dtypes, strict=True)
             values = tuple(_sent(tensor.index_select(0, rows), device, dtype) for tensor, dtype in pairs)
-            labels = self.labels[_sent(positions, device, positions.dtype)]
+            labels = self.labels[there]
             self.waited += time.perf_counter() - start
             yield Batch(values, labels, len(positions))
 
 
 def _sent(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The rows on the device, which computes on while they are copied."""
-    return (rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True).to(dtype)
+    moves = device.type == "cuda" and rows.device.type == "cpu"
+    return (rows.pin_memory() if moves else rows).to(device, non_blocking=True).to(dtype)

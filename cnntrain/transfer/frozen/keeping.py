@@ -19,7 +19,7 @@ from cnntrain.core.version import __version__
 from cnntrain.data.batches.filling import Filler
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan
-from cnntrain.data.batches.room import DISK, FOUND, OFF, RAM, Room
+from cnntrain.data.batches.room import DISK, FOUND, OFF, RAM, Room, fits_device
 from cnntrain.transfer.base import PartlyFrozen
 from cnntrain.transfer.frozen.activations import Held, Prefix
 from cnntrain.transfer.frozen.around import Around
@@ -54,7 +54,11 @@ def activations(
     held, seconds = {}, 0.0
     for part, entry in entries.items() if place != OFF else ():
         filler = _filler(around, part, prefix)
-        held[part] = Held(filler.tensors(entry, room.root if place == DISK else None), views[part], place)
+        tensors = filler.tensors(entry, room.root if place == DISK else None)
+        if fits_device(entry.size, around.device):
+            around.say(f"  {part}: in the memory of {around.device} too")
+            tensors = [each.to(around.device) for each in tensors]
+        held[part] = Held(tensors, views[part], place)
         if part == "train":
             seconds = filler.seconds
     return held, place, seconds

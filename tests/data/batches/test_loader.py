@@ -60,6 +60,26 @@ def seen(source: Loader, epoch: int, *positions: int) -> torch.Tensor:
     return batch.inputs
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("augment", "share"),  # of the values that may differ by rounding
+    [
+        (FlipCrop("", "auto", 2, 0.5, **OFF), 0.0),
+        (FlipCrop("", "auto", 2, 0.5, **OFF | {"erasing": 0.5, "greyscale": 0.5, "auto": "autoaugment"}), 0.02),
+        (FlipCrop("", "auto", 0, 0.5, **OFF | {"colour_jitter": [0.4, 0.4, 0.4, 0.1], "auto": "rand"}), 0.02),
+        (FlipCrop("", "auto", 0, 0.0, **OFF | {"mixup": 0.2, "cutmix": 1.0}), 0.0),
+    ],
+)
+def test_a_gpu_sees_what_a_cpu_sees(augment: Augment, share: float) -> None:
+    on_cpu, on_gpu = augmented(augment, count=400), augmented(augment, count=400)
+    on_gpu.device = torch.device("cuda")
+    plan = Plan(1, torch.arange(400), torch.tensor([0]), torch.tensor([400]))
+    (here,), (there,) = on_cpu.batches(plan), on_gpu.batches(plan)
+    torch.testing.assert_close(there.targets.cpu(), here.targets)
+    differ = (there.inputs.cpu() - here.inputs).abs() > 1e-5
+    assert differ.double().mean() <= share
+
+
 def untouched(image: torch.Tensor, target: Any) -> tuple[torch.Tensor, Any]:
     return image, target
 
