@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,21 +36,50 @@ class Draws:
         self.device = device
 
     def uniform(self, name: str, count: int) -> Tensor:
-        """float64 [count, samples], in [0, 1)."""
+        """float64 [count, samples], in [0, 1); not to be changed."""
         assert count <= MOST
         first = self.positions * MOST + derive(self.seed, name, self.epoch)
         numbers = first + torch.arange(count)[:, None]
         found = _right(_mixed(numbers * _signed(GOLDEN)), 11).double() * 2.0**-53
         return found if self.device is None else found.to(self.device, non_blocking=True)
 
-    @property
+    @cached_property
     def here(self) -> Draws:
         """The same numbers on the CPU."""
         return Draws(self.seed, self.epoch, self.positions)
 
+    def stretch(self, start: int, end: int) -> Draws:
+        """Those of consecutive samples, which are drawn for all together when the first of them are asked for."""
+        return _Stretch(self, slice(start, end))
+
+    @cached_property
+    def _drawn(self) -> dict[tuple[str, int], Tensor]:
+        return {}
+
+    def _once(self, name: str, count: int) -> Tensor:
+        if (name, count) not in self._drawn:
+            self._drawn[name, count] = self.uniform(name, count)
+        return self._drawn[name, count]
+
     def alone(self) -> int:
         """A seed for the first sample, where another generator is wanted."""
         return derive(self.seed, "augment", self.epoch, int(self.positions[0]))
+
+
+class _Stretch(Draws):
+    """Samples of `whole`, one after the other."""
+
+    def __init__(self, whole: Draws, place: slice):
+        super().__init__(whole.seed, whole.epoch, whole.positions[place], whole.device)
+        self.whole = whole
+        self.place = place
+
+    def uniform(self, name: str, count: int) -> Tensor:
+        return self.whole._once(name, count)[:, self.place]
+
+    @property
+    def here(self) -> Draws:
+        return self.whole.here.stretch(self.place.start, self.place.stop)
 
 
 class Seeded:

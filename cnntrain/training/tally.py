@@ -16,6 +16,7 @@ from cnntrain.tasks.base import Objective
 from cnntrain.training.progress import Progress, Rate
 
 NEVER = 2**62  # a step that does not come
+MOST = 1000  # losses that are looked at together
 SHOWN = 8  # images in a message
 
 
@@ -33,15 +34,26 @@ class Tally:
         self.rate = Rate(progress)
         self._progress = progress
         self._ids = ids
-        self._first_bad = torch.full((), NEVER, device=device)
+        self._losses: list[Tensor] = []  # that nobody has looked at, and in which step each was
+        self._steps: list[int] = []
+        self._first_bad = NEVER
         if progress.sums is not None:
             self.totals.load(progress.sums)
 
     def add(self, loss: Tensor, judged: Any, targets: Any) -> None:
         """Add a micro-batch of the coming step; of settings side by side those whose loss is a number go on."""
         self.totals.add(loss, judged, targets)
-        bad = ~loss.isfinite().any()
-        self._first_bad = torch.where(bad, self._first_bad.clamp(max=self._progress.step_in_epoch), self._first_bad)
+        self._losses.append(loss)
+        self._steps.append(self._progress.step_in_epoch)
+        if len(self._losses) == MOST:
+            self._look()
+
+    def _look(self) -> None:
+        if self._losses:
+            sound = torch.stack(self._losses).view(len(self._losses), -1).isfinite().any(1).tolist()
+            bad = (step for step, fine in zip(self._steps, sound, strict=True) if not fine)
+            self._first_bad = min(self._first_bad, next(bad, NEVER))
+        self._losses, self._steps = [], []
 
     def sums(self, now: Moment) -> list[float] | None:
         """To be saved with the epoch; None between epochs. Raises as `require_sound`."""
@@ -54,7 +66,8 @@ class Tally:
         Raises:
             RunError: the loss of a step was nan or infinite.
         """
-        step = -dist.largest(-int(self._first_bad))
+        self._look()
+        step = -dist.largest(-self._first_bad)
         if step == NEVER:
             return
         images = [printable(each) for each in self._ids(step)]

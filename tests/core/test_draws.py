@@ -40,6 +40,20 @@ def test_a_sample_has_the_same_numbers_alone_and_in_any_batch() -> None:
     assert Draws(0, 1, torch.tensor([7, 8])).alone() == Draws(0, 1, torch.tensor([7])).alone()
 
 
+def test_a_stretch_has_its_samples_numbers_and_they_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions = torch.randperm(50)
+    whole, drawn = Draws(0, 1, positions), []
+    for start, end in ((0, 7), (7, 20), (20, 50)):
+        stretch, alone = whole.stretch(start, end), Draws(0, 1, positions[start:end])
+        for name, count in (("x", 3), ("y", 1), ("x", 3)):
+            assert torch.equal(stretch.uniform(name, count), alone.uniform(name, count))
+        within = stretch.stretch(2, 6)
+        assert torch.equal(within.here.uniform("x", 2), alone.uniform("x", 2)[:, 2:6])
+        assert stretch.alone() == alone.alone()
+        monkeypatch.setattr(whole, "uniform", lambda *what: drawn.append(what))
+    assert not drawn
+
+
 @pytest.mark.parametrize("axis", ["samples", "epochs", "seeds", "numbers", "names"])
 def test_numbers_are_uniform_along_whatever_they_depend_on(axis: str) -> None:
     """And one after the other unrelated."""

@@ -40,7 +40,8 @@ class Mixing:
             draws: of the samples.
         """
         rows, columns, share = (
-            each.to(images.device, non_blocking=True) for each in self.shares(images.shape[2], images.shape[3], draws)
+            each.to(images.device, non_blocking=True)
+            for each in self.shares(images.shape[2], images.shape[3], draws.here)
         )
         inside = rows[:, None, :, None] & columns[:, None, None, :]
         kept = torch.where(inside, share.to(images.dtype).view(-1, 1, 1, 1), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -43,15 +44,20 @@ def cropped(images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding
     high, wide = height + 2 * padding, width + 2 * padding
     padded = images.new_zeros(count, high, wide, channels)
     padded[:, padding : padding + height, padding : padding + width] = images.permute(0, 2, 3, 1)
-    first = torch.arange(0, count * high, high, device=images.device) + top
-    rows = (first[:, None] + torch.arange(height, device=images.device)) * wide
+    rows = (_lines(count, high, height, images.device) + top[:, None]) * wide
     fetch = _rows if images.device.type == "cpu" else _pixels
     return fetch(padded, rows, left, mirrored, width).permute(0, 3, 1, 2)
 
 
+@lru_cache(maxsize=32)  # each batch needs the same
+def _lines(count: int, high: int, height: int, device: torch.device) -> Tensor:
+    """int64 [count, height]: of images one below the other, each so high, the numbers of the first lines."""
+    return (torch.arange(count, device=device) * high)[:, None] + torch.arange(height, device=device)
+
+
 def _pixels(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width: int) -> Tensor:
     """Each pixel by itself."""
-    column = torch.arange(width, device=padded.device)
+    column = _lines(1, width, width, padded.device)
     columns = torch.where(mirrored[:, None], width - 1 - column, column) + left[:, None]
     places = rows[:, :, None] + columns[:, None, :]
     return padded.view(-1, padded.shape[3]).index_select(0, places.view(-1)).view(*places.shape, -1)

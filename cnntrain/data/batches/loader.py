@@ -16,6 +16,8 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader, Source
 from cnntrain.data.batches.samples import Packing, Samples, Varied
 
+TOGETHER = 32  # batches
+
 
 class Loader:
     """Iterates over a part in a plan's order.
@@ -64,8 +66,8 @@ class Loader:
             InputError: an image cannot be read.
         """
         plan = self._with_partners(plan)
-        for loaded, positions in zip(self.source.batches(plan), plan, strict=False):
-            yield Batch(None, None, 0) if loaded is None else self._batch(*loaded, plan.epoch, positions)
+        for loaded, draws in zip(self.source.batches(plan), self._draws(plan), strict=False):
+            yield Batch(None, None, 0) if loaded is None else self._batch(*loaded, draws)
 
     def first(self, count: int) -> Tensor:
         """The first images as they are seen in the first epoch, read in this process or from memory."""
@@ -73,7 +75,18 @@ class Loader:
         alone: Iterator[tuple[Tensor, Any] | None] = iter([self.samples[0, positions.tolist()]])
         loaded = next(self.source.batches(plan) if self.is_packed else alone)
         assert loaded is not None, "a part is not empty"
-        return self._batch(*loaded, plan.epoch, positions).inputs
+        return self._batch(*loaded, next(self._draws(plan))).inputs
+
+    def _draws(self, plan: Plan) -> Iterator[Draws | None]:
+        """Of the samples of each batch; those of some batches are drawn together, which costs little more than one."""
+        for start in range(0, len(plan), TOGETHER):
+            batches, end = [*plan[start : start + TOGETHER]], 0
+            draws = (
+                None if self.varied is None else Draws(self.varied.seed, plan.epoch, torch.cat(batches), self.device)
+            )
+            for each in batches:
+                end += len(each)
+                yield None if draws is None else draws.stretch(end - len(each), end)
 
     def _with_partners(self, plan: Plan) -> Plan:
         """Each batch with as many samples after it: those with which its own are mixed."""
@@ -85,30 +98,28 @@ class Loader:
         ends = 2 * (plan.ends - plan.starts).cumsum(0)
         return Plan(plan.epoch, torch.cat(halves), ends - 2 * (plan.ends - plan.starts), ends)
 
-    def _batch(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> Batch:
-        inputs, targets = self._on_device(images, targets, epoch, positions)
-        varied = self.varied
-        if varied is None or varied.mixing is None:
+    def _batch(self, images: Tensor, targets: Any, draws: Draws | None) -> Batch:
+        inputs, targets = self._on_device(images, targets, draws)
+        if draws is None or self.varied is None or self.varied.mixing is None:
             return Batch(inputs, targets, len(inputs))
         count = len(inputs) // 2
-        draws = Draws(varied.seed, epoch, positions[:count])
-        inputs, targets = varied.mixing(inputs[:count], targets[:count], inputs[count:], targets[count:], draws)
+        ours, theirs = (inputs[:count], targets[:count]), (inputs[count:], targets[count:])
+        inputs, targets = self.varied.mixing(*ours, *theirs, draws.stretch(0, count))
         return Batch(inputs, targets, count)
 
-    def _on_device(self, images: Tensor, targets: Any, epoch: int, positions: Tensor) -> tuple[Tensor, Any]:
+    def _on_device(self, images: Tensor, targets: Any, draws: Draws | None) -> tuple[Tensor, Any]:
         sizes = None
         if self.is_packed:
             targets, sizes = targets
         images, targets = (each.to(self.device, non_blocking=True) for each in (images, targets))
-        if self.varied is not None:
-            images, targets = self._varied(self.varied, images, targets, sizes, epoch, positions)
+        if self.varied is not None and draws is not None:
+            images, targets = self._varied(self.varied, images, targets, sizes, draws)
         images = images.contiguous(memory_format=self.memory_format)
         return self.preprocess(images, self.device, self.dtype), targets
 
     def _varied(
-        self, varied: Varied, images: Tensor, targets: Any, sizes: Tensor | None, epoch: int, positions: Tensor
+        self, varied: Varied, images: Tensor, targets: Any, sizes: Tensor | None, draws: Draws
     ) -> tuple[Tensor, Any]:
-        draws = Draws(varied.seed, epoch, positions, self.device)
         if varied.packing is not None and sizes is not None:
             images = varied.packing.transform(images, sizes.to(self.device, non_blocking=True), draws)
         return (images, targets) if varied.transform is None else varied.transform(images, targets, draws)

@@ -55,14 +55,23 @@ def best_setting(per_setting: Sequence[Mapping[str, float]]) -> int:
 
 
 class Totals:
-    """Running sums over samples, kept on the device so that no step waits for them.
+    """Running sums over samples, kept on the device so that no step waits for them, by few operations: on a GPU small
+    ones take longer to ask for than to do.
 
-    ``sums`` is a float64 tensor [4], or [4 x settings] for a bank of settings, one after the other: samples, summed
-    loss, samples right at first guess, samples right within five (within all classes where there are fewer).
+    Attributes:
+        count: samples.
+        losses: float64 [settings] for a bank of settings, else [1]: summed.
+        places: int64 [settings, 5]: samples that were right at the first guess, the second, ...; of fewer classes there
+            are fewer guesses.
     """
 
     def __init__(self, device: torch.device):
-        self.sums = torch.zeros(WIDTH, dtype=torch.float64, device=device)
+        self.count = 0
+        self._make(1, device)
+
+    def _make(self, settings: int, device: torch.device) -> None:
+        self.losses = torch.zeros(settings, dtype=torch.float64, device=device)
+        self.places = torch.zeros(settings, TOP[-1], dtype=torch.int64, device=device)
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
@@ -73,29 +82,42 @@ class Totals:
             logits: [batch, classes]; of a bank [settings, batch, classes].
             targets: labels, int64 [batch]; or probabilities [batch, classes], of which the most probable counts.
         """
+        self._stretch(loss.numel())
         labels = targets.argmax(1) if targets.is_floating_point() else targets
         guesses = logits.topk(min(TOP[-1], logits.shape[-1]), dim=-1).indices
-        hits = guesses == labels[:, None]
-        count = torch.full_like(loss, len(labels), dtype=torch.float64)
-        right = [hits[..., :k].any(dim=-1).sum(dim=-1) for k in TOP]
-        sums = torch.stack([count, loss.double() * len(labels), *right], dim=-1).flatten()
-        self._stretch(len(sums))
-        self.sums += sums
+        self.count += len(labels)
+        self.losses.add_(loss, alpha=len(labels))
+        self.places[:, : guesses.shape[-1]] += (guesses == labels[:, None]).sum(-2)
 
-    def _stretch(self, size: int) -> None:
+    def _stretch(self, settings: int) -> None:
         """Have room for as many settings as there turn out to be; before the first batch all sums are 0."""
-        if len(self.sums) != size:
-            self.sums = self.sums.new_zeros(size)
+        if len(self.losses) != settings:
+            self._make(settings, self.losses.device)
+
+    @property
+    def sums(self) -> Tensor:
+        """float64 [4], or [4 x settings], one after the other: samples, summed loss, right at first guess, right within
+        five (within all classes where there are fewer)."""
+        count = torch.full_like(self.losses, self.count)
+        right = [self.places[:, :k].sum(1) for k in TOP]
+        return torch.stack([count, self.losses, *right], dim=-1).flatten()
 
     def reduced(self) -> list[float]:
         """The sums over all ranks, as numbers."""
-        self._stretch(dist.from_first(lambda: len(self.sums)))  # a rank without samples has not seen any settings
+        self._stretch(dist.from_first(lambda: len(self.losses)))  # a rank without samples has not seen any settings
         return dist.sum_over_ranks(self.sums).tolist()
 
     def load(self, sums: list[float]) -> None:
         """Take over sums that `reduced` gave; they count once, so rank 0 takes them."""
-        values = sums if dist.rank() == 0 else [0.0] * len(sums)
-        self.sums = torch.tensor(values, dtype=torch.float64, device=self.sums.device)
+        device = self.losses.device
+        self._make(len(sums) // WIDTH, device)
+        if dist.rank() > 0:
+            return
+        count, losses, first, within = torch.tensor(sums, dtype=torch.float64, device=device).view(-1, WIDTH).T
+        self.count = int(count[0])
+        self.losses += losses
+        self.places[:, 0] = first.long()
+        self.places[:, 1] = (within - first).long()  # at which of the other guesses is not kept
 
     def mean_loss(self) -> float:
         """Of this rank's samples; of a bank that of its best setting."""

@@ -135,5 +135,5 @@ def test_another_parts_choice_can_be_asked_for() -> None:
 
 
 def test_a_rank_that_saw_no_samples_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dist, "from_first", lambda make: 12)  # the first rank saw three settings
+    monkeypatch.setattr(dist, "from_first", lambda make: 3)  # the first rank saw three settings
     assert Totals(CPU).reduced() == [0.0] * 12
