@@ -54,6 +54,8 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     model = prepared(config, model, seen)
     place(model, config.trainer, device)
     _save_memory(config, model)
+    if config.trainer.cuda_graphs and (device.type != "cuda" or dist.world_size() > 1):
+        raise ConfigError("trainer.cuda_graphs=true is for one process on a GPU: leave it out")
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
     loaders = make_loaders(config, data, model, seen, device)
     state = _state(config, model, measured, device, _about(config, source, data, model, loaders))

@@ -125,6 +125,7 @@ class Trainer:
     memory_format: Literal["auto", "contiguous", "channels_last"]  # of images and filters
     tf32: bool  # on CUDA: products of float32 in 19 bits
     compile: bool  # torch.compile
+    cuda_graphs: bool  # on a GPU: forward and backward are recorded once and replayed
     grad_checkpointing: bool  # activations are computed again in the backward pass, which takes less memory
     grad_accum: Count  # micro-batches an optimizer step; the batch stays data.batch_size
     clip_norm: Positive | None
@@ -134,6 +135,13 @@ class Trainer:
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool
     log_every: Whole  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch
+
+    def __post_init__(self) -> None:
+        others = {"compile=true": self.compile, "grad_checkpointing=true": self.grad_checkpointing,
+                  "grad_accum above 1": self.grad_accum > 1, "device=cpu": self.device == "cpu"}  # fmt: skip
+        wrong = [name for name, is_set in others.items() if is_set]
+        if self.cuda_graphs and wrong:
+            raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")
 
 
 @dataclass(frozen=True)

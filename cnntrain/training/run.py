@@ -18,6 +18,7 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.runs.report import Moment, Report
 from cnntrain.tasks.base import Metrics, Objective
+from cnntrain.training.graphs import Recorded
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.poll import Poll
 from cnntrain.training.saver import Saver
@@ -100,9 +101,17 @@ class Run:
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
             self.loaders.hold(self.phase.reads, self.epochs_left, report.say, self.heed)
+            if self.config.trainer.cuda_graphs:
+                self._record(self.phase)
         state.freezing.train_mode()
         self.tally = self._tally()
         return self.phase
+
+    def _record(self, phase: phases.Phase) -> None:
+        self.state.freezing.train_mode()
+        plan = self.loaders.train_plan(self.state.progress.epoch)
+        (batch,) = phase.train.batches(plan[:1])
+        phase.network = Recorded(phase.network, batch.inputs, self.precision)
 
     def train_batches(self, phase: phases.Phase) -> Iterator[Batch]:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""

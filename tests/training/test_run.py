@@ -21,6 +21,7 @@ from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
 from cnntrain.training import loop
+from cnntrain.training.graphs import Recorded
 from cnntrain.training.precision import arithmetic
 from cnntrain.training.run import Run
 
@@ -513,12 +514,13 @@ def test_training_steps_on_a_gpu(precision: str, make_run: MakeRun, tmp_path: Pa
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("words", [TWO, ("trainer.cuda_graphs=true",)])
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
 def test_a_killed_and_resumed_run_on_a_gpu_ends_with_the_same_bytes(
-    precision: str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
+    precision: str, words: tuple[str, ...], make_run: MakeRun, tmp_path: Path, metrics_of: Any
 ) -> None:
-    overrides = (*BN, *PLATEAU, *DROP, *FLIP, *EMA, *TWO, *SAVE, "trainer.device=cuda", "trainer.deterministic=true",
-                 f"trainer.precision={precision}")  # fmt: skip
+    overrides = (*BN, *PLATEAU, *DROP, *FLIP, *EMA, *SAVE, "trainer.device=cuda", "trainer.deterministic=true",
+                 f"trainer.precision={precision}", *words)  # fmt: skip
     with arithmetic(deterministic=True, tf32=True):
         train(make_run, tmp_path / "straight", overrides, [])
         train(make_run, tmp_path / "killed", overrides, [3, 6, 8])
@@ -559,6 +561,44 @@ def test_no_step_waits_for_the_gpu(words: tuple[str, ...], make_run: MakeRun) ->
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert run.progress.step > before + 3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*BN, "data.train_size=41"),  # the last batch has another size
+        (*BN, "trainer.precision=bfloat16", *DROP),
+        (*BN, "transfer=linear_probe", "model.pretrained=false"),
+        (*BN, "transfer=gradual", "model.pretrained=false"),
+        ("model=googlenet", "model.args.aux_logits=true", "trainer.max_steps=2"),
+    ],
+)
+def test_a_recorded_step_trains_as_the_plain_one(words: tuple[str, ...], make_run: MakeRun) -> None:
+    words = (*FLIP, "trainer.device=cuda", "trainer.deterministic=true", "trainer.tf32=false", *words)
+    with arithmetic(deterministic=True, tf32=False):
+        plain, recorded = make_run(*words), make_run(*words, "trainer.cuda_graphs=true")
+        for run in (plain, recorded):
+            run.fit()
+    assert isinstance(recorded.run.phase.network, Recorded) and recorded.progress.step == plain.progress.step
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(value, recorded.model.state_dict()[name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), r"trainer\.cuda_graphs=true is for one process on a GPU"),
+        (("trainer.device=cpu",), r"trainer\.cuda_graphs=true excludes device=cpu: leave one of them out"),
+        (("trainer.grad_accum=2", "trainer.compile=true"), "excludes compile=true and grad_accum above 1: leave"),
+    ],
+)
+def test_what_cannot_be_recorded_is_named(
+    words: tuple[str, ...], message: str, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ConfigError, match=message):
+        make_run("trainer.device=auto", "trainer.cuda_graphs=true", *words)
 
 
 @pytest.mark.gpu
