@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="an epoch")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--precision", default="bfloat16")
-    parser.add_argument("more", nargs="*", help="key=value, for the configuration")
+    parser.add_argument("--more", nargs="*", default=[], help="key=value, for the configuration")
     asked = parser.parse_args()
     assert dist.world_size() == 1, "one process"
     for work in asked.works:

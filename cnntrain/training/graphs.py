@@ -32,6 +32,9 @@ class Recorded(nn.Module):
         before = {name: buffer.clone() for name, buffer in network.named_buffers()}
         inputs = pytree.tree_map_only(torch.Tensor, torch.clone, inputs)  # they become the graph's own
         whole = _Whole(network)
+        quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+        if quiet is not None:  # gradients come from another stream than that of the step, as they should
+            quiet(False)
         try:
             with precision:
                 cached = torch.is_autocast_cache_enabled()
