@@ -117,13 +117,15 @@ def _train(
     from cnntrain.core import dist
     from cnntrain.runs.closing import summary
     from cnntrain.training import ending, loop, opening
+    from cnntrain.training.memory import shortage_explained
     from cnntrain.training.outcome import finish, result
 
     place = saver.folder
     outcome: dict[str, Any] = {"status": "failed", "test": None}
     try:
         opening.show(run, report)
-        outcome["status"] = loop.fit(run, report, saver)
+        with shortage_explained(run):
+            outcome["status"] = loop.fit(run, report, saver)
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))

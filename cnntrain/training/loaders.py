@@ -11,7 +11,6 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 
-
 EVALUATED = 4  # training batches at once in an evaluation on a GPU
 
 

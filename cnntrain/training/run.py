@@ -96,7 +96,7 @@ class Run:
         if self.phase is None:
             around = self.around(report.say, self.heed)
             self.phase = phases.begin(state.model, state.eval_model, state.freezing, around, progress.kept)
-            if self.config.trainer.compile:
+            if self.config.trainer.compile == "on":
                 self.phase.compile()
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
