@@ -27,8 +27,8 @@ LAYOUTS = ("channels_last", "contiguous")
 
 
 def compare(net: str, rounds: int, steps: int, folder: str) -> None:
-    words = [f"model={net}", "model.pretrained=false", "data=fake", "data.train_size=50000", "augment=none", "trainer.device=cpu",
-             "trainer.tune=auto", f"output={folder}", f"data.batch_size={BATCH}"]  # fmt: skip
+    words = [f"model={net}", "model.pretrained=false", "data=fake", "data.train_size=50000", "augment=none",
+             "trainer.device=cpu", "trainer.tune=auto", f"output={folder}", f"data.batch_size={BATCH}"]  # fmt: skip
     config = check(plain(compose.compose_config("train", words)), Train)
     run = build(config)
     print(*run.notes, sep="\n")
