@@ -38,6 +38,7 @@ class Train(TrainConfig):
         from cnntrain.runs.report import Report
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
+        from cnntrain.training.profiling import Profiler
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
 
@@ -68,6 +69,8 @@ class Train(TrainConfig):
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = Report.open(place, self.task.columns, progress.step, progress.epoch)
             stack.callback(report.close)
+            if self.trainer.profile and dist.rank() == 0:
+                run.profiler = Profiler(place, report.say)
             stack.enter_context(signals.handled())
             if len(commands) > 1:
                 report.note(_told(commands[-1]))

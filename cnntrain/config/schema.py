@@ -136,6 +136,7 @@ class Trainer:
     val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool
+    profile: bool  # some steps of the first epoch are recorded by torch's profiler
     log_every: Whole  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch
 
     def __post_init__(self) -> None:
