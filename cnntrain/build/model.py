@@ -6,12 +6,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
+import PIL
 import torch
-from torch import nn
+import torchvision
+from torch import Tensor, nn
 
 from cnntrain.build import weights
+from cnntrain.build.data import workers
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core import dist
+from cnntrain.core import dist, store
+from cnntrain.core.digest import digest
+from cnntrain.core.version import __version__
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.statistics import mean_and_deviation
 from cnntrain.data.sets.dataset import DataSet
@@ -78,8 +83,27 @@ def _preprocess(
     choice = config.augment.normalize
     if choice == "model" or (choice == "auto" and trained):
         return seen
-    mean, std = mean_and_deviation(data.train, replace(seen, mean=[0.5] * data.channels).fit)
+    mean, std = _statistics(config, data, replace(seen, mean=[0.5] * data.channels))
     return replace(seen, mean=mean, std=std)
+
+
+def _statistics(config: TrainConfig, data: DataSet, seen: Preprocess) -> tuple[list[float], list[float]]:
+    """Mean and deviation of the training images: read by rank 0, and kept for other runs of the same images."""
+    versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
+    shown = {key: value for key, value in asdict(seen).items() if key != "std"}
+    depends_on = {"seen": shown, "data": [data.fingerprint, data.modified], "count": len(data.train)}
+    about: store.About = {"model": None, "data": config.data.name, "part": "train, mean", "cut": [], "views": 1}
+    shape, key = (seen.channels,), digest({"statistics": depends_on, "versions": versions})
+    entry = store.Entry(key, [shape, shape], [torch.float64, torch.float64], about)
+
+    def read() -> list[Tensor]:
+        found = mean_and_deviation(data.train, seen.fit, workers(config.data))
+        return [torch.tensor(each, dtype=torch.float64) for each in found]
+
+    kept = config.data.resident not in ("ram", "off")
+    root = store.root(config.data.cache_dir, "images") if kept else None
+    mean, std = dist.from_first(lambda: [each.tolist() for each in store.once(entry, root, read)])
+    return mean, std
 
 
 def prepared(config: TrainConfig, model: nn.Module, seen: Preprocess) -> nn.Module:

@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -160,6 +161,25 @@ class Entry:
 
     def _files(self, folder: Path) -> list[Path]:
         return [folder / f"{number}.bin" for number in range(len(self.shapes))]
+
+
+def once(entry: Entry, root: Path | None, make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
+    """The tensors of an entry that is small: those on disk, else what `make` returns, which is left there.
+
+    Args:
+        root: None: nothing is read or left. What cannot be left is made anew the next time.
+    """
+    if root is not None and entry.is_whole(root):
+        return [each.clone() for each in entry.mapped(root / entry.key)]
+    made = list(make())
+    if root is not None:
+        folder = entry.unfinished(root, uuid.uuid4().hex[:12], 0)
+        with suppress(OSError):
+            entry.make_files(folder)
+            for kept, each in zip(entry.mapped(folder, fill=True), made, strict=True):
+                kept.copy_(each)
+            entry.publish(folder, root)
+    return made
 
 
 def root(folder: str | None, kind: str) -> Path:

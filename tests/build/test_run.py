@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from cnntrain.build import model as building
 from cnntrain.build.run import build
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.statistics import mean_and_deviation
@@ -43,6 +45,25 @@ def test_normalisation_is_by_the_training_part(make_run: MakeRun) -> None:
     assert (run.loaders.preprocess.mean, run.loaders.preprocess.std) == (mean, std)
     batches = [batch.inputs for batch in run.eval_batches("val")]
     assert torch.cat(batches).mean().abs() < 0.1
+
+
+def test_what_images_are_normalised_by_is_kept_for_other_runs_of_the_same_images(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = f'data.cache_dir="{tmp_path}"'
+    first = make_run(cache).loaders.preprocess
+    read: list[int] = []
+
+    def again(*what: Any) -> tuple[list[float], list[float]]:
+        read.append(1)
+        return mean_and_deviation(*what)
+
+    monkeypatch.setattr(building, "mean_and_deviation", again)
+    assert make_run(cache).loaders.preprocess == first and not read
+    assert make_run(cache, "data.split_seed=1").loaders.preprocess != first  # other made-up images
+    assert make_run(cache, "data.image_size=28").loaders.preprocess.mean != first.mean
+    assert make_run(cache, "data.resident=ram").loaders.preprocess == first
+    assert len(read) == 3
 
 
 def test_normalisation_may_be_the_models(make_run: MakeRun) -> None:

@@ -152,3 +152,21 @@ def test_free_memory_is_within_the_machines(tmp_path: Path) -> None:
     assert 0 < store.free_memory(shared=False) <= total
     assert store.free_memory(shared=True) <= store.free_memory(shared=False) * 1.1
     assert store.free_disk(tmp_path / "not" / "yet") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.01)
+
+
+def test_what_is_small_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def make() -> list[torch.Tensor]:
+        made.append(1)
+        return [torch.arange(3.0) / 7]
+
+    small = Entry(KEY, [(3,)], [torch.float32], entry().about)
+    for root, count in ((None, 1), (tmp_path / "new" / "er", 2), (tmp_path / "new" / "er", 2), (None, 3)):
+        (found,) = store.once(small, root, make)
+        assert torch.equal(found, torch.arange(3.0) / 7) and len(made) == count
+    (tmp_path / "new" / "er" / KEY / "0.bin").write_bytes(bytes(12))  # damaged
+    assert torch.equal(store.once(small, tmp_path / "new" / "er", make)[0], torch.arange(3.0) / 7) and len(made) == 4
+    monkeypatch.setattr(os, "posix_fallocate", lambda *what: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    assert torch.equal(store.once(small, tmp_path / "full", make)[0], torch.arange(3.0) / 7)
+    assert not list((tmp_path / "full").glob("*"))

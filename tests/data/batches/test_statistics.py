@@ -66,3 +66,8 @@ def test_a_large_part_is_sampled_always_the_same_way(monkeypatch: pytest.MonkeyP
     torch.manual_seed(99)
     assert mean_and_deviation(part(images), note) == first
     assert first[0] == pytest.approx([images.double().mean().item() / 255], abs=0.02)
+
+
+def test_processes_that_read_change_no_bit() -> None:
+    images = noise(200, 3, 6)
+    assert mean_and_deviation(part(images), untouched, 2) == mean_and_deviation(part(images), untouched)
