@@ -58,6 +58,10 @@ class Webdataset(Data):
                 "json member needs a key, and no other has one"
             )
 
+    @property
+    def window(self) -> int | None:
+        return self.shuffle_window
+
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
