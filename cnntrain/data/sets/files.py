@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.stratify import PARTS, stratified
+
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Sample(NamedTuple):
@@ -187,6 +190,12 @@ def _carve(
     pieces = stratified(_labels(samples, classes), fractions, source.split_seed, classes)
     carved = {name: [samples[i] for i in piece] for name, piece in zip(PARTS, pieces, strict=False)}
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
+
+
+def numbered(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """The labels in the order of the numbers that they are; none where they are words."""
+    labels = {sample.label for part in samples.values() for sample in part}
+    return sorted(labels, key=int) if all(NUMBER.fullmatch(label) for label in labels) else []
 
 
 def _in_order(classes: set[str], order: Sequence[str] | None) -> list[str]:

@@ -20,12 +20,11 @@ from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.extras import needed
-from cnntrain.data.sets.files import Sample, Show
+from cnntrain.data.sets.files import Sample, Show, numbered
 from cnntrain.data.sets.members import Shard, Wanted, indexed
 from cnntrain.data.sets.parts import SPELLINGS
 
 EXTRA = "webdataset"
-NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def find(
     def show(some: Sequence[Sample]) -> MemberImages:
         return MemberImages(root, shards, some, source.channels, source.background)
 
-    return Found(samples, show, classes or _numbered(samples), notes)
+    return Found(samples, show, classes or numbered(samples), notes)
 
 
 def _named(source: Data, root: Path, patterns: Mapping[str, Sequence[str] | None]) -> dict[str, list[str]]:
@@ -196,9 +195,3 @@ def _name(label: str, known: Mapping[str, str], where: Path) -> str:
     if name is None:
         raise InputError(f"{where}: its label {printable(repr(label))} is none of data.class_names")
     return name
-
-
-def _numbered(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
-    """The labels in the order of the numbers that they are; none where they are words."""
-    labels = {sample.label for part in samples.values() for sample in part}
-    return sorted(labels, key=int) if all(NUMBER.fullmatch(label) for label in labels) else []
