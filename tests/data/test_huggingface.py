@@ -125,12 +125,14 @@ def test_a_damaged_image_and_a_damaged_table_are_named(load: Any, tmp_path: Path
 
 
 def test_a_table_cannot_lead_to_files_elsewhere(load: Any, draw: Callable[..., Path], tmp_path: Path) -> None:
-    inside = [str(draw(tmp_path / "set" / "files" / f"{i}.png", i)) for i in range(4)]
+    inside = [str(draw(tmp_path / "tables" / ".files" / f"{i}.png", i)) for i in range(4)]
     write(tmp_path / "tables" / "train.parquet", inside, [0, 1, 0, 1], ["a", "b"])
+    data = load(path=str(tmp_path / "tables"), split=[0.5, 0.5])
+    assert sorted(int(part.images[i].max()) for part in (data.train, data.val) for i in range(2)) == [0, 1, 2, 3]
     outside = str(draw(tmp_path / "private.png"))
     for path in (outside, f"{tmp_path}/tables/../private.png"):
         write(tmp_path / "tables" / "train.parquet", [*inside, path], [0, 1, 0, 1, 0], ["a", "b"])
-        with pytest.raises(InputError, match=r"train/\d: its image .* is not below"):
+        with pytest.raises(InputError, match=r"train/4: its image .* is not below"):
             load(path=str(tmp_path / "tables"))
 
 
@@ -186,5 +188,5 @@ def test_without_the_package_the_extra_is_named(load: Any, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ConfigError, match=r'data=huggingface needs the package datasets, .* "cnntrain\[huggingface\]"'):
         load(path=str(tmp_path))
-    with pytest.raises(ConfigError, match="data.path is required"):
+    with pytest.raises(ConfigError, match=r"data\.path is required"):
         load(path=None)
