@@ -97,7 +97,7 @@ def indexed(source: Data, shards: Sequence[Shard], wanted: Wanted, notes: list[s
     index = _kept(root, key)
     if index is None:
         left_out: Counter[str] = Counter()
-        index = {"shards": [list(_samples(shard, wanted, left_out)) for shard in shards], "left_out": dict(left_out)}
+        index = {"shards": indexed_anew(shards, wanted, left_out), "left_out": dict(left_out)}
         problem = _keep(
             root, key, index, {"model": None, "data": source.name, "part": "all", "cut": ["index"], "views": 1}
         )
@@ -107,6 +107,11 @@ def indexed(source: Data, shards: Sequence[Shard], wanted: Wanted, notes: list[s
         reasons = ", ".join(f"{count:,} {printable(why)}" for why, count in sorted(index["left_out"].items()))
         notes.append(f"left out of the shards: {reasons}")
     return index["shards"]
+
+
+def indexed_anew(shards: Sequence[Shard], wanted: Wanted, left_out: Counter[str]) -> list[Samples]:
+    """Of each shard its samples, by reading the headers of all members; see `indexed`."""
+    return [list(_samples(shard, wanted, left_out)) for shard in shards]
 
 
 def _samples(shard: Shard, wanted: Wanted, left_out: Counter[str]) -> Iterator[list[Any]]:
