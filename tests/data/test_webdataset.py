@@ -415,6 +415,16 @@ def test_braces_do_not_lead_elsewhere(load: Any, tmp_path: Path, shard: str, mon
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("shard", ["{..,.}/x.tar", "{OUTSIDE,x.tar}", "{..,.}/x*.tar"])
+def test_braces_do_not_lead_to_a_shard_that_is_elsewhere(load: Any, tmp_path: Path, shard: str) -> None:
+    members = [*sample("a", "x"), *sample("b", "y"), *sample("c", "x"), *sample("d", "y")]
+    for place in (tmp_path, tmp_path / "root"):
+        write_tar(place / "x.tar", members)
+    pattern = shard.replace("OUTSIDE", str(tmp_path / "x.tar"))
+    with pytest.raises((InputError, ConfigError), match=r"below data\.root"):
+        load(root=str(tmp_path / "root"), train_shards=[pattern], split=[0.5, 0.5])
+
+
 class Marker:
     def __init__(self, path: Path):
         self.path = path

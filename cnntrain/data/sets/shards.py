@@ -15,7 +15,7 @@ import torch
 
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
-from cnntrain.core.paths import absolute
+from cnntrain.core.paths import absolute, is_below
 from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.decode import decode
@@ -126,6 +126,8 @@ def _named(source: Data, root: Path, patterns: Mapping[str, Sequence[str] | None
     for part, each in patterns.items():
         for pattern in each or ():
             for path in expand(pattern):
+                if not is_below(path):
+                    raise InputError(f"data.{part}_shards={pattern}: {printable(path)} is not below data.root")
                 matching = [path]
                 if set("*?[") & set(path):
                     matching = sorted(file.relative_to(root).as_posix() for file in root.glob(path))
