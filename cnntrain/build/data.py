@@ -139,6 +139,7 @@ def make_loaders(
         batch_size=step_batch(config.data.batch_size, len(data.train), share),
         least=2 if any(isinstance(each, _BatchNorm) for each in model.modules()) else 1,
         seed=config.seed,
+        window=config.data.window,
     )
 
 

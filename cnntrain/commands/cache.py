@@ -1,4 +1,4 @@
-"""``cnntrain cache``: the images and activations that runs have left on disk, and their removal."""
+"""``cnntrain cache``: the images, activations and indices of shards that runs have left on disk, and their removal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnntrain.core.limits import NotNegative, Place
 from cnntrain.core.units import in_bytes
 from cnntrain.core.words import tell
 
-KINDS = ("activations", "images")
+KINDS = ("activations", "images", "shards")
 COLUMNS = ("key", "model", "data", "part", "cut", "views", "size", "days old", "days unused")
 LEFT = COLUMNS[:5]
 DAY = 24 * 3600
@@ -71,6 +71,7 @@ def _row(key: str, meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any], now: float) -> list[str]:
-    plain = [row["model"] or "(images)", row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
+    of = row["model"] or ("(shards)" if row["cut"] else "(images)")
+    plain = [of, row["data"], row["part"], ", ".join(row["cut"]), str(row["views"])]
     ages = [f"{(now - row[since]) / DAY:.1f}" for since in ("created", "used")]
     return [row["key"][:12], *plain, in_bytes(row["bytes"]), *ages]

@@ -77,6 +77,11 @@ class Data:
         """How many classes are asked for, where that is known without reading the set."""
         return self.class_count if self.classes is None else len(self.classes)
 
+    @property
+    def window(self) -> int | None:
+        """Training images that are in random order among one another; None: all."""
+        return None
+
     def places(self) -> dict[str, str]:
         """The keys that say where files are, with absolute paths: the same files from whatever folder."""
         return {} if self.root is None else {"root": absolute(self.root)}

@@ -14,17 +14,13 @@ from cnntrain.core.paths import absolute
 from cnntrain.core.words import listed, printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
+from cnntrain.data.sets.parts import SPELLINGS
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet, Labelled
     from cnntrain.data.sets.files import Sample
 
 KINDS = 5  # extensions that a note names
-SPELLINGS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 
 
 @dataclass(frozen=True)

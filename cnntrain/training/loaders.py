@@ -23,6 +23,7 @@ class Loaders:
         batch_size: samples an optimizer step; the last of an epoch may have others.
         least: samples that a share of a step must have.
         seed: of the order of the training samples.
+        window: of that order; see `shuffled`.
     """
 
     train: Loader
@@ -34,6 +35,7 @@ class Loaders:
     batch_size: int
     least: int
     seed: int
+    window: int | None
 
     def part(self, name: str) -> Loader:
         loader: Loader | None = getattr(self, name)
@@ -65,14 +67,14 @@ class Loaders:
             done: steps of the epoch that are left out, being done.
             most: steps, at most.
         """
-        plan = train_plan(self.steps, self.seed, epoch, self.share)
+        plan = train_plan(self.steps, self.seed, epoch, self.share, self.window)
         pieces = self.share.pieces
         return plan[done * pieces : None if most is None else (done + most) * pieces]
 
     def step_ids(self, epoch: int, step: int) -> list[str]:
         """The training images of an epoch's step, over all ranks."""
         ids = self.train.samples.part.ids
-        (positions,) = train_plan(self.steps, self.seed, epoch, WHOLE)[step : step + 1]
+        (positions,) = train_plan(self.steps, self.seed, epoch, WHOLE, self.window)[step : step + 1]
         return [ids[position] for position in positions.tolist()]
 
     def eval_plan(self, name: str) -> Plan:

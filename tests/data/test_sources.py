@@ -20,7 +20,8 @@ NAMES = plugin_names("data")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_yaml_states_every_key(name: str, make: Any) -> None:
-    needed = {"imagefolder": {"root": "somewhere"}}.get(name, {})
+    root = {"root": "somewhere"}
+    needed = {"imagefolder": root, "webdataset": root, "huggingface": {"path": "owner/name"}}.get(name, {})
     source = make(name, **needed)
     values = composed([f"data={name}"])["data"]
     assert set(values) == set(typing.get_type_hints(type(source)))

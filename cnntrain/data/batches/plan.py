@@ -12,6 +12,8 @@ from torch import Tensor
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
 
+RUNS = 16  # places of a set from which the samples of a window come
+
 
 @dataclass(frozen=True)
 class Share:
@@ -97,17 +99,35 @@ class Steps:
         return torch.cat([kept, everything])
 
 
-def train_plan(steps: Steps, seed: int, epoch: int, share: Share) -> Plan:
+def train_plan(steps: Steps, seed: int, epoch: int, share: Share, window: int | None = None) -> Plan:
     """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
 
     Every epoch is another permutation of all samples, so what one leaves out has its turn in another.
+
+    Args:
+        window: see `shuffled`.
     """
-    order = torch.randperm(steps.count, generator=seeds.generator(seed, "order", epoch))
+    order = shuffled(steps.count, window, seeds.generator(seed, "order", epoch))
     ends = steps.ends
     mine = order[: int(ends[-1])][share.rank :: share.ranks]  # of each step, since all are multiples of the ranks
     sizes = ends.diff(prepend=torch.zeros(1, dtype=torch.int64)) // (share.ranks * share.pieces)
     bounds = sizes.repeat_interleave(share.pieces).cumsum(0)
     return Plan(epoch, mine, torch.cat([torch.zeros(1, dtype=torch.int64), bounds[:-1]]), bounds)
+
+
+def shuffled(count: int, window: int | None, generator: torch.Generator) -> Tensor:
+    """A permutation, int64 [count], of all samples at once, or one that reads neighbours soon after one another.
+
+    Args:
+        window: the samples are cut into runs of neighbours, other ones each time, of which `RUNS` make a window. The
+            runs are shuffled, and then the samples of each window among themselves; None: all are one window.
+    """
+    if window is None or window >= count:
+        return torch.randperm(count, generator=generator)
+    shift = int(torch.randint(count, (), generator=generator))
+    runs = torch.arange(count).roll(shift).split(max(1, window // RUNS))
+    mixed = torch.cat([runs[each] for each in torch.randperm(len(runs), generator=generator).tolist()])
+    return torch.cat([each[torch.randperm(len(each), generator=generator)] for each in mixed.split(window)])
 
 
 def eval_plan(count: int, batch_size: int, share: Share, epoch: int = 0) -> Plan:

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,14 @@ def extensions() -> frozenset[str]:
     return frozenset(each for each, name in Image.registered_extensions().items() if name in readable)
 
 
-def decode(path: str, channels: int, background: Background) -> torch.Tensor:
+def decode(path: str, channels: int, background: Background, content: bytes | None = None) -> torch.Tensor:
     """Read the file as uint8 [channels, height, width], upright as its EXIF orientation says.
 
     16-bit greys are scaled to 8 bits. What is transparent, in whatever way, is laid on `background`. Of an animation
     the first frame is taken. Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma.
+
+    Args:
+        content: of the file, where it has been read already; `path` is then its name in messages.
 
     Raises:
         InputError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
@@ -61,10 +65,11 @@ def decode(path: str, channels: int, background: Background) -> torch.Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=formats()) as image:
+            with Image.open(path if content is None else BytesIO(content), formats=formats()) as image:
                 return pixels(image, channels, background)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
-        raise InputError(f"{path}: cannot be read as an image ({_reason(path, error)}): repair or remove it") from error
+        reason = _reason(path, content, error)
+        raise InputError(f"{path}: cannot be read as an image ({reason}): repair or remove it") from error
 
 
 def pixels(image: Image.Image, channels: int, background: Background) -> torch.Tensor:
@@ -128,10 +133,10 @@ def _to_8_bits(values: np.ndarray, full_range: bool) -> np.ndarray:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(path: str, content: bytes | None, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"it has more pixels than the limit of {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
-    if os.path.isfile(path) and os.path.getsize(path) == 0:
+    if content == b"" or (content is None and os.path.isfile(path) and os.path.getsize(path) == 0):
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         return "the format is unknown or the file is damaged"

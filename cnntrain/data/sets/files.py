@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,11 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import DataSet, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.stratify import PARTS, stratified
+
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Sample(NamedTuple):
@@ -45,7 +48,7 @@ def sample(id_: str, label: str, status: os.stat_result) -> Sample:
 class FileImages:
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
-    def __init__(self, root: Path, ids: Sequence[str], channels: int, background: Background):
+    def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background):
         self.root = str(root)
         self.ids = ids
         self.channels = channels
@@ -58,13 +61,25 @@ class FileImages:
         return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
 
-def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]], notes: Sequence[str] = ()) -> DataSet:
+Show = Callable[[Sequence[Sample]], Images]  # from samples to their images
+
+
+def file_set(
+    source: Data,
+    root: Path | str,
+    found: Mapping[str, Sequence[Sample]],
+    notes: Sequence[str] = (),
+    show: Show | None = None,
+    order: Sequence[str] | None = None,
+) -> DataSet:
     """The data set of the samples `found` under `root`.
 
     Args:
         found: either the parts (train, and possibly val and test), or all samples under the key ``all``.
             Where val is missing, it is carved by `source.split`, and never from test.
         notes: lines for the user on what was found.
+        show: None: each sample is a file of its own.
+        order: names of classes, in the order of the labels; None: theirs.
 
     Raises:
         InputError: a part is empty, has an unknown class, does not fit `source.split`, or two parts share a file.
@@ -72,7 +87,7 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]], no
     labelled = "all" if "all" in found else "train"
     _check_images(root, found)
     found, merged = _one_spelling(found)
-    classes = sorted({sample.label for sample in found[labelled]})
+    classes = _in_order({sample.label for sample in found[labelled]}, order)
     if len(classes) < 2:
         raise InputError(f"{root}: needs at least two classes, but only {classes[0]!r} was found")
     _check_known(root, classes, found)
@@ -83,7 +98,8 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]], no
     else:
         divided = _carve(source, root, found, classes)
     _check_apart(root, divided)
-    parts = {name: _part(root, divided[name], classes, source) for name in PARTS if name in divided}
+    show = show or _files(source, root)
+    parts = {name: _part(divided[name], classes, show) for name in PARTS if name in divided}
     return DataSet(
         classes=classes,
         channels=source.channels,
@@ -98,7 +114,13 @@ def file_set(source: Data, root: Path, found: Mapping[str, Sequence[Sample]], no
 
 
 def labelled_files(
-    source: Data, root: Path, found: Mapping[str, Sequence[Sample]], part: str, notes: Sequence[str]
+    source: Data,
+    root: Path | str,
+    found: Mapping[str, Sequence[Sample]],
+    part: str,
+    notes: Sequence[str],
+    show: Show | None = None,
+    order: Sequence[str] | None = None,
 ) -> Labelled:
     """The samples of a part, or ``all``, of what was found as for `file_set`; no class must be there.
 
@@ -110,14 +132,15 @@ def labelled_files(
         raise InputError(f"{root}: has no {part} part; choose part={' or part='.join(found)}")
     taken, merged = _one_spelling({name: found[name]})
     _check_images(root, taken)
-    classes = sorted({sample.label for sample in taken[name]})
+    classes = _in_order({sample.label for sample in taken[name]}, order)
     if name == "all":
         notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are evaluated"]
-    shown, fingerprint = _part(root, taken[name], classes, source), _fingerprint(taken, classes, source.channels)
+    shown = _part(taken[name], classes, show or _files(source, root))
+    fingerprint = _fingerprint(taken, classes, source.channels)
     return Labelled(classes, shown, name, fingerprint, [*notes, *merged])
 
 
-def _check_images(root: Path, found: Mapping[str, Sequence[Sample]]) -> None:
+def _check_images(root: Path | str, found: Mapping[str, Sequence[Sample]]) -> None:
     for name, samples in found.items():
         if not samples:
             raise InputError(f"{root}: the {name} part has no images" if name != "all" else f"{root}: no images")
@@ -135,14 +158,14 @@ def _one_spelling(found: Mapping[str, Sequence[Sample]]) -> tuple[dict[str, Sequ
     return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []
 
 
-def _check_known(root: Path, classes: Sequence[str], found: Mapping[str, Sequence[Sample]]) -> None:
+def _check_known(root: Path | str, classes: Sequence[str], found: Mapping[str, Sequence[Sample]]) -> None:
     for name, samples in found.items():
         unknown = sorted({sample.label for sample in samples} - set(classes))
         if unknown:
             raise InputError(f"{root}: the {name} part has classes that the train part lacks: {listed(unknown)}")
 
 
-def _check_apart(root: Path, parts: Mapping[str, Sequence[Sample]]) -> None:
+def _check_apart(root: Path | str, parts: Mapping[str, Sequence[Sample]]) -> None:
     """No file is in two parts, by whatever links; file systems without inodes say 0 for all."""
     first: dict[tuple[int, int], tuple[str, str]] = {}
     for name in PARTS:
@@ -156,7 +179,7 @@ def _check_apart(root: Path, parts: Mapping[str, Sequence[Sample]]) -> None:
 
 
 def _carve(
-    source: Data, root: Path, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
+    source: Data, root: Path | str, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
 ) -> dict[str, Sequence[Sample]]:
     """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2]."""
     whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in found else ("train", [0.9, 0.1])
@@ -169,9 +192,24 @@ def _carve(
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
 
 
-def _part(root: Path, samples: Sequence[Sample], classes: Sequence[str], source: Data) -> Part:
-    ids = [sample.id for sample in samples]
-    return Part(FileImages(root, ids, source.channels, source.background), _labels(samples, classes), ids)
+def numbered(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """The labels in the order of the numbers that they are; none where they are words."""
+    labels = {sample.label for part in samples.values() for sample in part}
+    return sorted(labels, key=int) if all(NUMBER.fullmatch(label) for label in labels) else []
+
+
+def _in_order(classes: set[str], order: Sequence[str] | None) -> list[str]:
+    """The classes as `order` has them, then those that it lacks by their names."""
+    place = {normalised(name): number for number, name in enumerate(order or ())}
+    return sorted(classes, key=lambda name: (place.get(name, len(place)), name))
+
+
+def _files(source: Data, root: Path | str) -> Show:
+    return lambda samples: FileImages(root, [each.id for each in samples], source.channels, source.background)
+
+
+def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show) -> Part:
+    return Part(show(samples), _labels(samples, classes), [sample.id for sample in samples])
 
 
 def _labels(samples: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:

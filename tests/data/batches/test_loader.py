@@ -22,7 +22,7 @@ from cnntrain.augment.imagenet import ImageNet
 from cnntrain.core.draws import Draws
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.loader import Loader
-from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, step_batch, train_plan
+from cnntrain.data.batches.plan import RUNS, WHOLE, Plan, Share, Steps, eval_plan, step_batch, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.samples import Samples, Varied
@@ -134,6 +134,26 @@ def test_every_epoch_and_seed_has_another_order() -> None:
     ]
     assert len(set(orders)) == 9
     assert orders[4] == tuple(index for step in alone(50, 10, 1, 1) for index in step.tolist())
+
+
+@pytest.mark.parametrize(("count", "window"), [(1000, 100), (1003, 64), (50, 7), (20, 20), (20, 99)])
+def test_a_window_of_an_order_is_of_few_runs_of_neighbours(count: int, window: int) -> None:
+    steps = Steps(count, 10, 1, 1)
+    orders = [train_plan(steps, 0, epoch, WHOLE, window).order for epoch in (0, 1, 0)]
+    assert torch.equal(orders[0], orders[2]) and not torch.equal(orders[0], orders[1])
+    assert all(sorted(each.tolist()) == list(range(count)) for each in orders)
+    if window >= count:
+        assert torch.equal(orders[0], train_plan(steps, 0, 0, WHOLE).order)
+        return
+    for each in orders[0].split(window):
+        breaks = int((each.sort().values.diff() > 1).sum())
+        # those that two windows share are cut, so is the one that the shift lays over the end, and one is shorter
+        assert breaks <= -(-window // max(1, window // RUNS)) + 3
+        assert len(each) < 10 or breaks > 0
+        assert not torch.equal(each, each.sort().values) or len(each) < 3
+    halves = [train_plan(replace(steps, shares=2), 0, 0, Share(rank, 2, 1), window).order for rank in (0, 1)]
+    together = orders[0][: count // 2 * 2]
+    assert torch.equal(together[0::2], halves[0]) and torch.equal(together[1::2], halves[1])
 
 
 def test_what_cannot_be_shared_has_its_turn_in_another_epoch() -> None:
