@@ -42,6 +42,8 @@ PLUGIN_CHOICES = [(group, name) for group in PLUGINS for name in plugin_names(gr
 PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoint": Checkpoint}
 NEEDED = {  # required, and only the user knows it
     ("data", "imagefolder"): {"root": "photos"},
+    ("data", "webdataset"): {"root": "shards"},
+    ("data", "huggingface"): {"path": "owner/name"},
     ("transfer", "freeze_until"): {"until": "head"},
 }
 
