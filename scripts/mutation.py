@@ -5,8 +5,10 @@
 A mutant has one operator, comparison, condition, number or returned value changed, or a call left out, in one function
 of training/, transfer/, data/batches/, schedule/ or runs/checkpoint.py. It is killed where a test fails, or takes far
 longer than it did. First every test is run once to learn which lines it runs, which takes minutes; then each mutant is
-tried in a process of its own by the quickest tests that run its line. Messages, assertions, and what is at the level of
-a module or class are left alone. Prints the survivors, and the score with its 95% interval (Wilson).
+tried in a process of its own by tests that run its line: up to sixty, those of its own file and folder first. Messages,
+assertions, and what is at the level of a module or class are left alone; mutants that cannot be noticed without a GPU
+(``mutants.py`` says which) are left out and counted. Prints the survivors, and the score with its 95% interval
+(Wilson).
 """
 
 from __future__ import annotations
@@ -111,10 +113,21 @@ def record(path: Path, jobs: int) -> None:
 
 
 def chosen(mutant: Mutant, calls: Calls) -> tuple[list[str], float]:
-    """The quickest tests that run its line, and how long they took."""
+    """The tests that run its line, the quickest first, and how long they took; of many those of its own file and folder
+    and the quickest of the others."""
+    path = Path(mutant.path)
+    folder = Path("tests", *path.parts[1:-1])
+    own = f"{folder / f'test_{path.name}'}::"
+
+    def distance(test: str) -> tuple[bool, bool, float]:
+        return not test.startswith(own), not test.startswith(f"{folder}/"), seconds_of(test)
+
+    def seconds_of(test: str) -> float:
+        return calls["seconds"].get(test, 0.0)
+
     tests = calls["lines"].get(mutant.path, {}).get(str(mutant.line), [])
-    covering = sorted((calls["seconds"].get(test, 0.0), test) for test in tests)[:MOST_TESTS]
-    return [test for _, test in covering], sum(seconds for seconds, _ in covering)
+    covering = sorted(sorted(tests, key=distance)[:MOST_TESTS], key=seconds_of)
+    return covering, sum(map(seconds_of, covering))
 
 
 def begun(mutant: Mutant | None, tests: list[str]) -> int:
@@ -203,7 +216,8 @@ def main() -> None:
         str(each) for root in CORE for each in ([Path(root)] if root.endswith(".py") else Path(root).rglob("*.py"))
     )
     mutants = [each for file in files if file.startswith(asked.path) for each in changed(file)[1]]
-    count = len(mutants)
+    without_gpu = [each for each in mutants if not each.needs_gpu]
+    left_out, mutants, count = len(mutants) - len(without_gpu), without_gpu, len(without_gpu)
     if asked.sample is not None:
         mutants = random.Random(asked.seed).sample(mutants, min(asked.sample, count))
     importlib.import_module("torchvision")
@@ -218,6 +232,7 @@ def main() -> None:
         rooms[next(root for root in CORE if mutant.path.startswith(root))][how] += 1
         if how in ("survived", "uncovered"):
             print(f"{how}: {mutant}", flush=True)
+    print(f"left out: {left_out} that need a GPU")
     killed = ended["killed"] + ended["timeout"]
     for room, counts in sorted(rooms.items()):
         print(f"{room}: {counts['killed'] + counts['timeout']} of {counts.total()}")
