@@ -72,11 +72,14 @@ def test_a_step_moves_the_weight_by_rate_times_slope_and_counts() -> None:
     assert found.rate() == pytest.approx(0.1)
 
 
-def test_the_gradients_of_micro_batches_are_averaged_and_the_step_comes_with_the_last() -> None:
-    found = step(pieces=3)
+@pytest.mark.parametrize("slopes", [(2.0, 4.0), (1.0, 2.0, 6.0), (1.0, 2.0, 3.0, 6.0)])
+def test_the_gradients_of_micro_batches_are_averaged_and_the_step_comes_with_the_last(
+    slopes: tuple[float, ...],
+) -> None:
+    found = step(pieces=len(slopes))
     for _ in range(2):
         before = weight(found.state.model)
-        assert [found(times(found, slope)) for slope in (1.0, 2.0, 6.0)] == [False, False, True]
+        assert [found(times(found, slope)) for slope in slopes] == [False] * (len(slopes) - 1) + [True]
         assert weight(found.state.model) == pytest.approx(before - 0.1 * 3)
     assert found.state.progress.step == 2
 
