@@ -40,6 +40,9 @@ CORE = ("cnntrain/training", "cnntrain/transfer", "cnntrain/data/batches", "cnnt
 TESTS = ("tests/training", "tests/transfer", "tests/data", "tests/schedule", "tests/runs", "tests/build",
          "tests/augment", "tests/models/test_auxiliary.py", "tests/commands/test_train.py",
          "tests/commands/test_eval.py", "tests/test_cli.py")  # fmt: skip
+# by the tests: seconds, which no forked process waits for
+NEEDED = ("torchvision", "timm", "hydra", "hypothesis", "sklearn.linear_model", "sklearn.model_selection",
+          "cnntrain.cli", "cnntrain.build.run", "cnntrain.commands.train")  # fmt: skip
 MOST_TESTS, SECONDS, CONTROLS = 60, 90.0, 5
 Calls = dict[str, Any]  # how long each test took, and which tests run each line
 
@@ -220,10 +223,9 @@ def main() -> None:
     left_out, mutants, count = len(mutants) - len(without_gpu), without_gpu, len(without_gpu)
     if asked.sample is not None:
         mutants = random.Random(asked.seed).sample(mutants, min(asked.sample, count))
-    importlib.import_module("torchvision")
-    importlib.import_module("timm")
-    for file in files:
-        importlib.import_module(file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+    core = [file.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for file in files]
+    for name in (*NEEDED, *core):
+        importlib.import_module(name)
     control(mutants[:CONTROLS], calls)
     ended = Counter[str]()
     rooms: dict[str, Counter[str]] = defaultdict(Counter)
