@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from cnntrain.core.errors import ConfigError, RunError, StopError
-from cnntrain.runs import checkpoint
+from cnntrain.runs import checkpoint, folder
 from cnntrain.training import loop
 from cnntrain.training.run import Run
 
@@ -199,6 +200,20 @@ def test_the_best_checkpoint_of_the_last_is_kept(make_run: MakeRun, tmp_path: Pa
         end_epoch(run, top1)
     again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
     assert again.progress.best is not None
+
+
+def test_the_configuration_of_a_resume_is_written_with_its_first_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
+    words, config = ("checkpoint.time_share=1", "trainer.epochs=50"), tmp_path / "run" / folder.CONFIG
+    run = make_run(*words, folder=tmp_path / "run")
+    end_epoch(run, 0.5)
+    assert not config.exists()  # that of a new run is written when its folder is made
+    again = make_run(*words, "trainer.log_every=7", folder=tmp_path / "run")
+    assert not config.exists()
+    end_epoch(again, 0.4)
+    assert yaml.safe_load(config.read_text())["trainer"]["log_every"] == 7
+    config.unlink()
+    end_epoch(again, 0.3)
+    assert not config.exists()  # once
 
 
 def test_a_share_of_the_time_is_above_zero_and_at_most_all_of_it(configure: Callable[..., Any]) -> None:
