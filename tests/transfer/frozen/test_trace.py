@@ -153,6 +153,13 @@ def key(module: nn.Module) -> str:
     return trace.keys[list(trace.graph.nodes)[-2]]
 
 
+def with_own_activation() -> nn.Module:
+    def activation(x: Tensor) -> Tensor:
+        return F.relu(x)
+
+    return nn.TransformerEncoderLayer(4, 1, 8, activation=activation, batch_first=True)
+
+
 def test_the_key_of_a_modules_value_is_of_its_settings_alone() -> None:
     """Not of its weights, its mode or what it has for its own use: so two traces of a network agree."""
     kinds: list[Callable[[], nn.Module]] = [
@@ -172,6 +179,7 @@ def test_the_key_of_a_modules_value_is_of_its_settings_alone() -> None:
     keys = [key(make()) for make in kinds]
     assert len(set(keys)) == len(kinds)
     assert keys == [key(make()) for make in kinds]
+    assert key(with_own_activation()) == key(with_own_activation())  # by its name, not by where it is in memory
     private = nn.ReLU()
     private._seen, private.note = 3, {"not": "plain"}  # type: ignore[assignment]
     assert key(private) == key(nn.ReLU())
