@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cnntrain.core import dist
+from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError, RunError
 
 MakeRun = Callable[..., Any]
@@ -101,6 +102,20 @@ def test_what_is_frozen_is_averaged_as_it_is(make_run: MakeRun) -> None:
     average, still = run.ema.module.state_dict(), run.freezing.values()
     for name, value in run.model.state_dict().items():
         assert torch.equal(average[name], value) == (name in still), name
+
+
+def test_everything_that_has_a_state_goes_on_with_it(make_run: MakeRun) -> None:
+    words = ("schedule=plateau", "trainer.precision=float64", "trainer.ema_decay=0.5", "data.num_classes=7")
+    first, run = make_run(*words, "seed=1"), make_run(*words)
+    first.train_epoch()
+    first.progress.epoch, first.schedule.bad_epochs, first.schedule.best = 1, 2, 0.25
+    saved = first.state_dict()
+    assert saved["schedule"]["bad_epochs"] == 2 and saved["frozen"] == [] and saved["transfer"] == {}
+    run.load_state_dict(saved)
+    again = run.state_dict()
+    for key in ("model", "ema", "optimizer", "schedule", "scaler", "frozen", "transfer"):
+        assert digest(again[key]) == digest(saved[key]), key
+    assert run.progress.epoch == 1 and run.progress.step == 3
 
 
 def test_a_scale_that_is_saved_is_taken_over(make_run: MakeRun) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnntrain.core import dist, store
 from cnntrain.core.errors import RunError, StopError
+from cnntrain.core.lock import in_use
 from cnntrain.core.store import About, Entry
 from cnntrain.data.batches import filling
 from cnntrain.data.batches.filling import Filler
@@ -94,11 +95,26 @@ def test_another_process_than_the_first_neither_makes_nor_deletes_the_files(
     assert folder.exists()
 
 
-def test_each_view_is_in_its_place(tmp_path: Path) -> None:
+class Clock:
+    """A second goes by whenever it is asked how long something took."""
+
+    now = 0.0
+    asked = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def perf_counter(self) -> float:
+        self.asked += 1
+        return self.asked
+
+
+def test_each_view_is_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "time", Clock())
     for root in (None, tmp_path / "kept"):
         made = filler()
         assert same(made.tensors(BOTH, root), expected())
-        assert made.seconds > 0
+        assert made.seconds == 1.0
     assert BOTH.is_whole(tmp_path / "kept") and len(list((tmp_path / "kept").iterdir())) == 1
 
 
@@ -119,12 +135,6 @@ def test_the_processes_of_a_machine_fill_what_one_would(ranks: Callable[[int], R
 
 
 def test_how_far_it_has_come_is_told_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            return self.now
-
     clock, said = Clock(), list[str]()
     monkeypatch.setattr(filling, "time", clock)
 
@@ -172,13 +182,27 @@ def test_what_is_found_is_compared_with_what_would_be_computed(
     assert BOTH.is_in(tmp_path) == found
 
 
-def test_a_number_that_is_none_in_both_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("none", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_no_number_in_both_is_the_same_and_hides_nothing_else(none: float, tmp_path: Path) -> None:
     def undefined(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
         for numbers, whole in values(plan):
-            yield torch.where(numbers > 1e9, numbers, torch.inf), whole
+            numbers[:, 1] = none
+            yield numbers, whole
 
-    kept(tmp_path, lambda tensors: tensors[0].fill_(torch.inf))
+    kept(tmp_path, lambda tensors: tensors[0][:, 1].fill_(none))
     assert filler(values=undefined)._is_found(BOTH, tmp_path)
+    kept(tmp_path, lambda tensors: tensors[0][:, 1].fill_(none)[0].add_(tensors[0][0, 0].add_(1)))
+    assert not filler(values=undefined)._is_found(BOTH, tmp_path)
+
+
+@pytest.mark.parametrize(("grey", "found"), [(250, True), (246, True), (241, True), (240, False)])
+def test_bytes_are_compared_as_numbers(grey: int, found: bool, tmp_path: Path) -> None:
+    images = Entry("ef" * 32, [(5, 2)], [torch.uint8], ABOUT)
+    black = torch.tensor([0, 250], dtype=torch.uint8)
+    filler(values=lambda plan: iter([(black.expand(5, 2),)]), batch_size=5).tensors(images, tmp_path)
+    other = torch.tensor([5 if grey == 246 else 0, grey], dtype=torch.uint8)
+    made = filler(values=lambda plan: iter([(other.expand(4, 2),)]))
+    assert made._is_found(images, tmp_path) is found
 
 
 def test_what_is_found_costs_no_time_and_what_is_damaged_is_told(tmp_path: Path) -> None:
@@ -217,6 +241,7 @@ def test_a_signal_or_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(RunError, match=r"cannot keep the activations in .*No space left.*; choose another folder"):
         filler().tensors(BOTH, tmp_path)
     assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(RunError, match=r"cannot keep the activations in .*No space left.*; choose another folder"):
         filler().tensors(BOTH, tmp_path)
@@ -224,6 +249,13 @@ def test_a_signal_or_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(dist, "any_rank", lambda flag: True)
     with pytest.raises(RunError, match="another process of the run cannot write it"):
         filler()._space(ENTRY, tmp_path).__enter__()
+
+
+def test_a_folder_that_is_being_filled_is_held(tmp_path: Path) -> None:
+    with filler()._space(BOTH, tmp_path) as (_, folder):
+        assert folder is not None and in_use(folder)
+        assert sum(path.stat().st_size for path in folder.glob("*.bin")) == BOTH.size
+    assert not folder.exists()
 
 
 def test_what_killed_runs_have_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
