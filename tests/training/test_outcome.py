@@ -70,6 +70,8 @@ def test_sizes_are_counted_by_what_is_trained(make_run: MakeRun, tmp_path: Path)
     assert (found["frozen"]["cut"], found["frozen"]["kept"], found["frozen"]["hash_end"]) == ([], {}, None)
     assert (found["command"], found["resumes"]) == ("first", [{"command": "second"}, {"command": "third"}])
     assert found["best"] is None and "error" not in found
+    assert (found["data"]["name"], found["data"]["classes"]) == ("fake", 7)
+    assert found["data"]["majority"] == outcome._majority(run.run)
     run.progress.best = {"epoch": 2, "step": 6, "val/loss": 1.0, "val/top1": 0.5, "val/top5": 1.0, "lr": 0.1}
     run.progress.kept = {"cut": ["add"], "kept": {"train": "ram"}, "key": "", "place": "ram"}
     again = result(run, tmp_path, error="none", hash_end="ab", conclusion={"probes": []}, weights_sha256="cd")
