@@ -18,6 +18,7 @@ from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.runs import checkpoint
 from cnntrain.training import loop
 from cnntrain.transfer.frozen.activations import Prefix
+from cnntrain.transfer.frozen.phase import Phase
 
 MakeRun = Callable[..., Any]
 FROZEN = ("model.pretrained=false", "transfer=freeze_depth", "transfer.depth=2")
@@ -261,6 +262,17 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     with pytest.raises(RunError, match=r"cannot keep the activations in .*No space left.*transfer\.cache_dir"):
         make_run(*FROZEN, where, "transfer.cache=disk").begin_epoch()
     assert not list((tmp_path / "kept").iterdir())
+
+
+def test_a_network_that_is_trained_and_evaluated_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or f"compiled {network}")
+    one, two, feed = "network", "average", None
+    alone, averaged = Phase(one, one, feed, feed, []), Phase(one, two, feed, feed, [])  # type: ignore[arg-type]
+    alone.compile()
+    assert compiled == [one] and alone.network is alone.eval_network == "compiled network"
+    averaged.compile()
+    assert compiled == [one, one, two] and averaged.eval_network == "compiled average"
 
 
 # random augmentation
