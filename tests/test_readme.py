@@ -64,7 +64,7 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.mark.no_cover
 def test_the_first_hour(shell: Shell, typed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     lines = first_hour()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert shell(lines[0])[0].startswith("Train a network")  # the others without a process of their own
     run = ""
     for line in lines:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
+from math import ceil
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
+from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.data.sets.subset import val_limited
 from cnntrain.optim.groups import load_by_name, parameter_groups
@@ -29,6 +31,7 @@ from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
+from cnntrain.training.tuning import Choice, Plan, choose, chosen_before
 from cnntrain.training.usage import Usage
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen.around import Around
@@ -57,8 +60,11 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     if config.trainer.cuda_graphs and (device.type != "cuda" or dist.world_size() > 1):
         raise ConfigError("trainer.cuda_graphs=true is for one process on a GPU: leave it out")
     measured = decision(config, data, model, seen, device) if saved is None else saved["transfer"]
+    typed, choice, lines = config, *_chosen(config, saved, _plan(config, data, model, measured, seen, device))
+    config = choice.laid_over(typed)
+    place(model, config.trainer, device)
     loaders = make_loaders(config, data, model, seen, device)
-    state = _state(config, model, measured, device, _about(config, source, data, model, loaders))
+    state = _state(config, model, measured, device, _about(typed, choice, source, data, model, loaders))
     if saved is not None:
         state.load_state_dict(saved)
     trainer, precision = config.trainer, autocast(config.trainer.precision, device)
@@ -73,10 +79,34 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
         loaders=loaders,
         precision=precision,
         macs=macs,
-        notes=notes,
+        notes=[*notes, *lines],
         usage=usage,
         around=partial(_around, config, data, loaders, device, precision),
     )
+
+
+def _plan(
+    config: TrainConfig,
+    data: DataSet,
+    model: nn.Module,
+    measured: dict[str, Any],
+    seen: Preprocess,
+    device: torch.device,
+) -> Plan:
+    """What an arithmetic is chosen for."""
+    batch, trainer = config.data.batch_size, config.trainer
+    steps = trainer.epochs * ceil(len(data.train) / batch)
+    steps = steps if trainer.max_steps is None else min(steps, trainer.max_steps)
+    return Plan(config, model, config.transfer.start(measured), seen, len(data.classes), device, batch, steps)
+
+
+def _chosen(config: TrainConfig, saved: dict[str, Any] | None, plan: Plan) -> tuple[Choice, list[str]]:
+    """As before an interruption, else by a try; lines on it."""
+    before = chosen_before(config, saved) if saved is not None else None
+    choice, lines = (before, []) if before is not None else choose(plan)
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
+    return choice, lines
 
 
 def _save_memory(config: TrainConfig, model: nn.Module) -> None:
@@ -114,10 +144,13 @@ def _state(
     )
 
 
-def _about(config: TrainConfig, source: Data, data: DataSet, model: nn.Module, loaders: Loaders) -> dict[str, Any]:
+def _about(
+    config: TrainConfig, choice: Choice, source: Data, data: DataSet, model: nn.Module, loaders: Loaders
+) -> dict[str, Any]:
     """What a checkpoint says of its run, as plain values."""
     return {
         "config": {**asdict(config), "resume": None},
+        "chosen": asdict(choice),
         "classes": data.classes,
         "fingerprint": data.fingerprint,
         "places": source.places(),

@@ -38,6 +38,7 @@ class Train(TrainConfig):
         from cnntrain.runs.report import Report
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
+        from cnntrain.training.profiling import Profiler
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
 
@@ -68,6 +69,8 @@ class Train(TrainConfig):
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = Report.open(place, self.task.columns, progress.step, progress.epoch)
             stack.callback(report.close)
+            if self.trainer.profile and dist.rank() == 0:
+                run.profiler = Profiler(place, report.say)
             stack.enter_context(signals.handled())
             if len(commands) > 1:
                 report.note(_told(commands[-1]))
@@ -117,13 +120,15 @@ def _train(
     from cnntrain.core import dist
     from cnntrain.runs.closing import summary
     from cnntrain.training import ending, loop, opening
+    from cnntrain.training.memory import shortage_explained
     from cnntrain.training.outcome import finish, result
 
     place = saver.folder
     outcome: dict[str, Any] = {"status": "failed", "test": None}
     try:
         opening.show(run, report)
-        outcome["status"] = loop.fit(run, report, saver)
+        with shortage_explained(run):
+            outcome["status"] = loop.fit(run, report, saver)
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))

@@ -32,6 +32,7 @@ LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     Le: ("at most", "le", operator.le),
     Lt: ("below", "lt", operator.lt),
 }
+SWITCHES = {False: "off", True: "on"}  # as which YAML reads the words
 SCALARS: dict[type, Callable[..., Any]] = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
 
 T = TypeVar("T")
@@ -159,6 +160,8 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     or_null = (f", or {' or '.join(words)}" if words else "") + (" or null" if optional else "")
     if get_origin(bare) is Literal:
         options = get_args(bare)
+        if isinstance(value, bool) and (switch := SWITCHES[value]) in options:
+            return switch
         if value not in options:
             hint = suggest(str(value), options)
             problems.add(path, f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")

@@ -14,6 +14,7 @@ from cnntrain.core.errors import ConfigError
 
 WIDTH, INDENT = 110, 18
 KEY = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: +(?P<value>[^#\s].*?))?(?: +# (?P<comment>.*))?$")
+INCLUDED = re.compile(r"^  - (\w+)$")  # a YAML whose keys a command's own has too
 DEFAULT_COMMAND = "train"
 MODEL_ABSTRACT = "timm"  # the YAML that the other models inherit
 
@@ -44,16 +45,24 @@ def text(command: str) -> str:
 
     The comment on top of the command's YAML, a line a key with its value and its comment, and the comment at the end.
     """
-    lines = root(command).read_text(encoding="utf-8").splitlines()
-    top, rest = _comment(lines)
-    closing, body = _comment(rest[::-1])
+    top, body, closing = _parts(command)
+    keys = dict(_keys(body))
+    for other in [found[1] for line in body if (found := INCLUDED.match(line)) and found[1] in command_names()]:
+        keys |= dict(_keys(_parts(other)[1]))
     shown = ["\n".join(top)]
     if command == DEFAULT_COMMAND:
         shown.append(_section("commands", {name: _first_line(name) for name in command_names()}))
         shown.append(_section("groups and their options", {group: _options(group) for group in groups()}))
-    if keys := dict(_keys(body[::-1])):
+    if keys:
         shown.append(_section("keys", keys))
-    return "\n\n".join([*shown, "\n".join(closing[::-1])])
+    return "\n\n".join([*shown, "\n".join(closing)])
+
+
+def _parts(command: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Of a command's YAML the comment on top, what is between, and the comment at the end."""
+    top, rest = _comment(root(command).read_text(encoding="utf-8").splitlines())
+    closing, body = _comment(rest[::-1])
+    return top, body[::-1], closing[::-1]
 
 
 def _comment(lines: Sequence[str]) -> tuple[list[str], Sequence[str]]:

@@ -124,21 +124,27 @@ class Trainer:
     precision: Literal["float32", "float64", "bfloat16", "float16"]
     memory_format: Literal["auto", "contiguous", "channels_last"]  # of images and filters
     tf32: bool  # on CUDA: products of float32 in 19 bits
-    compile: bool  # torch.compile
+    compile: Literal["off", "auto", "on"]  # torch.compile
+    tune: Literal["off", "auto"]  # whether layout, threads and compiling are chosen by a try
     cuda_graphs: bool  # on a GPU: forward and backward are recorded once and replayed
     grad_checkpointing: bool  # activations are computed again in the backward pass, which takes less memory
     grad_accum: Count  # micro-batches an optimizer step; the batch stays data.batch_size
+    micro_batch: Literal["auto"] | Count | None  # images that a process computes with at once, at most
     clip_norm: Positive | None
     label_smoothing: Fraction
     ema_decay: Inside | None
     val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool
+    profile: bool  # some steps of the first epoch are recorded by torch's profiler
     log_every: Whole  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch
 
     def __post_init__(self) -> None:
-        others = {"compile=true": self.compile, "grad_checkpointing=true": self.grad_checkpointing,
-                  "grad_accum above 1": self.grad_accum > 1, "device=cpu": self.device == "cpu"}  # fmt: skip
+        if self.micro_batch is not None and self.grad_accum > 1:
+            raise ValueError("micro_batch and grad_accum say the same in two ways: leave one of them out")
+        others = {"compile": self.compile != "off", "grad_checkpointing=true": self.grad_checkpointing,
+                  "grad_accum above 1": self.grad_accum > 1, "micro_batch": self.micro_batch is not None,
+                  "device=cpu": self.device == "cpu"}  # fmt: skip
         wrong = [name for name, is_set in others.items() if is_set]
         if self.cuda_graphs and wrong:
             raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -80,6 +80,15 @@ class Configured(TypedDict):
     trainer: dict[str, Any]
 
 
+class Chosen(TypedDict):
+    """What a run has found out of the arithmetic that is best for it."""
+
+    memory_format: str
+    compile: str
+    threads: int | None
+    grad_accum: int
+
+
 class Content(TypedDict):
     """What the checkpoint of a run holds."""
 
@@ -100,6 +109,7 @@ class Content(TypedDict):
     transfer: dict[str, Any]
     frozen: list[str]
     scaler: dict[str, Any]
+    chosen: NotRequired[Chosen]
 
 
 def load_run(path: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, Plan, Share, Steps, eval_plan, train_plan
 from cnntrain.data.batches.preprocess import Preprocess
 
+EVALUATED = 4  # training batches at once in an evaluation on a GPU
+
 
 @dataclass
 class Loaders:
@@ -74,8 +76,13 @@ class Loaders:
         return [ids[position] for position in positions.tolist()]
 
     def eval_plan(self, name: str) -> Plan:
-        """This rank's batches of a part: over all ranks each sample once."""
-        return eval_plan(len(self.part(name).samples), self.batch_size, self.share)
+        """This rank's batches of a part: over all ranks each sample once.
+
+        An evaluation keeps no activations: on a GPU, where more at once are faster, there is room for larger batches.
+        """
+        loader = self.part(name)
+        times = EVALUATED if loader.device.type == "cuda" else 1
+        return eval_plan(len(loader.samples), times * self.batch_size, self.share)
 
     def eval_batches(self, name: str) -> Iterator[Batch]:
         """This rank's batches of a part's images."""

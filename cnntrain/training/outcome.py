@@ -143,6 +143,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "task": {"name": run.config.task.name, "columns": [asdict(each) for each in columns]},
         "weights_sha256": outcome.get("weights_sha256"),
         "this_command": {"seconds": run.usage.seconds, "seconds_to_first_step": run.usage.first_step},
+        "arithmetic": state.about["chosen"],
         "peak_memory_bytes": run.usage.peak_memory(),
         "peak_memory_of": run.usage.peak_memory_of(run.loaders.workers),
         "versions": versions(),

@@ -67,7 +67,7 @@ def arithmetic(deterministic: bool, tf32: bool) -> Iterator[None]:
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     dtype, before = torch.get_default_dtype(), (backend.deterministic, backend.benchmark, backend.allow_tf32)
-    workspace = os.environ.get(WORKSPACE)
+    workspace, threads = os.environ.get(WORKSPACE), torch.get_num_threads()
     if deterministic:
         os.environ.setdefault(WORKSPACE, ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
     torch.use_deterministic_algorithms(deterministic)
@@ -82,5 +82,6 @@ def arithmetic(deterministic: bool, tf32: bool) -> Iterator[None]:
         backend.deterministic, backend.benchmark, backend.allow_tf32 = before
         torch.set_float32_matmul_precision(products)
         torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
         if workspace is None:
             os.environ.pop(WORKSPACE, None)

@@ -21,6 +21,7 @@ from cnntrain.tasks.base import Metrics, Objective
 from cnntrain.training.graphs import Recorded
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.poll import Poll
+from cnntrain.training.profiling import Profiler
 from cnntrain.training.saver import Saver
 from cnntrain.training.soundness import is_sound, require_sound
 from cnntrain.training.state import State
@@ -37,6 +38,7 @@ class Run:
 
     Attributes:
         macs: multiply-adds of one image.
+        profiler: records some of the batches, where that is asked for.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
     """
@@ -54,6 +56,7 @@ class Run:
     around: Callable[[Callable[[str], None], Callable[[], None]], Around]
     usage: Usage
     heed: Callable[[], None] = heed
+    profiler: Profiler | None = field(default=None, init=False)
     phase: phases.Phase | None = field(default=None, init=False)
     tally: Tally = field(init=False)
     poll: Poll = field(init=False)
@@ -96,7 +99,7 @@ class Run:
         if self.phase is None:
             around = self.around(report.say, self.heed)
             self.phase = phases.begin(state.model, state.eval_model, state.freezing, around, progress.kept)
-            if self.config.trainer.compile:
+            if self.config.trainer.compile == "on":
                 self.phase.compile()
             progress.kept = self.phase.remembered
             progress.seconds += self.phase.seconds
@@ -117,7 +120,8 @@ class Run:
         """The micro-batches of the rest of the epoch; seeds what the model draws in each of them."""
         progress, share = self.state.progress, self.loaders.share
         plan = self.loaders.train_plan(progress.epoch, progress.step_in_epoch, self.step.left)
-        for number, batch in enumerate(progress.timed(phase.train, plan, share.ranks)):
+        batches = progress.timed(phase.train, plan, share.ranks)
+        for number, batch in enumerate(batches if self.profiler is None else self.profiler(batches, len(plan))):
             piece = number % share.pieces
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)
             seeds.seed_step(self.config.seed, "step", progress.step, piece, share.rank)

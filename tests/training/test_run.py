@@ -682,7 +682,7 @@ def test_a_recorded_step_trains_as_the_plain_one(words: tuple[str, ...], make_ru
     [
         ((), r"trainer\.cuda_graphs=true is for one process on a GPU"),
         (("trainer.device=cpu",), r"trainer\.cuda_graphs=true excludes device=cpu: leave one of them out"),
-        (("trainer.grad_accum=2", "trainer.compile=true"), "excludes compile=true and grad_accum above 1: leave"),
+        (("trainer.grad_accum=2", "trainer.compile=on"), "excludes compile and grad_accum above 1: leave"),
     ],
 )
 def test_what_cannot_be_recorded_is_named(
@@ -781,15 +781,15 @@ def test_a_compiled_network_trains_as_the_plain_one_and_resumes_to_the_byte(
     make_run: MakeRun, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     words = (*words, "optim.lr=0.02", "checkpoint.every_steps=1")
-    plain, compiled = make_run(*words), make_run(*words, "trainer.compile=true")
+    plain, compiled = make_run(*words), make_run(*words, "trainer.compile=on")
     for run in (plain, compiled):
         run.fit()
     for one, other in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
-    killed = make_run(*words, "trainer.compile=true", folder=tmp_path / "run")
+    killed = make_run(*words, "trainer.compile=on", folder=tmp_path / "run")
     killed.report = Interrupted(killed, kill_at=2)
     with pytest.raises(KilledError):
         killed.fit()
-    resumed = make_run(*words, "trainer.compile=true", folder=tmp_path / "run")
+    resumed = make_run(*words, "trainer.compile=on", folder=tmp_path / "run")
     resumed.fit()
     assert digest(resumed.model.state_dict()) == digest(compiled.model.state_dict())

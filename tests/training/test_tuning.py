@@ -1,0 +1,207 @@
+"""What is chosen by a try, what that leaves as it was, and that a resume computes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cnntrain.core.digest import digest
+from cnntrain.core.errors import ConfigError, RunError, StopError
+from cnntrain.training import loop, tuning
+from cnntrain.training.memory import shortage_explained
+from cnntrain.training.tuning import Choice
+
+MakeRun = Callable[..., Any]
+
+
+def short_of_memory(
+    monkeypatch: pytest.MonkeyPatch, most: int, error: type[RuntimeError] = torch.OutOfMemoryError
+) -> None:
+    """As if no more images than these had room in a step."""
+    forward = nn.Conv2d.forward
+
+    def limited(self: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > most and torch.is_grad_enabled():
+            raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+        return forward(self, images)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", limited)
+
+
+def trained(run: Any) -> str:
+    assert run.fit() == loop.FINISHED
+    return digest(run.model.state_dict())
+
+
+@pytest.mark.parametrize(("most", "pieces"), [(16, 1), (40, 1), (15, 2), (8, 2), (5, 4), (1, 16)])
+def test_a_micro_batch_is_of_so_many_images_at_most(most: int, pieces: int, make_run: MakeRun) -> None:
+    run = make_run(f"trainer.micro_batch={most}")
+    assert run.loaders.share.pieces == run.run.step.pieces == pieces
+    chosen = {"memory_format": "auto", "compile": "off", "threads": None, "grad_accum": pieces}
+    assert run.state.about["chosen"] == chosen
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_as_many_images_as_fit_are_taken_at_once(
+    error: type[RuntimeError], make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    accumulated = trained(make_run("trainer.grad_accum=4"))
+    with monkeypatch.context() as patched:
+        short_of_memory(patched, 6, error)
+        run = make_run("trainer.micro_batch=auto")
+    assert run.run.notes[-1] == "trainer.micro_batch=auto: 4 images at once, 4 times a step"
+    assert trained(run) == accumulated  # and the try has left nothing behind
+
+
+def test_where_not_even_one_image_fits_that_is_said(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_of_memory(monkeypatch, 0)
+    with pytest.raises(ConfigError, match="not even one image of 32 pixels fits into the memory of cpu: take a small"):
+        make_run("trainer.micro_batch=auto")
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning.Rehearsal, "step", lambda self: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        make_run("trainer.micro_batch=auto")
+
+
+@pytest.mark.parametrize(
+    ("most", "end"),
+    [
+        (5, "in a step of 16 images at once: trainer.micro_batch=4 fits, and leaves a step's batch what it is"),
+        (0, "in a step of 16 images at once; not even one image of 32 pixels fits .*"),
+        (16, "in a step of 16 images at once, for which there is room now: something else took .*; resume the run"),
+    ],
+)
+def test_a_run_without_memory_says_what_would_fit(
+    most: int, end: str, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    short_of_memory(monkeypatch, most)
+    with pytest.raises(RunError, match=f"^out of memory on cpu {end}$"), shortage_explained(run.run):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+def test_other_errors_pass(make_run: MakeRun) -> None:
+    with pytest.raises(RuntimeError, match="other"), shortage_explained(make_run().run):
+        raise RuntimeError("other")
+
+
+class Timed:
+    """Stands for a rehearsal: its steps take what `seconds` says."""
+
+    seconds: Callable[[str, int, bool], float]
+    made: list[str]
+
+    def __init__(self, plan: Any, count: int, layout: str):
+        self.layout, self.compiled = layout, False
+        Timed.made.append(layout)
+
+    def compile(self) -> None:
+        self.compiled = True
+
+    def step(self) -> float:
+        return Timed.seconds(self.layout, torch.get_num_threads(), self.compiled)
+
+
+@pytest.fixture
+def plan(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuning.Plan]:
+    """What a run of so many steps plans, on a computer of four cores."""
+    monkeypatch.setattr(tuning, "Rehearsal", Timed)
+    monkeypatch.setattr(tuning.cores, "usable", lambda: 4)
+    Timed.made = []
+
+    def make(steps: int, seconds: Callable[[str, int, bool], float]) -> tuning.Plan:
+        monkeypatch.setattr(Timed, "seconds", staticmethod(seconds), raising=False)
+        run = make_run()
+        return tuning.Plan(run.config, run.model, run.state.policy, run.loaders.preprocess, 7, run.device, 16, steps)
+
+    return make
+
+
+def with_trainer(plan: tuning.Plan, **keys: Any) -> tuning.Plan:
+    return replace(plan, config=replace(plan.config, trainer=replace(plan.config.trainer, **keys)))
+
+
+def test_the_fastest_layout_and_number_of_threads_are_chosen(plan: Callable[..., tuning.Plan]) -> None:
+    layouts = {"channels_last": 2.0, "contiguous": 1.0}
+    found = with_trainer(plan(10**4, lambda layout, threads, _: layouts[layout] / min(threads, 2)), tune="auto")
+    threads = torch.get_num_threads()
+    choice, lines = tuning.choose(found)
+    assert choice == Choice("contiguous", "off", 4, 1) and torch.get_num_threads() == threads
+    assert lines[0].startswith(
+        "trainer.tune=auto: contiguous, 4 threads: 2.00 times as fast as channels_last, which is "
+    )
+    found = with_trainer(plan(10**4, lambda layout, threads, _: abs(threads - 2) + 1.0), tune="auto")
+    choice, lines = tuning.choose(found)
+    assert choice == Choice("channels_last", "off", 2, 1) and ": 3.00 times as fast" in lines[0]
+
+
+def test_what_is_typed_is_not_tried(plan: Callable[..., tuning.Plan]) -> None:
+    found = with_trainer(plan(10**4, lambda *_: 1.0), tune="auto", memory_format="contiguous")
+    assert tuning.choose(found)[0] == Choice("contiguous", "off", 4, 1)
+    assert Timed.made == ["contiguous"]
+
+
+def test_where_steps_are_few_nothing_is_tried(plan: Callable[..., tuning.Plan]) -> None:
+    found = with_trainer(plan(300, lambda layout, *_: 1.0 if layout == "contiguous" else 9.0), tune="auto")
+    choice, lines = tuning.choose(found)
+    assert choice == Choice("auto", "off", None, 1)
+    assert lines == ["trainer.tune=auto: 300 steps are too few for a try to pay"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "gain", "compiler", "compiled"),
+    [(10**4, 1.5, True, "on"), (10**4, 1.01, True, "off"), (1100, 1.5, True, "off"), (10**4, 1.5, False, "off")],
+)
+def test_compiling_is_tried_and_chosen_where_it_pays(
+    steps: int, gain: float, compiler: bool, compiled: str, plan: Callable[..., tuning.Plan], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tuning.shutil, "which", lambda name: name if compiler else None)
+    found = plan(steps, lambda layout, threads, compiled: 1 / gain if compiled else 1.0)
+    choice, lines = tuning.choose(with_trainer(found, tune="auto", compile="auto"))
+    assert choice.compile == compiled and ("compiled" in lines[0]) == (compiled == "on")
+
+
+def test_without_a_compiler_what_is_to_be_compiled_is_refused(make_run: MakeRun, monkeypatch: Any) -> None:
+    monkeypatch.setattr(tuning.shutil, "which", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r"trainer\.compile=on needs a C\+\+ compiler, one of c\+\+, g\+\+, clang\+\+"
+    ):
+        make_run("trainer.compile=on")
+
+
+def test_a_try_leaves_the_run_as_it_was_and_a_resume_keeps_the_choice(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("model=resnet20", "data.image_size=16", "model.drop_rate=0.3", "augment=flip_crop")
+    fixed = trained(make_run(*words, "trainer.memory_format=contiguous"))
+    tried = []
+
+    def last(works: dict[Any, Callable[[], float]]) -> tuple[Any, float]:
+        tried.extend(each() for each in works.values())
+        return [*works][-1], 2.0
+
+    monkeypatch.setattr(tuning, "SHARE", 10.0)  # so that a few steps are enough
+    monkeypatch.setattr(tuning, "_best", last)
+    first = make_run(*words, "trainer.tune=auto", folder=tmp_path / "run")
+    assert first.state.about["chosen"]["memory_format"] == "contiguous" and len(tried) > 3
+    assert torch.get_num_threads() == first.state.about["chosen"]["threads"] == 1
+
+    def stop_at_four() -> None:
+        if first.progress.step == 4:
+            raise StopError
+
+    first.run.heed = stop_at_four
+    assert first.fit() == loop.STOPPED
+    monkeypatch.setattr(tuning, "_fastest", None)  # nothing is tried again
+    again = make_run(*words, "trainer.tune=auto", folder=tmp_path / "run")
+    assert again.progress.step == 4 and trained(again) == fixed
+    other = make_run(*words, "trainer.tune=off", "trainer.epochs=4", folder=tmp_path / "run")
+    assert other.state.about["chosen"]["memory_format"] == "auto"
