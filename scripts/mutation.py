@@ -39,7 +39,7 @@ CORE = ("cnntrain/training", "cnntrain/transfer", "cnntrain/data/batches", "cnnt
         "cnntrain/runs/checkpoint.py")  # fmt: skip
 TESTS = ("tests/training", "tests/transfer", "tests/data", "tests/schedule", "tests/runs", "tests/build",
          "tests/augment", "tests/models/test_auxiliary.py", "tests/commands/test_train.py",
-         "tests/commands/test_eval.py", "tests/test_cli.py")  # fmt: skip
+         "tests/commands/test_eval.py", "tests/commands/test_bench.py", "tests/test_cli.py")  # fmt: skip
 # by the tests: seconds, which no forked process waits for
 NEEDED = ("torchvision", "timm", "hydra", "hypothesis", "sklearn.linear_model", "sklearn.model_selection",
           "cnntrain.cli", "cnntrain.build.run", "cnntrain.commands.train")  # fmt: skip

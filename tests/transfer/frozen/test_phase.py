@@ -48,6 +48,7 @@ def test_kept_activations_train_the_same_weights(
     off = fitted(make_run, tmp_path / "off", *options, "transfer.cache=off")
     kept = fitted(make_run, tmp_path / "on", *options, f"transfer.cache={place}")
     assert kept.phase.remembered["kept"] == {"train": place, "val": place}
+    assert (kept.phase.reads, off.phase.reads) == ([], ["train", "val"])  # images, in each epoch
     assert (weights(off) - weights(kept)).abs().max() < 1e-12
     assert off.progress.best == pytest.approx(kept.progress.best)
 
@@ -283,7 +284,7 @@ def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: 
     run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
     before = run.freezing.digest()
     assert run.fit() == loop.FINISHED
-    assert run.phase.remembered["kept"] == {"train": "off", "val": "ram"}
+    assert run.phase.remembered["kept"] == {"train": "off", "val": "ram"} and run.phase.reads == ["train"]
     assert any("computed for each batch: augment=flip_crop is random" in line for line in lines)
     assert run.freezing.digest() == before and whole.freezing.digest() != before
 
