@@ -13,9 +13,10 @@ from typing import Any
 
 # what runs with a GPU alone, besides what `Changes` sees itself
 WITH_GPU = {
-    ("cnntrain/training/graphs.py", "Recorded.__init__"),  # records a CUDA graph
+    *(("cnntrain/training/graphs.py", name)  # CUDA graphs
+      for name in ("Recorded.__init__", "Recorded.forward", "_Whole.__init__", "_Whole.forward", "_shapes")),
     ("cnntrain/training/run.py", "Run._record"),
-}
+}  # fmt: skip
 FOR_GPU = {"non_blocking", "pin_memory"}  # arguments that change nothing on a CPU
 QUIET = {"say", "tell", "note", "InputError", "RunError", "ConfigError", "ValueError", "UncuttableError", "print"}
 SWAPS: dict[type, type] = {

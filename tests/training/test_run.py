@@ -21,10 +21,11 @@ from cnntrain.core.errors import ConfigError, InputError, RunError, StopError
 from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
-from cnntrain.training import loop
+from cnntrain.training import loop, tuning
 from cnntrain.training.graphs import Recorded
 from cnntrain.training.precision import arithmetic
 from cnntrain.training.run import Run
+from cnntrain.transfer.frozen.phase import Phase
 
 MakeRun = Callable[..., Run]
 
@@ -311,6 +312,16 @@ def test_images_are_read_in_as_many_epochs_as_are_left(
     assert held == [(["train", "val"], left)]
     run.begin_epoch()
     assert len(held) == 1 and run.run.phase is phase  # that of the same frozen parameters goes on
+
+
+def test_networks_are_compiled_as_their_phase_begins(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(Phase, "compile", lambda self: compiled.append(self))
+    monkeypatch.setattr(tuning, "_can_compile", lambda: True)
+    make_run().begin_epoch()
+    assert compiled == []
+    run = make_run("trainer.compile=on")
+    assert [run.begin_epoch() for _ in range(2)] == compiled * 2
 
 
 def test_a_phase_begins_in_which_something_else_is_frozen(make_run: MakeRun, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_images_that_are_in_memory_are_taken_from_there(
     expected = seen(source)
     assert hold(holder(), source, passes=1) == []
     assert isinstance(source.source, Resident) and torch.equal(seen(source), expected)
+    assert source.source.workers == 0
     assert seen(source).is_contiguous(memory_format=memory_format)
     assert not list(tmp_path.iterdir())
 
