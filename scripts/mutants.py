@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+# what runs with a GPU alone, besides what `Changes` sees itself
+WITH_GPU = {
+    *(("cnntrain/training/graphs.py", name)  # CUDA graphs
+      for name in ("Recorded.__init__", "Recorded.forward", "_Whole.__init__", "_Whole.forward", "_shapes")),
+    ("cnntrain/training/run.py", "Run._record"),
+}  # fmt: skip
+FOR_GPU = {"non_blocking", "pin_memory"}  # arguments that change nothing on a CPU
 QUIET = {"say", "tell", "note", "InputError", "RunError", "ConfigError", "ValueError", "UncuttableError", "print"}
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -20,13 +29,14 @@ SWAPS: dict[type, type] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """`number` is that of the change among all of the file's."""
+    """`number` is that of the change among all of the file's; `needs_gpu`: without one it cannot be noticed."""
 
     path: str
     number: int
     line: int
     function: str
     what: str
+    needs_gpu: bool
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line} {self.function}: {self.what}"
@@ -39,12 +49,14 @@ class Changes(ast.NodeTransformer):
         self.path, self.wanted = path, wanted
         self.found: list[Mutant] = []
         self.function: list[str] = []
+        self.with_gpu = False  # whether what is visited runs with a GPU alone
 
     def _offer(self, node: ast.AST, what: str, change: Any) -> Any:
         if not self.function:
             return node
-        number = len(self.found)
-        self.found.append(Mutant(self.path, number, node.lineno, ".".join(self.function), what))  # type: ignore[attr-defined]
+        number, function, line = len(self.found), ".".join(self.function), node.lineno  # type: ignore[attr-defined]
+        needs_gpu = self.with_gpu or (self.path, function) in WITH_GPU
+        self.found.append(Mutant(self.path, number, line, function, what, needs_gpu))
         return ast.copy_location(change(copy.deepcopy(node)), node) if number == self.wanted else node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -75,6 +87,18 @@ class Changes(ast.NodeTransformer):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         return node if name in QUIET else self.generic_visit(node)
 
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        if node.arg == "strict":  # of zip: an assertion
+            return node
+        with self._gpu(node.arg in FOR_GPU):
+            return self.generic_visit(node)
+
+    @contextmanager
+    def _gpu(self, needed: bool) -> Iterator[None]:
+        before, self.with_gpu = self.with_gpu, self.with_gpu or needed
+        yield
+        self.with_gpu = before
+
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         if not isinstance(node.value, ast.Call):
             return node
@@ -96,7 +120,10 @@ class Changes(ast.NodeTransformer):
         return self._swap_op(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
+        values = node.values
+        for number, each in enumerate(values):
+            with self._gpu(isinstance(node.op, ast.And) and any(_is_cuda(before) for before in values[:number])):
+                values[number] = self.visit(each)
         return self._swap_op(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
@@ -140,7 +167,9 @@ class Changes(ast.NodeTransformer):
         return self._condition(node)
 
     def _condition(self, node: Any) -> Any:
-        self.generic_visit(node)
+        for name, field in ast.iter_fields(node):
+            with self._gpu(name == "body" and _is_cuda(node.test)):
+                setattr(node, name, [self.visit(e) for e in field] if isinstance(field, list) else self.visit(field))
 
         def change(old: Any) -> Any:
             old.test = ast.UnaryOp(ast.Not(), old.test)
@@ -151,9 +180,14 @@ class Changes(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         self.generic_visit(node)
-        if node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None):
-            return node
+        if isinstance(node.value, ast.Constant | None) and isinstance(getattr(node.value, "value", None), bool | None):
+            return node  # to what asks whether it is true None is False, which is another mutant
         return self._offer(node, "returns None", lambda old: ast.Return(ast.Constant(None)))
+
+
+def _is_cuda(test: ast.expr) -> bool:
+    """Whether it is ``device.type == "cuda"``, or the same of another device."""
+    return isinstance(test, ast.Compare) and ast.unparse(test).endswith("type == 'cuda'")
 
 
 def changed(path: str, number: int = -1) -> tuple[CodeType, list[Mutant]]:

@@ -95,6 +95,9 @@ def test_epochs_of_the_warm_up_do_not_count() -> None:
     course = watch(warmup_epochs=2.5, patience=0)
     reduced = [course.observe(epoch, {"val/top1": 0.5}) is not None for epoch in range(1, 6)]
     assert reduced == [False, False, False, True, True]
+    course = watch(warmup_epochs=3, patience=0)  # the third is still one of them
+    reduced = [course.observe(epoch, {"val/top1": 0.5}) is not None for epoch in range(1, 6)]
+    assert reduced == [False, False, False, False, True]
 
 
 def test_the_floor_holds_back_neither_the_warm_up_nor_a_lower_base_rate() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from cnntrain.commands.train import Train
-from cnntrain.training.precision import memory_format, slow
+from cnntrain.training.precision import WORKSPACE, arithmetic, memory_format, slow
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -42,3 +43,18 @@ def test_channels_are_last_where_that_is_faster_and_as_is_asked(
         assert (memory_format(config.trainer, device) == torch.channels_last) == last
         for choice, form in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
             assert memory_format(replace(config.trainer, memory_format=choice), device) == form
+
+
+def test_threads_and_the_workspace_are_as_before_after_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    threads = torch.get_num_threads()
+    with arithmetic(deterministic=True, tf32=False):
+        assert os.environ[WORKSPACE] == ":4096:8"
+        torch.set_num_threads(threads + 1)
+    assert torch.get_num_threads() == threads and WORKSPACE not in os.environ
+    with arithmetic(deterministic=False, tf32=False):
+        assert WORKSPACE not in os.environ
+    monkeypatch.setenv(WORKSPACE, ":16:8")
+    with arithmetic(deterministic=True, tf32=False):
+        assert os.environ[WORKSPACE] == ":16:8"
+    assert os.environ[WORKSPACE] == ":16:8"

@@ -15,15 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cnntrain.core import dist, seeds
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError, InputError, RunError, StopError
 from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
-from cnntrain.training import loop
+from cnntrain.training import loop, tuning
 from cnntrain.training.graphs import Recorded
 from cnntrain.training.precision import arithmetic
 from cnntrain.training.run import Run
+from cnntrain.transfer.frozen.phase import Phase
 
 MakeRun = Callable[..., Run]
 
@@ -293,6 +295,107 @@ def test_max_steps_end_a_run_within_an_epoch_with_a_validation(make_run: MakeRun
     run = train(make_run, tmp_path / "run", ("trainer.max_steps=4",), [])
     assert (run.progress.step, run.progress.epoch) == (4, 2)
     assert run.progress.best is not None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "in_epoch", "most", "left"),
+    [(0, 0, "null", 3), (1, 0, "null", 2), (1, 2, "null", 2), (0, 0, 4, 2), (2, 2, "null", 1), (0, 0, 9, 3)],
+)
+def test_images_are_read_in_as_many_epochs_as_are_left(
+    epoch: int, in_epoch: int, most: int | str, left: int, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(f"trainer.max_steps={most}")
+    held: list[Any] = []
+    monkeypatch.setattr(type(run.loaders), "hold", lambda self, parts, passes, *_: held.append((parts, passes)))
+    run.progress.epoch, run.progress.step_in_epoch = epoch, in_epoch
+    phase = run.begin_epoch()
+    assert held == [(["train", "val"], left)]
+    run.begin_epoch()
+    assert len(held) == 1 and run.run.phase is phase  # that of the same frozen parameters goes on
+
+
+def test_networks_are_compiled_as_their_phase_begins(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(Phase, "compile", lambda self: compiled.append(self))
+    monkeypatch.setattr(tuning, "_can_compile", lambda: True)
+    make_run().begin_epoch()
+    assert compiled == []
+    run = make_run("trainer.compile=on")
+    assert [run.begin_epoch() for _ in range(2)] == compiled * 2
+
+
+def test_a_phase_begins_in_which_something_else_is_frozen(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("transfer=gradual", "transfer.every=1", "model.pretrained=false", folder=tmp_path / "run")
+    first = run.begin_epoch()
+    run.progress.seconds = 100.0
+    run.saver._best = run.state_dict()  # waits to be written, since what it holds of the frozen is not copied
+    run.progress.epoch = 1
+    second = run.begin_epoch()
+    assert second is not first and run.progress.phase == 1
+    assert (tmp_path / "run" / checkpoint.BEST).exists()
+    assert run.progress.kept == second.remembered and run.progress.seconds == 100.0 + second.seconds
+    assert second.seconds > 0 and run.model.training
+
+
+def test_each_micro_batch_has_its_own_seed_and_the_last_exchanges_gradients(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("trainer.grad_accum=2", "seed=7")
+    seen: list[Any] = []
+    monkeypatch.setattr(dist, "sync_gradients", lambda network, on: seen.append(on))
+    monkeypatch.setattr(seeds, "seed_step", lambda *parts: seen.append(parts))
+    run.progress.step, run.progress.step_in_epoch = 10, 1
+    run.begin_epoch()
+    for batch in run.train_batches():
+        run.train_step(batch)
+    assert seen == [
+        False, (7, "step", 10, 0, 0), True, (7, "step", 10, 1, 0), False, (7, "step", 11, 0, 0), True,
+        (7, "step", 11, 1, 0),
+    ]  # fmt: skip
+
+
+class Asked:
+    """Stands for a report and a saver: what they are told, and after how many steps."""
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+        self.told: list[tuple[str, int]] = []
+
+    def say(self, what: Any) -> None:
+        pass
+
+    def log(self, step: int, values: Any) -> None:
+        assert values.keys() == {"train/loss", "lr"} and values["lr"] == self.run.step.rate()
+        self.told.append(("log", step))
+
+    def step_done(self, now: Moment, loss: Callable[[], float]) -> None:
+        assert now == self.run.moment() and loss() == self.run.tally.totals.mean_loss()
+        self.told.append(("shown", self.run.progress.step))
+
+    def write(self, sums: Any) -> None:
+        assert sums == self.run.tally.totals.reduced()
+        self.told.append(("written", self.run.progress.step))
+
+
+def test_every_so_many_steps_are_logged_and_saved(make_run: MakeRun) -> None:
+    run = make_run("trainer.log_every=2", "checkpoint.every_steps=3")
+    asked: Any = Asked(run)
+    assert run.usage.first_step is None
+    run.begin_epoch()
+    for batch in run.train_batches():
+        loss, judged = run.objective.loss(run.run.phase.network(batch.inputs), batch.targets)
+        run.tally.add(loss.detach(), judged, batch.targets)
+        run.step(loss)
+        run.run.step_done(asked, asked)
+    assert run.usage.first_step is not None
+    assert asked.told == [("shown", 1), ("log", 2), ("shown", 2), ("shown", 3), ("written", 3)]
+
+
+def test_the_last_losses_of_an_epoch_are_looked_at_before_its_validation(make_run: MakeRun) -> None:
+    run = make_run("optim.lr=1e30")
+    run.run.poll = lambda: False  # as on a GPU, which is seldom asked
+    with pytest.raises(RunError, match="the training loss is nan or infinite in step 3 of epoch 1"):
+        run.train_epoch()
 
 
 def test_rates_follow_the_schedule_and_the_heads_multiplier(make_run: MakeRun) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from cnntrain.core import dist
 from cnntrain.core.errors import ConfigError, RunError, StopError
-from cnntrain.runs import checkpoint
+from cnntrain.runs import checkpoint, folder, generations
 from cnntrain.training import loop
 from cnntrain.training.run import Run
 
@@ -109,15 +111,38 @@ def test_what_waits_is_written_when_the_run_ends_or_is_told_to_stop(
     assert best["epoch"] == last["best"]["epoch"]
 
 
-def test_a_state_that_is_on_disk_is_not_written_again(make_run: MakeRun, tmp_path: Path, clock: Clock) -> None:
+def test_a_state_that_is_on_disk_is_not_written_again(
+    make_run: MakeRun, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make_run(folder=tmp_path / "run", clock=clock)
     end_epoch(run, 0.5)
-    before = clock.now
+    before, rooms = clock.now, list[Path]()
+    monkeypatch.setattr(generations, "keep", lambda folder, keep: rooms.append(folder))
     run.saver.write(None)
-    assert clock.now == before
+    assert clock.now == before and rooms == []
     run.progress.step += 1
     run.saver.write(None)
-    assert clock.now == before + 2
+    assert clock.now == before + 2 and rooms == [tmp_path / "run"]
+
+
+def test_what_fails_leaves_the_best_where_it_waits_and_the_pair_before_it(
+    make_run: MakeRun, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(*TENTH, folder=tmp_path / "run", clock=clock)
+    run.saver.fail()
+    assert not list((tmp_path / "run").glob("*.ckpt"))
+    end_epoch(run, 0.5)
+    run.saver.fail()  # it is on disk
+    assert not (tmp_path / "run" / "older").exists()
+    end_epoch(run, 0.6)
+    monkeypatch.setattr(dist, "rank", lambda: 1)
+    run.saver.fail()
+    assert epochs_on_disk(tmp_path / "run") == (1, 1)
+    monkeypatch.undo()
+    run.saver.fail()
+    assert epochs_on_disk(tmp_path / "run") == (2, 2)
+    (older,) = (tmp_path / "run" / "older").iterdir()
+    assert epochs_on_disk(older) == (1, 1)
 
 
 def test_every_epoch_is_written_where_that_is_asked_for(make_run: MakeRun, tmp_path: Path, clock: Clock) -> None:
@@ -199,6 +224,20 @@ def test_the_best_checkpoint_of_the_last_is_kept(make_run: MakeRun, tmp_path: Pa
         end_epoch(run, top1)
     again = make_run("checkpoint.time_share=1", "trainer.epochs=50", folder=tmp_path / "run")
     assert again.progress.best is not None
+
+
+def test_the_configuration_of_a_resume_is_written_with_its_first_checkpoint(make_run: MakeRun, tmp_path: Path) -> None:
+    words, config = ("checkpoint.time_share=1", "trainer.epochs=50"), tmp_path / "run" / folder.CONFIG
+    run = make_run(*words, folder=tmp_path / "run")
+    end_epoch(run, 0.5)
+    assert not config.exists()  # that of a new run is written when its folder is made
+    again = make_run(*words, "trainer.log_every=7", folder=tmp_path / "run")
+    assert not config.exists()
+    end_epoch(again, 0.4)
+    assert yaml.safe_load(config.read_text())["trainer"]["log_every"] == 7
+    config.unlink()
+    end_epoch(again, 0.3)
+    assert not config.exists()  # once
 
 
 def test_a_share_of_the_time_is_above_zero_and_at_most_all_of_it(configure: Callable[..., Any]) -> None:

@@ -98,10 +98,12 @@ class Timed:
 
     seconds: Callable[[str, int, bool], float]
     made: list[str]
+    counts: list[int]
 
     def __init__(self, plan: Any, count: int, layout: str):
         self.layout, self.compiled = layout, False
         Timed.made.append(layout)
+        Timed.counts.append(count)
 
     def compile(self) -> None:
         self.compiled = True
@@ -115,7 +117,7 @@ def plan(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
     """What a run of so many steps plans, on a computer of four cores."""
     monkeypatch.setattr(tuning, "Rehearsal", Timed)
     monkeypatch.setattr(tuning.cores, "usable", lambda: 4)
-    Timed.made = []
+    Timed.made, Timed.counts = [], []
 
     def make(steps: int, seconds: Callable[[str, int, bool], float]) -> tuning.Plan:
         monkeypatch.setattr(Timed, "seconds", staticmethod(seconds), raising=False)
@@ -167,6 +169,50 @@ def test_compiling_is_tried_and_chosen_where_it_pays(
     found = plan(steps, lambda layout, threads, compiled: 1 / gain if compiled else 1.0)
     choice, lines = tuning.choose(with_trainer(found, tune="auto", compile="auto"))
     assert choice.compile == compiled and ("compiled" in lines[0]) == (compiled == "on")
+
+
+@pytest.mark.parametrize(
+    ("planned", "gain", "cost", "found"),
+    [
+        (1200.0, 1.5, 300.0, 1.5),
+        (1199.0, 1.5, 0.0, 1.0),  # a twentieth of it is less than compiling takes, about
+        (1200.0, 2.0, 600.0, 1.0),  # saves 600 seconds and costs as many
+        (1e6, tuning.WORTH, 0.0, tuning.WORTH),
+        (1e6, 1.02, 0.0, 1.0),
+    ],
+)
+def test_compiling_must_save_more_than_it_costs(
+    planned: float, gain: float, cost: float, found: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            return self.now
+
+    class Rehearsal:
+        seconds = gain
+
+        def compile(self) -> None:
+            clock.now += cost
+            self.seconds = 1.0
+
+        def step(self) -> float:
+            return self.seconds
+
+    clock = Clock()
+    monkeypatch.setattr(tuning, "time", clock)
+    monkeypatch.setattr(tuning, "_can_compile", lambda: True)
+    assert tuning._gain_of_compiling(Rehearsal(), planned) == found  # type: ignore[arg-type]
+
+
+def test_a_try_is_of_micro_batches_and_its_steps_are_counted_by_them(plan: Callable[..., tuning.Plan]) -> None:
+    few = plan(200, lambda *_: 1.0)
+    assert tuning._fastest(few, Choice("auto", "off", None, 1))[1].startswith("200 steps are too few")
+    Timed.counts = []
+    found, said = tuning._fastest(few, Choice("auto", "off", None, 4))  # four times as many
+    assert Timed.counts == [4, 4] and said.startswith("channels_last, 4 threads: 1.00 times")
+    assert found.grad_accum == 4
 
 
 def test_without_a_compiler_what_is_to_be_compiled_is_refused(make_run: MakeRun, monkeypatch: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,29 @@ def test_where_it_cannot_be_forgotten_that_is_said(tmp_path: Path, monkeypatch: 
     assert used.peak_memory() > 1e6
     assert used.peak_memory_of(0) == "this process, since the process began"
     assert used.peak_memory_of(2) == "this process, without its 2 workers a loader, since the process began"
+
+
+def test_of_several_processes_the_first_one_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage.dist, "world_size", lambda: 3)
+    used = Usage(CPU)
+    used.is_own = True
+    assert used.peak_memory_of(2) == "this process, the first of 3, without its 2 workers a loader"
+    monkeypatch.setattr(usage.dist, "world_size", lambda: 1)
+    assert used.peak_memory_of(0) == "this process"
+
+
+def test_the_peak_is_linuxs_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "PROCESS", tmp_path)
+    (tmp_path / "status").write_text("Name:\tpython: x\nVmPeak:\t 9000 kB\nVmHWM:\t  4000 kB\n")
+    used = Usage(CPU)
+    assert used.is_own and (tmp_path / "clear_refs").read_text() == "5"
+    assert used.peak_memory() == 4000 * 1024
+    (tmp_path / "status").write_text("VmHWM:\t 0 kB\n")
+    assert not Usage(CPU).is_own
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert abs(Usage(CPU).peak_memory() - most) < 1 << 28
+    (tmp_path / "status").write_text("Name:\tpython\n")
+    assert not Usage(CPU).is_own
 
 
 def test_seconds_are_from_the_start_of_the_command() -> None:

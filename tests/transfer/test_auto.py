@@ -118,7 +118,8 @@ def test_the_keys_move_the_limits(auto: Callable[..., Auto]) -> None:
     assert auto(measured(100, *SIMILAR), "little=101").decision()["policy"] == "linear_probe"
     assert auto(measured(100, *DIFFERENT), "margin=0.31").decision()["similar"]
     assert auto(measured(100, *SIMILAR), "last_stages=3").decision()["frozen_groups"] == 1
-    assert auto(measured(100, *SIMILAR), "last_stages=4").decision()["policy"] == "full"
+    everything = auto(measured(100, *SIMILAR), "last_stages=4").decision()
+    assert (everything["policy"], everything["frozen_groups"]) == ("full", 0)
     net, head = nn.Linear(2, 2), {"bias"}
     rates = auto(measured(100, *DIFFERENT), "body_lr_multiplier=0.5", "head_lr_multiplier=3").rate_multipliers(
         net, head
@@ -179,6 +180,36 @@ def test_the_probed_images_can_be_cross_validated(counts: list[int], size: int, 
     assert found.min() >= 2
     for label, count in zip(classes, found, strict=True):
         assert count >= min(similarity.LEAST, counts[label])
+
+
+@pytest.mark.parametrize(
+    ("size", "counts"),
+    [(20, [10, 10]), (40, [10] * 4), (45, [12, 11, 11, 11]), (55, [11] * 5), (400, [30] * 10), (25, [13, 12])],
+)
+def test_so_many_classes_are_probed_that_each_has_ten_images(size: int, counts: list[int]) -> None:
+    labels = np.repeat(np.arange(10), 30)
+    _, found = np.unique(labels[similarity.subset(labels, size)], return_counts=True)
+    assert sorted(found, reverse=True) == counts
+    assert similarity.subset(labels, 40).dtype == np.int64
+
+
+def test_of_few_images_some_are_probed_at_random_and_one_alone_is_none() -> None:
+    labels = np.repeat([0, 1, 2], [25, 1, 25])
+    rows = similarity.subset(labels, 20)
+    assert 25 not in rows and sorted(labels[rows]) == [0] * 10 + [2] * 10
+    assert set(rows) != {*range(10), *range(26, 36)} and rows.tolist() == sorted(rows)
+    assert len(similarity.subset(np.repeat([0, 1, 2], [25, 1, 1]), 20)) == 0
+    assert len(similarity.subset(np.repeat([0, 1], [2, 2]), 20)) == 4
+
+
+@pytest.mark.parametrize(("fewest", "folds"), [(2, 2), (4, 4), (5, 5), (9, 5)])
+def test_as_many_folds_as_the_smallest_class_has_images_and_at_most_five(fewest: int, folds: int) -> None:
+    random = np.random.default_rng(1)
+    labels = np.repeat([0, 1], [fewest, 12])
+    features = random.normal(size=(len(labels), 3)) * [1, 10, 100] + labels[:, None] * [0.8, 8, 0]
+    reference = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-2, 4, 7)))
+    splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+    assert similarity._accuracy(features, labels) == cross_val_score(reference, features, labels, cv=splits).mean()
 
 
 class Task(Outset):

@@ -268,6 +268,26 @@ def test_whatever_the_policy_the_head_is_trained_and_every_rate_is_positive(name
     assert all(policy.rate_multiplier(epoch) > 0 for epoch in order)
 
 
+def test_what_a_policy_says_nothing_of_is_as_in_a_plain_run() -> None:
+    plain = transfer("full")
+    assert (plain.wants_pretrained, plain.loads_weights, plain.side_by_side) == (False, True, False)
+    assert (plain.rate_multiplier(3), plain.decay_multipliers(model_of("lenet5"))) == (1.0, {})
+    nothing: Any = None
+    assert [plain.decide(nothing), plain.state_dict(), plain.decision(), plain.conclude(nothing)] == [{}] * 4
+    assert plain.notes() == [] and plain.start({"of": "another"}) is plain
+    net = nn.Linear(1, 1)
+    assert plain.prepare(net, torch.zeros(1), None) is net
+    scratch = transfer("scratch")
+    assert (scratch.wants_pretrained, scratch.loads_weights, scratch.side_by_side) == (False, False, False)
+    assert scratch.frozen(LENET5, 0) == [False] * 5
+    for name in ("linear_probe", "gradual", "head_then_full", "layer_decay"):
+        policy = transfer(name)
+        assert (policy.wants_pretrained, policy.loads_weights, policy.side_by_side) == (True, True, False), name
+    assert transfer("probe_depths").side_by_side is True
+    with pytest.raises(NotImplementedError):
+        Transfer("unnamed", 1.0).frozen(LENET5, 0)
+
+
 @given(decay=st.floats(0.1, 1), head=st.floats(1e-3, 1e3), model=st.sampled_from(MODELS))
 @settings(max_examples=30, deadline=None)
 def test_a_layer_never_moves_faster_than_the_next(decay: float, head: float, model: str) -> None:

@@ -100,7 +100,7 @@ class Fit:
             steps = [_ResizeLonger(scaled, how), _Pad(size, fill), v2.CenterCrop(size)]
         else:
             steps = [_CutLong(scaled, how)] if seen.crop == "center" else []
-            steps += [v2.Resize(resize[seen.crop], interpolation=how, antialias=True), v2.CenterCrop(size)]
+            steps += [v2.Resize(resize[seen.crop], interpolation=how), v2.CenterCrop(size)]
         self.transform = v2.Compose(steps)
 
     def __call__(self, image: Any, target: Any) -> tuple[Any, Any]:
@@ -134,7 +134,7 @@ class _CutLong(v2.Transform):
             return middle(inpt, 1 - long, self.size, length, (start, stop), pil_modes_mapping[self.interpolation])
         whole, place, kept = [self.size] * 2, [0, 0], [self.size] * 2
         whole[long], place[long], kept[long] = length, start, stop - start
-        resized = self._call_kernel(functional.resize, inpt, whole, self.interpolation, antialias=True)
+        resized = self._call_kernel(functional.resize, inpt, whole, self.interpolation)
         return self._call_kernel(functional.crop, resized, *place, *kept)
 
 
@@ -152,7 +152,7 @@ class _ResizeLonger(v2.Transform):
         return {"size": [max(1, round(height / ratio)), max(1, round(width / ratio))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return self._call_kernel(functional.resize, inpt, params["size"], self.interpolation, antialias=True)
+        return self._call_kernel(functional.resize, inpt, params["size"], self.interpolation)
 
 
 class _Pad(v2.Transform):

@@ -50,7 +50,7 @@ class Packing:
 
     def __call__(self, image: Any, target: Any) -> tuple[Tensor, Tensor]:
         """An image, packed, and its height and width, int32 [2]."""
-        small = functional.resize(functional.to_pil_image(image), [self.side, self.side], antialias=True)
+        small = functional.resize(functional.to_pil_image(image), [self.side, self.side])
         return functional.pil_to_tensor(small), torch.tensor(image.shape[-2:], dtype=torch.int32)
 
 

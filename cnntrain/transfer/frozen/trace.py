@@ -118,7 +118,7 @@ def in_place(node: fx.Node, model: nn.Module) -> bool:
     if node.op == "call_module":
         return any(getattr(each, "inplace", False) for each in model.get_submodule(str(node.target)).modules())
     name = node.target if isinstance(node.target, str) else _function_name(node.target)
-    return name.endswith("_") or bool(node.kwargs.get("inplace", False)) or name.startswith("_operator.i")
+    return name.endswith("_") or bool(node.kwargs.get("inplace", False))
 
 
 def _settings(module: nn.Module) -> list[Any]:

@@ -16,6 +16,7 @@ from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
 from cnntrain.core import store
 from cnntrain.core.errors import ConfigError, StopError
+from cnntrain.data.batches import holding
 from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, eval_plan
@@ -89,6 +90,7 @@ def test_images_that_are_in_memory_are_taken_from_there(
     expected = seen(source)
     assert hold(holder(), source, passes=1) == []
     assert isinstance(source.source, Resident) and torch.equal(seen(source), expected)
+    assert source.source.workers == 0
     assert seen(source).is_contiguous(memory_format=memory_format)
     assert not list(tmp_path.iterdir())
 
@@ -147,6 +149,80 @@ def test_a_gpus_memory_is_not_there_on_a_cpu(holder: Callable[..., Holder]) -> N
     for source in (loader(Files()), loader(ArrayImages(PIXELS, 3))):
         with pytest.raises(ConfigError, match=r"data\.resident=device: this run is on a CPU"):
             hold(holder("device"), source)
+
+
+META = torch.device("meta")  # stands for a GPU
+
+
+@pytest.mark.parametrize(("mode", "there"), [("auto", True), ("device", True), ("ram", False)])
+@pytest.mark.parametrize("images", [Files(), ArrayImages(PIXELS, 3)], ids=["files", "array"])
+def test_they_go_into_a_gpus_memory_where_they_fit(
+    holder: Callable[..., Holder], images: Any, mode: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(holding, "fits_device", lambda size, device: asked.append(size) or device is META)
+    source = loader(images)
+    source.device = META
+    hold(holder(mode), source)
+    assert isinstance(source.source, Resident) and source.source.images.is_meta == there
+    assert asked == ([20 * 3 * 8 * 8] if mode != "ram" else [])
+    source = loader(images)
+    hold(holder("auto"), source)
+    assert isinstance(source.source, Resident) and source.source.images.device == CPU
+
+
+def test_a_gpus_memory_that_is_asked_for_must_have_room(
+    holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "fits_device", lambda size, device: False)
+    source = loader(Files())
+    source.device = META
+    with pytest.raises(ConfigError, match=r"data\.resident=device: 3\.8 KiB of images, over 50% of what meta has free"):
+        hold(holder("device"), source)
+    hold(holder("auto"), source)
+    assert isinstance(source.source, Resident) and source.source.images.device == CPU
+
+
+def test_what_other_runs_have_left_makes_room_on_disk_alone(holder: Callable[..., Holder], tmp_path: Path) -> None:
+    hold(holder(), loader(Files()))
+    assert len(hold(holder("ram", budget="5KB", depends_on="b"), loader(Files()))) == 1
+    assert len(list(store.entries(tmp_path))) == 1
+    said = hold(holder(budget="5KB", depends_on="b"), loader(Files()))
+    assert said[1].startswith("  deleted 1 entries that were not used for longest, 3.8 KiB: data.resident_budget=5KB")
+    assert len(list(store.entries(tmp_path))) == 1
+
+
+def test_each_part_is_told_and_kept_for_itself(holder: Callable[..., Holder], tmp_path: Path) -> None:
+    said: list[str] = []
+    parts = {"train": loader(Files()), "val": loader(Files(), count=5)}
+    holder().hold(parts, 2, said.append, lambda: None)
+    assert said[0].startswith("images are read once and kept on disk: train 20 and val 5 of 3x8x8, 4.7 KiB, of ")
+    for folder, meta in store.entries(tmp_path):
+        count = {"train": 20, "val": 5}[meta["about"]["part"]]
+        assert meta["bytes"] == count * 3 * 8 * 8 and len(list(folder.glob("*.bin"))) == 1
+        assert meta["about"] == {
+            "model": None, "data": "photos", "part": meta["about"]["part"], "cut": [], "views": 1,
+        }  # fmt: skip
+    assert len(list(store.entries(tmp_path))) == 2 and not parts["train"].is_packed
+    held = [each.source for each in parts.values()]
+    holder().hold(parts, 2, said.append, lambda: None)
+    assert [each.source for each in parts.values()] == held and len(said) == 1  # they are in memory
+
+
+def test_with_a_border_the_means_colour_counts_too(holder: Callable[..., Holder]) -> None:
+    padded = replace(SEEN, crop="pad")
+    for seen, read in ((padded, 20), (padded, 4), (replace(padded, mean=[0.1] * 3), 20)):
+        files = Files()
+        hold(replace(holder(), seen=seen), loader(files))
+        assert files.read == read
+
+
+def test_an_array_of_another_size_is_read_and_kept(holder: Callable[..., Holder]) -> None:
+    tall = np.ascontiguousarray(PIXELS.repeat(2, axis=2))
+    for name, images in {"tall": ArrayImages(tall, 3), "square": ArrayImages(PIXELS, 3)}.items():
+        source = loader(images)
+        said = hold(replace(holder(depends_on=name), seen=replace(SEEN, crop_fraction=0.5)), source)
+        assert len(said) == 1 and isinstance(source.source, Resident) and source.source.channels_last
 
 
 def test_a_signal_while_they_are_read_leaves_nothing(holder: Callable[..., Holder], tmp_path: Path) -> None:

@@ -164,8 +164,9 @@ def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.Mon
             seen = preprocess(3, "center", fraction, how, size)
             assert torch.equal(seen.fit(image(*shape), 0)[0], timms(seen, image(*shape))), (shape, how)
     seen = preprocess(3, "center", 0.875, "bilinear", 24)
-    mask = tv_tensors.Mask(torch.arange(900).view(1, 1, 900))
-    assert torch.equal(seen.fit(image(1, 900), mask)[1], v2.CenterCrop(24)(v2.Resize([27])(mask)))
+    for shape in ((1, 900), (900, 1)):
+        mask = tv_tensors.Mask(torch.arange(900).view(1, *shape))
+        assert torch.equal(seen.fit(image(*shape), mask)[1], v2.CenterCrop(24)(v2.Resize([27])(mask)))
     monkeypatch.setattr(Image.Image, "resize", measured)
     seen = preprocess(3, "center", 1.0, "bilinear", 224)
     for shape in ((1, 4000), (4000, 1), (3, 4001), (4001, 3)):

@@ -256,6 +256,56 @@ def test_what_cannot_be_cut_is_refused(kind: type[Branching], reason: str) -> No
         cut_off(model, model.train, torch.randn(EXAMPLES, 3, 8, 8))
 
 
+class Reading(nn.Module):
+    """Frozen convolutions whose values the trained classifier reads in several places."""
+
+    def __init__(self, read: Callable[[Reading, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.read = read
+        self.first, self.second, self.out = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, CLASSES, 1)
+        self.scale = nn.Parameter(torch.full((4, 1, 1), 0.5), requires_grad=False)
+        for each in (self.first, self.second):
+            each.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read(self, self.first(x))
+
+    def end(self, x: Tensor) -> Tensor:
+        return self.out(x).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("read", "names"),
+    [
+        (lambda m, x: m.end(x) + m.end(torch.tanh(x)), ["first"]),  # the tangent is computed again
+        (lambda m, x: m.end(x) + m.end(torch.tanh(x) + x), ["first", "add"]),  # not what reads something else too
+        (lambda m, x: m.end(x) + m.end(m.second(x)), ["first", "second"]),  # nor what has weights
+        (lambda m, x: m.end(x) + m.end(x * m.scale), ["first", "mul"]),
+        (lambda m, x: m.end(m.second(x)), ["second"]),
+        (lambda m, x: m.end(torch.relu_(x)) + m.end(x), ["first", "relu_"]),  # nor what changes what was read
+        (lambda m, x: m.end(x.view(x.shape[0], 4, 4, -1)), ["view"]),
+        (lambda m, x: m.end(x).view(x.shape[0], -1) * m.scale.sum(), ["first"]),  # sizes and weights are read again
+    ],
+)
+def test_what_is_kept_is_what_is_read_but_for_what_costs_nothing(
+    read: Callable[[Reading, Tensor], Tensor], names: list[str]
+) -> None:
+    torch.manual_seed(0)
+    model, images = Reading(read), torch.randn(EXAMPLES, 3, 6, 6)
+    parts = cut_off(model, model.train, images)
+    assert parts is not None
+    assert [name.removesuffix("_1") for name in parts.names] == names
+    kept = parts.prefix(images)
+    assert [(each.shape[1:], each.dtype) for each in kept] == list(zip(parts.shapes, parts.dtypes, strict=True))
+    suffix = parts.suffix(model)
+    torch.testing.assert_close(suffix(kept), model(images))
+    assert suffix.train() is suffix and model.training
+    suffix.eval()
+    assert not model.training
+    assert parts.state().keys() <= {"first.weight", "first.bias", "second.weight", "second.bias", "scale"}
+    assert {name for name, _ in suffix.named_parameters()} >= {"train_graph.out.weight"}
+
+
 def test_parts_that_compute_something_else_are_told_from_the_whole_wherever_it_is() -> None:
     whole = (torch.ones(2), {"more": [torch.ones(3), None]})
     _verify(whole, (torch.ones(2), {"more": [torch.ones(3), None]}))

@@ -18,6 +18,7 @@ from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.runs import checkpoint
 from cnntrain.training import loop
 from cnntrain.transfer.frozen.activations import Prefix
+from cnntrain.transfer.frozen.phase import Phase
 
 MakeRun = Callable[..., Any]
 FROZEN = ("model.pretrained=false", "transfer=freeze_depth", "transfer.depth=2")
@@ -47,6 +48,7 @@ def test_kept_activations_train_the_same_weights(
     off = fitted(make_run, tmp_path / "off", *options, "transfer.cache=off")
     kept = fitted(make_run, tmp_path / "on", *options, f"transfer.cache={place}")
     assert kept.phase.remembered["kept"] == {"train": place, "val": place}
+    assert (kept.phase.reads, off.phase.reads) == ([], ["train", "val"])  # images, in each epoch
     assert (weights(off) - weights(kept)).abs().max() < 1e-12
     assert off.progress.best == pytest.approx(kept.progress.best)
 
@@ -263,6 +265,17 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     assert not list((tmp_path / "kept").iterdir())
 
 
+def test_a_network_that_is_trained_and_evaluated_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or f"compiled {network}")
+    one, two, feed = "network", "average", None
+    alone, averaged = Phase(one, one, feed, feed, []), Phase(one, two, feed, feed, [])  # type: ignore[arg-type]
+    alone.compile()
+    assert compiled == [one] and alone.network is alone.eval_network == "compiled network"
+    averaged.compile()
+    assert compiled == [one, one, two] and averaged.eval_network == "compiled average"
+
+
 # random augmentation
 
 
@@ -271,7 +284,7 @@ def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: 
     run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
     before = run.freezing.digest()
     assert run.fit() == loop.FINISHED
-    assert run.phase.remembered["kept"] == {"train": "off", "val": "ram"}
+    assert run.phase.remembered["kept"] == {"train": "off", "val": "ram"} and run.phase.reads == ["train"]
     assert any("computed for each batch: augment=flip_crop is random" in line for line in lines)
     assert run.freezing.digest() == before and whole.freezing.digest() != before
 
