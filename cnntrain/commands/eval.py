@@ -129,6 +129,7 @@ class Eval(Command):
         from cnntrain.runs.closing import evaluation
         from cnntrain.runs.screen import Screen
         from cnntrain.runs.versions import versions
+        from cnntrain.tasks.base import intervals
 
         data = found.config.data
         about = {"name": data.name, "part": images.name, **data.places(), "fingerprint": images.fingerprint}
@@ -141,6 +142,7 @@ class Eval(Command):
             "classes": len(found.classes),
             "majority": found.config.task.majority(images.part.labels),
             **metrics,
+            "interval": intervals(found.config.task.columns, metrics),
             "versions": versions(),
             "command": shlex.join(["cnntrain", "eval", *typed]),
         }

@@ -7,6 +7,7 @@ from math import sqrt
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from cnntrain.core.words import some_of
 from cnntrain.tasks.base import Column
@@ -29,7 +30,7 @@ def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
         name = f"validation{f' ({limited})' if limited else ''}, best epoch {best['epoch']}"
         rows.append((name, {**values, **result["val"]}, data[MAJORITY]["val"]))
     if test is not None:
-        rows.append(("test", test, data[MAJORITY]["test"]))
+        rows.append(("test", {**test, "interval": result["test_interval"]}, data[MAJORITY]["test"]))
     train, this = result["train"], result["this_command"]
     speed = (
         f"{result['epochs']} epochs, {train['seconds']:.1f} s in training steps: {train['images_per_second']:,.0f} "
@@ -68,16 +69,23 @@ def _no_better(result: Mapping[str, Any], column: Column) -> list[str]:
     ]
 
 
+def _within(interval: Sequence[float] | None) -> str:
+    """An interval of 95%, in percent, behind what it is of."""
+    return "" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
 def _metrics_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """Beside the first column stands what it is for the most frequent answer, where there is such."""
-    table = Table(title=title, title_justify="left")
+    caption = "[low, high]: 95% intervals (Wilson)" if any(values.get("interval") for _, values, _ in rows) else None
+    table = Table(title=title, title_justify="left", caption=caption and Text(caption), caption_justify="left")
     titles = [each.title for each in columns]
     if any(majority is not None for *_, majority in rows):
         titles.insert(1, MAJORITY)
     for each in ("", *titles, "images"):
         table.add_column(each, justify="right" if each else "left")
     for name, values, majority in rows:
-        cells = [each.text(values[each.name]) for each in columns]
+        sure = values.get("interval") or {}
+        cells = [each.text(values[each.name]) + _within(sure.get(each.name)) for each in columns]
         if majority is not None:
             cells.insert(1, columns[0].text(majority))
         table.add_row(name, *cells, f"{values['count']:,}")

@@ -24,6 +24,7 @@ class Column:
         words: in a sentence or at an axis.
         percent: whether people read it in percent.
         complement: the name of one minus it, if that has one.
+        is_share: whether it is the share of samples that are right, so that its interval is that of a proportion.
         trivial_up_to: so many classes: with no more than these it is the same whatever is guessed, and is not shown.
     """
 
@@ -34,6 +35,7 @@ class Column:
     greater_is_better: bool = True
     complement: str | None = None
     trivial_up_to: int = 0
+    is_share: bool = False
 
     def text(self, value: float) -> str:
         return f"{value:.2%}" if self.percent else f"{value:.4f}"
@@ -142,6 +144,15 @@ class Task:
         part, _, name = metric.partition("/")
         found = {each.name: each for each in self.columns}
         return found.get(name) if part in PARTS else None
+
+
+def intervals(columns: Sequence[Column], values: Mapping[str, float]) -> dict[str, list[float]]:
+    """Of each share among the columns the interval of 95%, low and high, as far as ``count`` samples tell; none of no
+    samples."""
+    from cnntrain.core.intervals import of_proportion
+
+    count = int(values["count"])
+    return {each.name: of_proportion(values[each.name], count) for each in columns if each.is_share and count}
 
 
 def is_better(column: Column, value: float, other: float) -> bool:

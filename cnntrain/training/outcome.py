@@ -18,6 +18,7 @@ from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Report
 from cnntrain.runs.versions import versions
+from cnntrain.tasks.base import intervals
 from cnntrain.training.loop import evaluate
 from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
@@ -43,8 +44,9 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
         state.eval_model.load_state_dict(checkpoint.eval_weights(best))
         run.loaders.hold(["test"], 1, report.say, run.heed)
         found = evaluate(state.eval_model, run.loaders.eval_batches("test"), run.objective, run.precision, run.heed)
-        outcome["test"] = found.chosen_by(state.progress.best)
-        values = {f"test/{each.name}": outcome["test"][each.name] for each in run.config.task.columns}
+        columns, chosen = run.config.task.columns, found.chosen_by(state.progress.best)
+        outcome |= {"test": chosen, "test_interval": intervals(columns, chosen)}
+        values = {f"test/{each.name}": chosen[each.name] for each in columns}
         report.log(state.progress.step, values)
         report.hparams(_hparams(run.config), values)
     return outcome
@@ -121,6 +123,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "best": {"epoch": best["epoch"], **{name: best[name] for name in metrics}} if best else None,
         "val": {"count": len(run.data.val), "of": run.data.val_of},
         "test": outcome["test"],
+        "test_interval": outcome.get("test_interval"),
         **outcome.get("conclusion", {}),
         "train": _speed(progress),
         "model": {

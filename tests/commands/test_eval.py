@@ -21,6 +21,7 @@ from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.intervals import of_proportion
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.runs import checkpoint
 from cnntrain.training.saver import Saver
@@ -121,7 +122,8 @@ def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, 
 
 def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:
     wanted(run=str(fake_run), data={"test_size": 7, "batch_size": 3}).execute([])
-    assert read(fake_run / "eval-fake-test.json")["count"] == 7
+    found = read(fake_run / "eval-fake-test.json")
+    assert found["count"] == 7 and found["interval"]["top1"] == of_proportion(found["top1"], 7)
 
 
 @pytest.mark.parametrize("other", [(), ("data=fake",), ("data=imagefolder", "data.root=x"), ("data=svhn",)])

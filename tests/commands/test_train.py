@@ -21,6 +21,7 @@ from cnntrain.commands.train import Train
 from cnntrain.core import signals
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError, InputError, RunError
+from cnntrain.core.intervals import of_proportion
 from cnntrain.core.lock import held
 from cnntrain.runs import checkpoint, folder
 from cnntrain.training import loop
@@ -74,6 +75,8 @@ def test_the_best_checkpoint_is_tested_once(configure: Configure, result_of: Any
     best = checkpoint.load(place / checkpoint.BEST)
     assert best["progress"]["epoch"] == result["best"]["epoch"]
     assert result["test"]["count"] == 33
+    assert result["test_interval"]["top1"] == of_proportion(result["test"]["top1"], 33)
+    assert result["test_interval"].keys() == {"top1", "top5"}
     assert sum("test/top1" in line for line in metrics_of(place)) == 1
     last = checkpoint.load(place / checkpoint.LAST)
     assert result["weights_sha256"] == digest(last["model"])
@@ -81,7 +84,7 @@ def test_the_best_checkpoint_is_tested_once(configure: Configure, result_of: Any
 
 def test_a_set_without_a_test_part_is_not_tested(configure: Configure, result_of: Any) -> None:
     place = run(configure("data.test_size=0", "trainer.epochs=1"))
-    assert result_of(place)["test"] is None
+    assert result_of(place)["test"] is None and result_of(place)["test_interval"] is None
     assert result_of(place)["status"] == "finished"
 
 

@@ -27,6 +27,7 @@ def result(val: float, count: int, majority: float | None, classes: int = 2) -> 
     values = {"top1": val, "top5": 1.0, "loss": 0.5}
     return {
         "status": "finished", "epochs": 2, "model": {"name": "lenet5"}, "test": {**values, "count": count},
+        "test_interval": {"top1": [0.667, 0.986]},
         "best": {"epoch": 1, **{f"val/{name}": value for name, value in values.items()}},
         "val": {"count": count, "of": None},
         "this_command": {"seconds": 2.0, "seconds_to_first_step": 0.5},
@@ -38,7 +39,8 @@ def result(val: float, count: int, majority: float | None, classes: int = 2) -> 
 def test_an_accuracy_stands_beside_the_majoritys_and_what_is_always_right_is_not_shown() -> None:
     lines = [[cell.strip() for cell in line] for line in shown(*closing.summary(result(12 / 13, 13, 60 / 63), COLUMNS))]
     assert ["top-1", "majority", "loss", "images"] in lines
-    assert ["test", "92.31%", "95.24%", "0.5000", "13"] in lines
+    assert ["test", "92.31% [66.7, 98.6]", "95.24%", "0.5000", "13"] in lines
+    assert ["[low, high]: 95% intervals (Wilson)"] in lines
     assert lines[-1][0].startswith("note: a validation top-1 of 92.31% is no better than ")
     of_six = shown(*closing.summary(result(0.9, 900, 0.5, classes=6), COLUMNS))
     assert "top-5" in [cell.strip() for cell in of_six[2]] and not any(

@@ -9,8 +9,8 @@ from typing import Any
 from cnntrain.tasks.base import Column, Objective, Task
 
 COLUMNS = (
-    Column("top1", "top-1", "accuracy", percent=True, complement="error"),
-    Column("top5", "top-5", "top-5 accuracy", percent=True, trivial_up_to=5),
+    Column("top1", "top-1", "accuracy", percent=True, complement="error", is_share=True),
+    Column("top5", "top-5", "top-5 accuracy", percent=True, trivial_up_to=5, is_share=True),
     Column("loss", "loss", "loss", greater_is_better=False),
 )
 
