@@ -179,7 +179,10 @@ def test_without_a_network_the_ways_out_are_named(
 
 
 @pytest.mark.parametrize("path", ["parquet", "../x", "hf://datasets/a/b", "https://example.com/x", "a/b/c"])
-def test_only_folders_and_names_on_the_hub_are_taken(load: Any, path: str) -> None:
+def test_only_folders_and_names_on_the_hub_are_taken(
+    load: Any, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # beside which there is no x
     with pytest.raises(InputError, match="must be owner/name, as on the hub, or a folder that is there"):
         load(path=path)
 
