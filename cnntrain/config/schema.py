@@ -260,7 +260,15 @@ class TrainConfig(Command):
             raise ValueError(f"schedule.mode={mode} does not go with schedule.metric={metric}")
 
     def _check_metric(self, key: str, metric: str, parts: Sequence[str]) -> None:
-        known = [f"{part}/{column.name}" for part in parts for column in self.task.columns]
+        known = [
+            f"{part}/{column.name}"
+            for part in parts
+            for column in self.task.columns
+            if column.in_training or part != "train"
+        ]
+        name = metric.removeprefix("val/")
+        if metric not in known and name in self.task.offered:
+            raise ValueError(f"{key}={metric} needs that metric computed: add task.metrics=[{name}]")
         if metric not in known:
             raise ValueError(f"{key}={metric} must be one of {', '.join(known)}{suggest(metric, known)}")
 

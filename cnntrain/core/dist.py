@@ -69,6 +69,16 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def gathered(tensor: Tensor) -> list[Tensor]:
+    """Every rank's tensor, by rank, on the CPU of rank 0; on the others none. They may differ in their first size."""
+    tensor = tensor.cpu()
+    if world_size() == 1:
+        return [tensor]
+    boxes: list[Any] | None = [None] * world_size() if rank() == 0 else None
+    torch_dist.gather_object(tensor, boxes, group=_flags)
+    return boxes or []
+
+
 def any_rank(flag: bool) -> bool:
     """Whether the flag is set on at least one rank."""
     return bool(largest(int(flag)))

@@ -25,6 +25,7 @@ class Column:
         percent: whether people read it in percent.
         complement: the name of one minus it, if that has one.
         is_share: whether it is the share of samples that are right, so that its interval is that of a proportion.
+        in_training: whether training steps have it too; else an evaluation alone, which sees all samples at once.
         trivial_up_to: so many classes: with no more than these it is the same whatever is guessed, and is not shown.
     """
 
@@ -36,6 +37,7 @@ class Column:
     complement: str | None = None
     trivial_up_to: int = 0
     is_share: bool = False
+    in_training: bool = True
 
     def text(self, value: float) -> str:
         return f"{value:.2%}" if self.percent else f"{value:.4f}"
@@ -101,14 +103,25 @@ class Objective(Protocol):
         """What an evaluation reports as its loss, and what of the outputs is judged."""
         ...
 
-    def totals(self, device: torch.device) -> Totals: ...
+    def each_loss(self, judged: Any, targets: Any) -> Tensor:
+        """The plain loss of each sample, [batch], of what is judged."""
+        ...
+
+    def totals(self, device: torch.device) -> Totals:
+        """Of training steps."""
+        ...
+
+    def judged(self, device: torch.device) -> Totals:
+        """Of an evaluation, with a value for each column."""
+        ...
 
 
 @dataclass(frozen=True)
 class Task:
     """The keys that every task has. A task is a subclass in a file of its own.
 
-    `columns` are its metrics, the one that people look at first being the first, and its loss the last. `fixed` are
+    `columns` are its metrics, the one that people look at first being the first, and its loss the last; some are of an
+    evaluation alone. `fixed` are
     keys of its own that a run under way cannot change, since the form or the meaning of what a checkpoint holds depends
     on them.
     """
@@ -120,6 +133,11 @@ class Task:
     @property
     def columns(self) -> Sequence[Column]:
         raise NotImplementedError
+
+    @property
+    def offered(self) -> Sequence[str]:
+        """Names of further metrics, that `columns` have where ``task.metrics`` lists them."""
+        return ()
 
     def start(self, label_smoothing: float, aux_weight: float) -> Objective:
         """The task at work.
@@ -136,6 +154,15 @@ class Task:
 
         Args:
             targets: of the samples, as their set has them.
+        """
+        return None
+
+    def temperature(self, logits: Any, labels: Any) -> float | None:
+        """By which the logits of samples that a network was not trained on are divided for the likeliest probabilities;
+        None where there is no such.
+
+        Args:
+            logits, labels: as `Predictions` has them.
         """
         return None
 

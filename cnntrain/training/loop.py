@@ -60,18 +60,23 @@ def evaluate(
     objective: Objective,
     precision: AbstractContextManager[Any],
     heed: Callable[[], None],
+    witness: Callable[[Any, Any], None] = lambda judged, targets: None,
 ) -> Metrics:
     """Metrics over exactly the samples of `batches`, over all ranks.
+
+    Args:
+        witness: sees of each batch what is judged and its targets.
 
     Raises:
         StopError: a signal came.
     """
     network.eval()
-    totals = objective.totals(next(network.parameters()).device)
+    totals = objective.judged(next(network.parameters()).device)
     for batch in batches:
         if batch.count:
             with precision:
                 loss, judged = objective.plain_loss(network(batch.inputs), batch.targets)
             totals.add(loss, judged, batch.targets)
+            witness(judged, batch.targets)
         heed()
     return totals.metrics()

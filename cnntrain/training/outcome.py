@@ -16,9 +16,11 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
+from cnntrain.runs.predictions import PREDICTIONS, Predictions, write
 from cnntrain.runs.report import Report
 from cnntrain.runs.versions import versions
 from cnntrain.tasks.base import intervals
+from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 from cnntrain.training.progress import Progress
 from cnntrain.training.run import Run
@@ -39,17 +41,43 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
         "weights_sha256": digest(state.model.state_dict()),
         "conclusion": state.policy.conclude(_finished(run, folder, report)),
     }
+    best = checkpoint.load_run(folder / checkpoint.BEST)
+    state.eval_model.load_state_dict(checkpoint.eval_weights(best))
+    _, answers = _judged(run, folder, "val")
+    if answers is not None:
+        outcome["temperature"] = run.config.task.temperature(answers.logits, answers.labels)
     if run.loaders.test is not None:
-        best = checkpoint.load_run(folder / checkpoint.BEST)
-        state.eval_model.load_state_dict(checkpoint.eval_weights(best))
         run.loaders.hold(["test"], 1, report.say, run.heed)
-        found = evaluate(state.eval_model, run.loaders.eval_batches("test"), run.objective, run.precision, run.heed)
-        columns, chosen = run.config.task.columns, found.chosen_by(state.progress.best)
+        chosen, _ = _judged(run, folder, "test")
+        columns = run.config.task.columns
         outcome |= {"test": chosen, "test_interval": intervals(columns, chosen)}
         values = {f"test/{each.name}": chosen[each.name] for each in columns}
         report.log(state.progress.step, values)
         report.hparams(_hparams(run.config), values)
     return outcome
+
+
+def _judged(run: Run, folder: Path, name: str) -> tuple[dict[str, float], Predictions | None]:
+    """The metrics of a part, by the network as it is evaluated, whose answers are left in the run's folder; rank 0 gets
+    them, too."""
+    best, part = run.state.progress.best, run.data.parts()[name]
+    setting = (best or {}).get("val/setting")
+    answers = Answers(run.objective, None if setting is None else int(setting))
+    batches = run.loaders.eval_batches(name)
+    found = evaluate(run.state.eval_model, batches, run.objective, run.precision, run.heed, answers)
+    about = {
+        "model": run.config.model.name,
+        "task": run.config.task.name,
+        "part": name,
+        "epoch": best["epoch"] if best else 0,
+        "checkpoint": str(folder / checkpoint.BEST),
+        "data": {"name": run.config.data.name, **run.state.about["places"]},
+        "fingerprint": run.data.fingerprint,
+    }
+    predictions = answers.of(part, run.data.classes, about)
+    if predictions is not None:
+        write(folder / name / PREDICTIONS, predictions)
+    return found.chosen_by(best), predictions
 
 
 def _finished(run: Run, folder: Path, report: Report) -> Finished:
@@ -123,7 +151,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "best": {"epoch": best["epoch"], **{name: best[name] for name in metrics}} if best else None,
         "val": {"count": len(run.data.val), "of": run.data.val_of},
         "test": outcome["test"],
-        "test_interval": outcome.get("test_interval"),
+        **{key: outcome.get(key) for key in ("test_interval", "temperature")},
         **outcome.get("conclusion", {}),
         "train": _speed(progress),
         "model": {

@@ -142,7 +142,7 @@ YAML = {
     "schedule/halving": "defaults: [base, _self_]\nname: halving",
     "augment/upside_down": "defaults: [base, _self_]\nname: upside_down",
     "optim/sign_descent": "name: sign_descent\nlr: 0.001\nweight_decay: 0.0\ndecay_norms_and_biases: false",
-    "task/classify_two": "name: classify_two",
+    "task/classify_two": "defaults: [classify, _self_]\nname: classify_two",
     "greet": "# Say hello.\ndefaults: [_self_, hydra_settings]\n\nname: ???  # whom",
 }
 OWN = ("data=stripe_set", "transfer=only_last", "schedule=halving", "model.pretrained=false", "trainer.epochs=2")

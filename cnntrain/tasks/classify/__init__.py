@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.core.words import suggest
 from cnntrain.tasks.base import Column, Objective, Task
 
 COLUMNS = (
@@ -15,11 +16,45 @@ COLUMNS = (
 )
 
 
+OF_ALL = (  # that need all samples at once
+    Column("balanced_accuracy", "balanced", "balanced accuracy", percent=True, in_training=False),
+    Column("macro_precision", "precision", "macro precision", percent=True, in_training=False),
+    Column("macro_recall", "recall", "macro recall", percent=True, in_training=False),
+    Column("macro_f1", "macro F1", "macro F1", percent=True, in_training=False),
+    Column("weighted_f1", "weighted F1", "weighted F1", percent=True, in_training=False),
+    Column("mcc", "MCC", "Matthews correlation", in_training=False),
+    Column("kappa", "kappa", "Cohen's kappa", in_training=False),
+    Column("roc_auc", "ROC AUC", "area under the ROC curve", in_training=False),
+    Column("pr_auc", "PR AUC", "average precision", in_training=False),
+    Column("ece", "ECE", "expected calibration error", greater_is_better=False, in_training=False),
+    Column("brier", "Brier", "Brier score", greater_is_better=False, in_training=False),
+)
+
+
 @dataclass(frozen=True)
 class Classify(Task):
+    metrics: list[str]  # further ones of an evaluation
+
+    def __post_init__(self) -> None:
+        for each in self.metrics:
+            if each not in self.offered:
+                raise ValueError(
+                    f"metrics: {each} must be one of {', '.join(self.offered)}{suggest(each, self.offered)}"
+                )
+
     @property
     def columns(self) -> Sequence[Column]:
-        return COLUMNS
+        *first, loss = COLUMNS
+        return *first, *(each for each in OF_ALL if each.name in self.metrics), loss
+
+    @property
+    def offered(self) -> Sequence[str]:
+        return [each.name for each in OF_ALL]
+
+    def temperature(self, logits: Any, labels: Any) -> float | None:
+        from cnntrain.tasks.classify.calibration import temperature
+
+        return temperature(logits, labels)
 
     def majority(self, targets: Any) -> float | None:
         """The share of the most frequent label of int64 labels [n]."""
@@ -30,4 +65,4 @@ class Classify(Task):
     def start(self, label_smoothing: float, aux_weight: float) -> Objective:
         from cnntrain.tasks.classify.objective import Classification
 
-        return Classification(label_smoothing, aux_weight)
+        return Classification(label_smoothing, aux_weight, self.metrics)

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from cnntrain.tasks.classify.criterion import Criterion, Outputs
+from cnntrain.tasks.classify.judged import Judged
 from cnntrain.tasks.classify.metrics import Totals
 
 
 class Classification:
-    """Cross-entropy of logits [batch, classes] and int64 labels [batch], or probabilities [batch, classes]."""
+    """Cross-entropy of logits [batch, classes] and int64 labels [batch], or probabilities [batch, classes].
 
-    def __init__(self, label_smoothing: float = 0.0, aux_weight: float = 0.0):
+    Args:
+        scores: names of metrics that an evaluation has besides accuracy and loss.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, aux_weight: float = 0.0, scores: Sequence[str] = ()):
         self.loss = Criterion(label_smoothing, aux_weight)
+        self._scores = scores
         self._plain = Criterion()
 
     def plain_loss(self, outputs: Outputs, targets: Tensor) -> tuple[Tensor, Tensor]:
         return self._plain(outputs, targets)
 
+    def each_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(logits, targets, reduction="none")
+
     def totals(self, device: torch.device) -> Totals:
         return Totals(device)
+
+    def judged(self, device: torch.device) -> Totals:
+        return Judged(device, self._scores) if self._scores else Totals(device)

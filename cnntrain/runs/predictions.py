@@ -1,0 +1,134 @@
+"""What a network answered to each sample of an evaluation: the file that every other figure can be computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from cnntrain.core import plain_json
+from cnntrain.core.errors import InputError
+from cnntrain.core.files import write_atomic
+
+PREDICTIONS = "predictions.parquet"
+FORMAT = 1
+META = b"cnntrain"
+
+
+class Meta(TypedDict):
+    format: int
+    classes: list[str]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Attributes:
+    ids: one name a sample, as `Part.ids`.
+    labels: positions in `classes`, int64 [n]; where a sample has several, bool [n, classes].
+    logits: floating point [n, classes].
+    losses: floating point [n].
+    about: plain values: ``model``, ``task``, ``part``, ``epoch``, ``checkpoint``, ``data``, ``fingerprint``.
+    """
+
+    ids: Sequence[str]
+    labels: np.ndarray
+    logits: np.ndarray
+    losses: np.ndarray
+    classes: Sequence[str]
+    about: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def write(path: Path, predictions: Predictions) -> None:
+    """Write a Parquet file with the columns ``id label loss logits``; classes and `about` are in its metadata.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = predictions
+    columns = {
+        "id": pa.array(list(found.ids), pa.string()),
+        "label": _column(found.labels),
+        "loss": pa.array(found.losses),
+        "logits": _column(found.logits),
+    }
+    meta = Meta(format=FORMAT, classes=list(found.classes), about=dict(found.about))
+    table = pa.table(columns).replace_schema_metadata({META: plain_json.text(meta).encode()})
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, memoryview(buffer.getvalue()))
+
+
+def _column(values: np.ndarray) -> Any:
+    """An Arrow array of a vector, or of the rows of a matrix."""
+    import pyarrow as pa
+
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def read(path: Path) -> Predictions:
+    """What `write` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of ours.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: cnntrain eval writes {PREDICTIONS}, and so does a finished run")
+    try:
+        table = pq.read_table(path, partitioning=None, memory_map=False)
+        meta = plain_json.read((table.schema.metadata or {}).get(META, b""), Meta)
+        labels, loss, logits = (table[name].combine_chunks() for name in ("label", "loss", "logits"))
+        ids = table["id"].to_pylist()
+        arrays = _array(labels), _array(logits), _array(loss)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is damaged, or none of cnntrain's predictions: {_first_line(error)}") from error
+    found = Predictions(ids, *arrays, meta["classes"], meta["about"])
+    _check(path, meta["format"], found)
+    return found
+
+
+def _array(column: Any) -> np.ndarray:
+    """[n], or [n, width] of lists.
+
+    Raises:
+        ValueError: a value is missing.
+    """
+    import pyarrow as pa
+
+    if column.null_count:
+        raise ValueError("values are missing")
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    return _array(column.flatten()).reshape(len(column), column.type.list_size)
+
+
+def _check(path: Path, number: int, found: Predictions) -> None:
+    if number != FORMAT:
+        raise InputError(f"{path} is of format {number}, and this cnntrain reads {FORMAT}")
+    classes, labels, numbers = len(found.classes), found.labels, "iub"
+    fits = found.logits.shape == (len(labels), classes) and found.logits.dtype.kind == "f" == found.losses.dtype.kind
+    if labels.ndim == 1 and fits and labels.dtype.kind in numbers:
+        fits = not len(labels) or bool(labels.min() >= 0 and labels.max() < classes)
+    elif labels.shape != found.logits.shape:
+        fits = False
+    if not fits:
+        raise InputError(f"{path} is damaged: its columns do not go with its {classes} classes")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

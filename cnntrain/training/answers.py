@@ -1,0 +1,59 @@
+"""What a network answered to each sample of an evaluation, over all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.core import dist
+from cnntrain.data.sets.dataset import Part
+from cnntrain.runs.predictions import Predictions
+from cnntrain.tasks.base import Objective
+
+
+class Answers:
+    """Sees the batches of an evaluation that goes through `eval_plan`, and keeps them on their device until the end.
+
+    Args:
+        setting: of networks side by side the one that counts; None: there is one network.
+    """
+
+    def __init__(self, objective: Objective, setting: int | None = None):
+        self._objective = objective
+        self._setting = setting
+        self._logits: list[Tensor] = []
+        self._losses: list[Tensor] = []
+
+    def __call__(self, judged: Tensor, targets: Any) -> None:
+        logits = judged if self._setting is None else judged[self._setting]
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        self._logits.append(logits)
+        self._losses.append(self._objective.each_loss(logits, targets))
+
+    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | None:
+        """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others. All ranks
+        call this."""
+        logits, losses = (_in_order(dist.gathered(_together(each))) for each in (self._logits, self._losses))
+        if logits is None or losses is None:
+            return None
+        assert len(logits) == len(part), "every sample is judged once"
+        return Predictions(part.ids, part.labels, logits, losses, classes, about)
+
+
+def _together(batches: list[Tensor]) -> Tensor:
+    return torch.cat(batches) if batches else torch.empty(0)
+
+
+def _in_order(shares: list[Tensor]) -> np.ndarray | None:
+    """The rows of the ranks' shares, of which each has every so many-th; None of no shares."""
+    if not shares:
+        return None
+    rows = shares[0].new_empty(sum(map(len, shares)), *shares[0].shape[1:])
+    for rank, share in enumerate(shares):
+        if len(share):
+            rows[rank :: len(shares)] = share
+    return rows.numpy()
