@@ -488,7 +488,7 @@ def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
 
     for words in ((f"run={run}",), (f"checkpoint={run}/best.ckpt",)):
         assert cnn("eval", *words, "device=cpu").code == 0
-        evaluated = json.loads((run / "eval-fake-test.json").read_text())
+        evaluated = json.loads((run / "eval-fake-test/eval.json").read_text())
         assert {key: evaluated[key] for key in result["test"]} == result["test"]
         assert evaluated["command"] == f"cnntrain eval {words[0]} device=cpu"
 

@@ -1,26 +1,26 @@
-"""``cnntrain eval``: a checkpoint's metrics over one part of a data set, by the function that training used."""
+"""``cnntrain eval``: what checkpoints are worth on one part of a data set, by the function that training used."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import count
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count, Place
-from cnntrain.core.words import listed, tell
+from cnntrain.core.words import listed
 
 if TYPE_CHECKING:
+    from cnntrain.build.evaluation import Asked
+    from cnntrain.build.judging import Member
     from cnntrain.build.trained import Trained
     from cnntrain.data.base import Data
     from cnntrain.data.batches.preprocess import Preprocess
-    from cnntrain.data.sets.dataset import Labelled, Part
+    from cnntrain.data.sets.dataset import Labelled
 
 LATEST = "latest"
 # keys of data that change how images are seen
@@ -31,54 +31,91 @@ SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 class Eval(Command):
     """`data` is laid over the data section that the checkpoint was trained with."""
 
-    run: Place | None
+    run: list[Place] | None
     checkpoint: Place | None
+    predictions: Place | None  # a file of answers that were given before
     part: Literal["train", "val", "test"]
+    ensemble: bool  # several runs answer as one
+    average: Literal["uniform", "greedy"] | None  # of the weights of the checkpoints that a run keeps
+    best: Count  # so many of these at most
+    tta: Literal["none", "flip", "crops"]  # views of each image whose answers are averaged
+    shift: list[Place]  # roots of other sets of the same kind
+    corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation"]]
+    unknown: Literal["stop", "skip"]  # images of classes that the network does not know
+    pictures: bool
     devices: Count
     device: Literal["auto", "cpu", "cuda"]
     data: dict[str, Any] | None
     output: Place  # where the latest run is looked for
 
     def __post_init__(self) -> None:
-        if (self.run is None) == (self.checkpoint is None):
-            raise ValueError("give either run=<run folder> or checkpoint=<file>")
+        if sum(each is not None for each in (self.run, self.checkpoint, self.predictions)) != 1:
+            raise ValueError("give one of run=<run folder>, checkpoint=<file> and predictions=<file>")
+        if (len(self.run or ()) > 1) != self.ensemble:
+            raise ValueError("run=[a,b] and ensemble=true go together: several runs that answer as one")
+        if self.average is not None and len(self.run or ()) != 1:
+            raise ValueError("average is of the checkpoints that one run keeps: give run=<run folder>")
+        if self.predictions is not None and (self.shift or self.corruptions or self.tta != "none" or self.data):
+            raise ValueError("predictions=<file> holds answers that were given: no images are looked at for them")
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:
         return self.device
 
     def execute(self, typed: Sequence[str]) -> Ended:
-        """Evaluate, and write ``eval-<data>-<part>.json`` beside the checkpoint."""
-        from cnntrain.build import trained
-        from cnntrain.build.data import eval_loader
-        from cnntrain.core import dist, stopping
-        from cnntrain.data.batches.plan import Share, eval_plan
-        from cnntrain.training.loop import evaluate
+        """Evaluate, and leave a folder ``eval-<data>-<part>`` beside the checkpoint."""
+        from cnntrain.build import evaluation
+        from cnntrain.runs import predictions
+
+        command = shlex.join(["cnntrain", "eval", *typed])
+        if self.predictions is not None:
+            path = Path(self.predictions)
+            return Ended(made=str(evaluation.again(predictions.read(path), path.parent, command)))
+        return Ended(made=str(evaluation.evaluate(self._asked(typed), command)))
+
+    def _asked(self, typed: Sequence[str]) -> Asked:
+        from cnntrain.build import judging, trained
+        from cnntrain.build.evaluation import Asked
+        from cnntrain.core import dist
 
         device = dist.pick_device(self.device)
-        path = Path(self.checkpoint) if self.checkpoint else trained.best_of(self._run())
-        found = trained.read(path, device, self._adjusted)
-        config, seen = found.config, self._seen(found, typed)
-        images = self._images(found, replace(config.data, background=seen.background))
-        part = _relabelled(images, found.classes)
-        loader = eval_loader(config, part, seen, device)
-        plan = eval_plan(len(part), config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
-        objective = config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
-        metrics = evaluate(found.network, loader.batches(plan), objective, found.precision, stopping.heed)
-        if dist.rank() == 0:
-            for note in [*found.notes, *(f"note: {each}" for each in images.notes)]:
-                tell(note)
-            try:
-                chosen = metrics.chosen_by(found.best)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from error
-            self._write(found, images, seen, chosen, typed)
-        return Ended(made=str(path.parent))
+        found = [trained.read(path, device, self._adjusted) for path in self._checkpoints()]
+        judging.require_same_classes(found)
+        members = [judging.Member(each, self._seen(each, typed)) for each in found]
+        first = members[0]
+        background = first.seen.background
+        combined = len(members) > 1 or self.average is not None or self.tta != "none"
+        return Asked(
+            members=members,
+            images=self._known(
+                self._images(first.found, replace(first.found.config.data, background=background)), first
+            ),
+            val=self._val(first) if combined else None,
+            views=self.tta,
+            average=self.average,
+            best=self.best,
+            shift={root: self._shifted(first, root) for root in self.shift},
+            corruptions=self.corruptions,
+            pictures=self.pictures,
+        )
 
-    def _run(self) -> Path:
+    def _checkpoints(self) -> list[Path]:
+        from cnntrain.build import judging, trained
         from cnntrain.runs import checkpoint, folder
 
-        return folder.latest(Path(self.output), checkpoint.BEST) if self.run == LATEST else Path(str(self.run))
+        if self.checkpoint is not None:
+            return [Path(self.checkpoint)]
+        latest = partial(folder.latest, Path(self.output), checkpoint.BEST)
+        places = [latest() if each == LATEST else Path(each) for each in self.run or ()]
+        if self.average is None:
+            return [trained.best_of(each) for each in places]
+        paths = judging.kept(places[0])
+        if len(paths) < 2:
+            raise InputError(
+                f"{places[0]} keeps {len(paths)} checkpoints, of which there is no average: a run with "
+                "checkpoint.keep=5 keeps more"
+            )
+        return paths
 
     def _images(self, found: Trained, data: Data) -> Labelled:
         """The part of the run's data, divided as for the run; of other images what they are, whole if they come in no
@@ -87,14 +124,56 @@ class Eval(Command):
         from cnntrain.core import dist
 
         asked = self.data or {}
-        elsewhere = "name" in asked or any(key in asked for key in data.places())
-        if not elsewhere or asked.get("split") is not None:
+        if not self._is_elsewhere(data) or asked.get("split") is not None:
             images = load_data(data).labelled(self.part)
             changed = ["the data's files or their split are not those of the run"]
             return replace(images, notes=images.notes + (changed if images.fingerprint != found.fingerprint else []))
         if dist.from_first(lambda: _fingerprint(data)) == found.fingerprint:
             return load_data(data).labelled(self.part)
         return load_labelled(data, self.part)
+
+    def _is_elsewhere(self, data: Data) -> bool:
+        """Whether other images than the run's are asked for."""
+        asked = self.data or {}
+        return "name" in asked or any(key in asked for key in data.places())
+
+    def _val(self, member: Member) -> Labelled | None:
+        """The images by which the run was judged, where they are at hand."""
+        from cnntrain.build.data import load_data
+
+        data = member.found.config.data
+        if self._is_elsewhere(data):
+            return None
+        return self._known(load_data(data).labelled("val"), member)
+
+    def _shifted(self, member: Member, root: str) -> tuple[Labelled, dict[str, int]]:
+        """The images of another set of the same kind, without those of classes that the network does not know."""
+        from cnntrain.build.data import load_labelled
+        from cnntrain.data.sets.subset import known
+
+        data = replace(member.found.config.data, root=root, background=member.seen.background)
+        return known(load_labelled(data, self.part), member.found.classes)
+
+    def _known(self, images: Labelled, member: Member) -> Labelled:
+        """With labels that are positions in the network's classes, matched by name.
+
+        Raises:
+            InputError: one is of a class that it does not know, and those are not left out.
+        """
+        from cnntrain.data.sets.subset import known
+        from cnntrain.runs.closing import left_out
+
+        classes = member.found.classes
+        found, unknown = known(images, classes)
+        if not unknown:
+            return found
+        if self.unknown == "stop" or not len(found.part):
+            raise InputError(
+                f"the {images.name} part has classes that the checkpoint was not trained on: "
+                f"{listed(sorted(unknown))}; it knows {listed(classes)}"
+                + ("" if not len(found.part) else "; unknown=skip leaves their images out")
+            )
+        return replace(found, notes=[*found.notes, left_out(unknown)])
 
     def _adjusted(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
         """The run's configuration, with the data that this evaluation asks for."""
@@ -123,35 +202,6 @@ class Eval(Command):
         asked = {key for key in SEEN if (f"data.{key}" in words if whole else key in (self.data or {}))}
         return replace(own, **{key: getattr(config, key) for key in asked if getattr(config, key) is not None})
 
-    def _write(
-        self, found: Trained, images: Labelled, seen: Preprocess, metrics: dict[str, float], typed: Sequence[str]
-    ) -> None:
-        from cnntrain.runs.closing import evaluation
-        from cnntrain.runs.screen import Screen
-        from cnntrain.runs.versions import versions
-        from cnntrain.tasks.base import intervals
-
-        data = found.config.data
-        about = {"name": data.name, "part": images.name, **data.places(), "fingerprint": images.fingerprint}
-        result = {
-            "checkpoint": str(found.path),
-            "epoch": found.epoch,
-            "model": found.config.model.name,
-            "data": about,
-            "preprocess": asdict(seen),
-            "classes": len(found.classes),
-            "majority": found.config.task.majority(images.part.labels),
-            **metrics,
-            "interval": intervals(found.config.task.columns, metrics),
-            "versions": versions(),
-            "command": shlex.join(["cnntrain", "eval", *typed]),
-        }
-        path = _place(found.path.parent / f"eval-{data.name}-{images.name}", result)
-        write_atomic(path, plain_json.text(result, indent=2).encode())
-        screen = Screen(None)
-        screen.say(evaluation(result, found.config.task.columns))
-        screen.say(f"written to {path}")
-
 
 def _fingerprint(data: Data) -> str | None:
     """That of the set that a run would train on; None of what can only be judged."""
@@ -161,41 +211,3 @@ def _fingerprint(data: Data) -> str | None:
         return read_data(data).fingerprint
     except InputError:
         return None
-
-
-def _place(stem: Path, result: Mapping[str, Any]) -> Path:
-    """Where a result is written: in place of one of the same evaluation, or where there is none yet."""
-    paths = (stem.with_name(f"{stem.name}{f'-{number}' if number > 1 else ''}.json") for number in count(1))
-    return next(path for path in paths if not path.exists() or _judged(_read(path)) == _judged(result))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A result of an earlier evaluation; nothing of a damaged one, in whose place none is written."""
-    try:
-        return plain_json.read(path.read_bytes(), dict[str, Any])
-    except ValueError:
-        return {}
-
-
-def _judged(result: Mapping[str, Any]) -> list[Any]:
-    """What was judged on what, in a result beside its checkpoint."""
-    return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in ("epoch", "data", "preprocess"))]
-
-
-def _relabelled(images: Labelled, classes: list[str]) -> Part:
-    """The images with labels that are positions in the checkpoint's classes, matched by name.
-
-    Raises:
-        InputError: one is of a class that the checkpoint does not know.
-    """
-    import numpy as np
-
-    present = {images.classes[label] for label in np.unique(images.part.labels)}
-    unknown = sorted(present - set(classes))
-    if unknown:
-        raise InputError(
-            f"the {images.name} part has classes that the checkpoint was not trained on: {listed(unknown)}; "
-            f"it knows {listed(classes)}"
-        )
-    positions = np.array([classes.index(each) if each in classes else -1 for each in images.classes])
-    return replace(images.part, labels=positions[images.part.labels])

@@ -166,6 +166,9 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
             hint = suggest(str(value), options)
             problems.add(path, f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
         return value
+    if get_origin(bare) is list and get_origin(get_args(bare)[0]) is Literal:
+        given, option = value if isinstance(value, list) else [value], get_args(bare)[0]
+        return [_value(option, each, f"{path}[{number}]", problems) for number, each in enumerate(given)]
     leaf = _leaf(bare, value, path, problems, or_null)
     if path == "model.name" and leaf is not None and not is_model(str(leaf)):
         problems.add(path, f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
@@ -182,7 +185,7 @@ def _leaf(kind: Any, value: Any, path: str, problems: Problems, or_null: str) ->
     """`value` converted as OmegaConf converts a typed field: "3" is an int, 1 is a float, 1.5 is no int."""
     bare, limits = _limited(kind)
     container = get_origin(bare)
-    if bare == list[str] and isinstance(value, str):
+    if container is list and _limited(get_args(bare)[0])[0] is str and isinstance(value, str):
         value = [value]  # one name needs no brackets
     parts = value if container is list and isinstance(value, list) else [value]
     try:
@@ -200,6 +203,8 @@ def _leaf(kind: Any, value: Any, path: str, problems: Problems, or_null: str) ->
         found = OmegaConf.to_container(node) if container else node._value()
         if _is_place(kind):
             found = os.path.expanduser(str(found))
+        elif container is list and _is_place(get_args(bare)[0]):
+            found = [os.path.expanduser(str(each)) for each in _each(found)]
         if not _is_sound(found) or not all(_keeps(limit, each) for limit in limits for each in _each(found)):
             raise OmegaConfBaseException()
         return found

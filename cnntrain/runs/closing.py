@@ -9,12 +9,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cnntrain.core.words import some_of
+from cnntrain.core.words import listed, printable, some_of
 from cnntrain.tasks.base import Column
 
 Row = tuple[str, Mapping[str, Any], float | None]  # name, metrics, the first one's of the most frequent answer
 
 MAJORITY = "majority"
+FEW = 3  # classes, or pairs of them, in a line
 DEVIATIONS = 2  # of an accuracy over so many images, within which it is no better than the majority's
 
 
@@ -42,11 +43,68 @@ def summary(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
     return [_metrics_table(title, shown, rows), f"{speed}; {whole}", *_no_better(result, columns[0])]
 
 
-def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> Table:
-    """The metrics of one evaluation."""
+def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any]:
+    """An evaluation: its metrics, beside them those of each of several that answer as one, and what stands out."""
     shown = meaningful(columns, result["classes"])
-    row = f"{result['data']['name']} {result['data']['part']}", result, result[MAJORITY]
-    return _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", shown, [row])
+    data = result["data"]
+    rows: list[Row] = [(f"{data['name']} {data['part']}", result, result[MAJORITY])]
+    for key, part in (("members", data["part"]), ("val", "val")):
+        rows += [(f"{name}, {part}", values, None) for name, values in result.get(key, {}).items()]
+    for each in result.get("shift", ()):
+        if each["count"]:
+            rows.append((f"{each['data']} {each['part']}", each, None))
+    table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", shown, rows)
+    return [table, *_found(result), *_corrupted(result, columns[0])]
+
+
+def left_out(unknown: Mapping[str, int]) -> str:
+    """A line on images of classes that a network does not know."""
+    return f"{sum(unknown.values()):,} images of unknown classes are left out: {listed(sorted(unknown))}"
+
+
+def _found(result: Mapping[str, Any]) -> list[str]:
+    """Which classes are confused, which are found least, and how far the probabilities can be believed."""
+    lines = []
+    if result.get("better_on_val") is False:
+        lines.append("note: on val this is no better than its best member alone, which is the one to take")
+    if result.get("most_confused"):
+        pairs = (
+            f"{each['label']} as {each['answer']} {each['count']} ({each['share']:.1%})" for each in _first(result)
+        )
+        lines.append(f"most confused: {', '.join(map(printable, pairs))}")
+    if "per_class" in result:
+        least = sorted((each for each in result["per_class"] if each["support"]), key=lambda each: each["recall"])
+        words = (f"{each['name']} {each['recall']:.1%}{_within(each['interval'])}" for each in least[:FEW])
+        lines.append(f"least often found: {', '.join(map(printable, words))}")
+    if "calibration" in result:
+        before, after = result["calibration"]["before"], result["calibration"]["after"]
+        heat = result["calibration"]["temperature"]
+        mended = (
+            "" if after is None else f"; at temperature {heat:.3g}, of val, {after['ece']:.4f} and {after['nll']:.4f}"
+        )
+        lines.append(f"calibration: ECE {before['ece']:.4f} and NLL {before['nll']:.4f}{mended}")
+    lines += [f"{each['data']}: {left_out(each['unknown'])}" for each in result.get("shift", ()) if each["unknown"]]
+    return lines
+
+
+def _first(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    few: Sequence[Mapping[str, Any]] = result["most_confused"][:FEW]
+    return few
+
+
+def _corrupted(result: Mapping[str, Any], column: Column) -> list[Table]:
+    """The first column of images that are made worse, by strength."""
+    found = result.get("corruptions")
+    if not found:
+        return []
+    table = Table(title=f"{column.title} of images that are made worse, by strength", title_justify="left")
+    table.add_column("")
+    for each in [*(str(1 + number) for number in range(len(next(iter(found.values()))))), "mean"]:
+        table.add_column(each, justify="right")
+    for kind, rows in found.items():
+        values = [each[column.name] for each in rows]
+        table.add_row(kind, *(column.text(each) for each in [*values, sum(values) / len(values)]))
+    return [table]
 
 
 def meaningful(columns: Sequence[Column], classes: int) -> list[Column]:
@@ -86,7 +144,7 @@ def _metrics_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -
     for name, values, majority in rows:
         sure = values.get("interval") or {}
         cells = [each.text(values[each.name]) + _within(sure.get(each.name)) for each in columns]
-        if majority is not None:
-            cells.insert(1, columns[0].text(majority))
+        if MAJORITY in titles:
+            cells.insert(1, "" if majority is None else columns[0].text(majority))
         table.add_row(name, *cells, f"{values['count']:,}")
     return table

@@ -16,14 +16,16 @@ from PIL import Image
 from cnntrain.build import trained
 from cnntrain.build.data import where_it_was
 from cnntrain.build.run import build
-from cnntrain.commands.eval import Eval, _relabelled
+from cnntrain.commands.eval import Eval
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.intervals import of_proportion
 from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.subset import known
 from cnntrain.runs import checkpoint
+from cnntrain.study.evaluation.folder import EVALUATION
 from cnntrain.training.saver import Saver
 
 Configure = Callable[..., Train]
@@ -34,8 +36,7 @@ CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 def wanted(**changes: Any) -> Eval:
     defaults = {"run": None, "checkpoint": None, "part": "test", "devices": 1, "device": "cpu", "data": None}
-    defaults["output"] = "outputs"
-    return check({**defaults, **changes}, Eval)
+    return check({**composed(["checkpoint=x", "pictures=false"], "eval"), **defaults, **changes}, Eval)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -105,24 +106,24 @@ def test_the_test_part_gets_the_metrics_of_the_run(fake_run: Path, perform: Perf
         {"checkpoint": str(fake_run / checkpoint.BEST)},
     ):
         out = perform(wanted(**where), ["run=x"])
-        found = read(fake_run / "eval-fake-test.json")
+        found = read(fake_run / "eval-fake-test" / EVALUATION)
         assert {key: found[key] for key in expected} == expected
         assert found["command"] == "cnntrain eval run=x"
         assert found["data"]["fingerprint"] == result_of(fake_run)["data"]["fingerprint"]
-        assert out.splitlines()[-1] == str(fake_run)
+        assert out.splitlines()[-1] == str(fake_run / "eval-fake-test")
         assert f"{expected['top1']:.2%}" in out
 
 
 def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, result_of: Any) -> None:
     wanted(run=str(fake_run), part="val").execute([])
-    found, best = read(fake_run / "eval-fake-val.json"), result_of(fake_run)["best"]
+    found, best = read(fake_run / "eval-fake-val" / EVALUATION), result_of(fake_run)["best"]
     assert found["epoch"] == best["epoch"]
     assert (found["top1"], found["loss"]) == (best["val/top1"], best["val/loss"])
 
 
 def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:
     wanted(run=str(fake_run), data={"test_size": 7, "batch_size": 3}).execute([])
-    found = read(fake_run / "eval-fake-test.json")
+    found = read(fake_run / "eval-fake-test" / EVALUATION)
     assert found["count"] == 7 and found["interval"]["top1"] == of_proportion(found["top1"], 7)
 
 
@@ -156,7 +157,7 @@ def test_another_size_or_depth_of_images(fake_run: Path) -> None:
 
 def test_a_shifted_set_with_the_classes_in_another_order_and_some_absent(folder_run: Path, tmp_path: Path) -> None:
     wanted(run=str(folder_run)).execute([])
-    before = read(folder_run / "eval-imagefolder-test.json")
+    before = read(folder_run / "eval-imagefolder-test" / EVALUATION)
     assert before["top1"] == 1.0
     # "aardvark" sorts first and is only in the train part, which is not evaluated: labels shift by one
     shifted = tmp_path / "shifted"
@@ -165,9 +166,9 @@ def test_a_shifted_set_with_the_classes_in_another_order_and_some_absent(folder_
     draw(shifted, "test", {"bee": 120, "cat": 200}, 5)
     for _ in range(2):  # the same again takes the place of the same
         wanted(run=str(folder_run), data={"root": str(shifted)}).execute([])
-    found = read(folder_run / "eval-imagefolder-test-2.json")
+    found = read(folder_run / "eval-imagefolder-test-2" / EVALUATION)
     assert (found["top1"], found["count"], found["data"]["root"]) == (1.0, 10, str(shifted))
-    assert read(folder_run / "eval-imagefolder-test.json") == before  # no result takes the place of another
+    assert read(folder_run / "eval-imagefolder-test" / EVALUATION) == before  # no result takes the place of another
     assert len(list(folder_run.glob("eval-*"))) == 2
 
 
@@ -179,7 +180,7 @@ def test_new_labelled_images_are_evaluated_whole_however_they_come(
         before = set(untrained.parent.glob("eval-*"))
         wanted(checkpoint=str(untrained), data=data, part=part).execute([])
         (path,) = set(untrained.parent.glob("eval-*")) - before  # no result takes the place of another
-        found = read(path)
+        found = read(path / EVALUATION)
         return found["data"]["part"], found["count"]
 
     new = tmp_path / "new"
@@ -215,7 +216,7 @@ def test_transparent_images_are_laid_on_the_background_of_the_run_or_on_that_whi
 
     def loss(number: str, **data: Any) -> float:
         wanted(checkpoint=str(untrained), data={"root": str(tmp_path / "clear"), **data}).execute([])
-        return read(untrained.parent / f"eval-imagefolder-all{number}.json")["loss"]
+        return read(untrained.parent / f"eval-imagefolder-all{number}" / EVALUATION)["loss"]
 
     found = trained.read(untrained, CPU)
     for number, background, of in (("", "white", {}), ("-2", "black", {"background": "black"})):
@@ -241,7 +242,7 @@ def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_s
     checkpoint.save(untrained, {key: value for key, value in state.items() if key != "format"})
     monkeypatch.chdir(tmp_path / "away")
     wanted(checkpoint=str(untrained)).execute([])
-    found = read(untrained.parent / "eval-imagefolder-test.json")
+    found = read(untrained.parent / "eval-imagefolder-test" / EVALUATION)
     assert (found["count"], found["data"]["root"]) == (3, str(tmp_path / "set"))
     assert "are not those of the run" not in capsys.readouterr().out
     typed = replace(folder_data(tmp_path), root="set")
@@ -251,7 +252,7 @@ def test_the_runs_images_are_found_from_another_folder_and_what_has_changed_is_s
     assert (len(resumed.data.test), resumed.state.about["places"]) == (3, state["places"])
     draw(tmp_path / "set", ".", {"ant": 40}, 6)
     wanted(checkpoint=str(untrained)).execute([])
-    assert (untrained.parent / "eval-imagefolder-test-2.json").exists()
+    assert (untrained.parent / "eval-imagefolder-test-2" / EVALUATION).exists()
     assert "note: the data's files or their split are not those of the run" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "set")
     assert where_it_was(typed, state).root == "set"
@@ -263,14 +264,20 @@ def test_unknown_classes_are_named(folder_run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         wanted(run=str(folder_run), data={"root": str(tmp_path / "other")}).execute([])
     assert str(caught.value) == (
-        "the test part has classes that the checkpoint was not trained on: 'dog', 'emu'; it knows 'ant', 'bee', 'cat'"
+        "the test part has classes that the checkpoint was not trained on: 'dog', 'emu'; it knows 'ant', 'bee', 'cat'; "
+        "unknown=skip leaves their images out"
     )
+    wanted(run=str(folder_run), data={"root": str(tmp_path / "other")}, unknown="skip").execute([])
+    assert read(folder_run / "eval-imagefolder-test" / EVALUATION)["count"] == 2
 
 
 def test_labels_are_mapped_by_name() -> None:
     part = Part([], np.array([0, 1, 2, 2, 0]), list("abcde"))  # type: ignore[arg-type]
     data = DataSet(["x", "y", "z"], 3, 8, part, part, part, "")
-    assert _relabelled(data.labelled("test"), ["z", "y", "x", "w"]).labels.tolist() == [2, 1, 0, 0, 2]
+    found, unknown = known(data.labelled("test"), ["z", "y", "x", "w"])
+    assert found.part.labels.tolist() == [2, 1, 0, 0, 2] and not unknown
+    found, unknown = known(data.labelled("test"), ["z", "x"])
+    assert (found.part.labels.tolist(), found.part.ids, unknown) == ([1, 0, 0, 1], list("acde"), {"y": 1})
 
 
 def test_a_part_that_is_not_there(configure: Configure) -> None:

@@ -300,7 +300,7 @@ def only_run(output: Path) -> Path:
 
 def evaluated(place: Path) -> dict[str, Any]:
     """The metrics of the last evaluation of a run in `place`."""
-    return json.loads((place / "eval-fake-test.json").read_text())
+    return json.loads((place / "eval-fake-test/eval.json").read_text())
 
 
 def counts(metrics: dict[str, Any]) -> tuple[int, float, float]:
@@ -405,7 +405,7 @@ def test_all_processes_evaluate_with_the_batch_statistics_of_the_first(
     ranks(*words, "trainer.epochs=1", f"output={tmp_path / 'two'}")
     run = only_run(tmp_path / "two")
     assert typed("eval", f"run={run}", "part=val", "device=cpu").returncode == 0
-    alone = json.loads((run / "eval-fake-val.json").read_text())
+    alone = json.loads((run / "eval-fake-val/eval.json").read_text())
     assert metrics_of(run)[0]["val/loss"] == pytest.approx(alone["loss"], rel=1e-6)
 
 

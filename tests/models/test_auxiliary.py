@@ -317,7 +317,7 @@ def test_a_run_counts_and_tests_the_network_alone(
         "data": None,
     }
     assert check(settings, Eval).execute([]).code == 0
-    again = json.loads((place / "eval-fake-test.json").read_text())
+    again = json.loads((place / "eval-fake-test/eval.json").read_text())
     assert {key: again[key] for key in result["test"]} == result["test"]
 
 

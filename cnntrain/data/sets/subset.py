@@ -98,6 +98,19 @@ def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
     )
 
 
+def known(images: Labelled, classes: Sequence[str]) -> tuple[Labelled, dict[str, int]]:
+    """The images with labels that are positions in a network's `classes`, matched by name; and of each class that it
+    does not know, whose images are left out, how many it has."""
+    counts = np.bincount(images.part.labels, minlength=len(images.classes)).tolist()
+    unknown = {name: n for name, n in zip(images.classes, counts, strict=True) if n and name not in classes}
+    positions = np.array([classes.index(each) if each in classes else -1 for each in images.classes], dtype=np.int64)
+    labels = positions[images.part.labels]
+    part = replace(images.part, labels=labels)
+    if unknown:
+        part = _some_of(part, np.flatnonzero(labels >= 0))
+    return replace(images, part=part, classes=list(classes)), unknown
+
+
 def _labels(data: DataSet, classes: Sequence[str] | None) -> np.ndarray:
     """The labels of `classes`, ascending; of all where it is None."""
     if classes is None:

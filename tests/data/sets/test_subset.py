@@ -219,7 +219,7 @@ def test_eval_takes_the_same_part_of_the_set(configure: Configure, result_of: An
 
 
 def result_of_eval(folder: Path, name: str) -> dict[str, Any]:
-    return json.loads((folder / f"eval-fake-{name}.json").read_text())
+    return json.loads((folder / f"eval-fake-{name}/eval.json").read_text())
 
 
 def test_the_summary_has_as_many_outputs(configure: Configure) -> None:

@@ -1,0 +1,197 @@
+"""An evaluation, whole: what answers, on which images, and what is left of it in its folder and on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cnntrain.build import judging
+from cnntrain.build.judging import Answerer, Judged, Member, Views
+from cnntrain.core import dist
+from cnntrain.data.sets.dataset import Labelled
+from cnntrain.runs import closing
+from cnntrain.runs.predictions import Predictions
+from cnntrain.runs.screen import Screen
+from cnntrain.runs.versions import versions
+from cnntrain.study.evaluation import folder
+from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
+from cnntrain.study.evaluation.measures import measures
+from cnntrain.tasks.base import Column, Task, intervals
+
+ALL = "together"  # what answers as one, beside its members
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation is of.
+
+    Attributes:
+        members: the networks that answer as one, or of which one is averaged.
+        images: with labels that are positions in the classes of the networks.
+        val: of the run, where members are put together; None where it is not at hand.
+        shift: other images by the name of their set, without those of unknown classes, and how many these are.
+    """
+
+    members: Sequence[Member]
+    images: Labelled
+    val: Labelled | None
+    views: Views = "none"
+    average: Literal["uniform", "greedy"] | None = None
+    best: int = 1
+    shift: Mapping[str, tuple[Labelled, Mapping[str, int]]] = field(default_factory=dict)
+    corruptions: Sequence[str] = ()
+    pictures: bool = True
+
+
+@dataclass
+class Findings:
+    """What answers, and what was found of it: on rank 0 whole, on the others without the figures of answers."""
+
+    answerer: Answerer
+    judged: Judged
+    temperature: float | None
+    facts: dict[str, Any]
+
+
+def evaluate(asked: Asked, command: str) -> Path:
+    """Judge, write, and show. All ranks call this; returns the folder that was written."""
+    found = _find(asked)
+    first = asked.members[0].found
+    path = first.path.parent
+    if dist.rank() == 0 and found.judged.predictions is not None:
+        result = _result(asked, found, command)
+        path = folder.place(first.path.parent / f"eval-{first.config.data.name}-{asked.images.name}", result)
+        images = asked.images.part.images if asked.pictures else None
+        folder.write(path, result, _marked(found), images)
+        _show(result, first.config.task, [*first.notes, *(f"note: {each}" for each in asked.images.notes)])
+    return dist.from_first(lambda: path)
+
+
+def _find(asked: Asked) -> Findings:
+    facts: dict[str, Any] = {}
+    answerer = Answerer(asked.members, asked.views)
+    if asked.average is not None and asked.val is not None:
+        averaged, names = judging.soup(asked.members, asked.val, asked.best, asked.average == "greedy")
+        answerer = Answerer([averaged], asked.views)
+        facts["average"] = {"how": asked.average, "of": names}
+        asked = replace(asked, members=asked.members[:1])
+    temperature = judging.temperature(asked.members[0].found)
+    plain = answerer.is_one and asked.average is None
+    if not plain and asked.val is not None:
+        on_val = answerer.judged(asked.val)
+        facts["val"] = {**_alone(asked, asked.val), ALL: on_val.metrics}
+        facts["better_on_val"] = _is_better(asked, facts["val"])
+        temperature = _temperature(asked.members[0].found.config.task, on_val.predictions)
+    elif not plain:
+        temperature = None
+    judged = answerer.judged(asked.images)
+    if not plain:
+        facts["members"] = _alone(asked, asked.images)
+    facts["shift"] = [_shifted(answerer, name, *other) for name, other in asked.shift.items()]
+    facts["corruptions"] = {kind: _corrupted(answerer, asked.images, kind) for kind in asked.corruptions}
+    return Findings(answerer, judged, temperature, facts)
+
+
+def _temperature(task: Task, answers: Predictions | None) -> float | None:
+    return None if answers is None else task.temperature(answers.logits, answers.labels)
+
+
+def _alone(asked: Asked, images: Labelled) -> dict[str, dict[str, float]]:
+    """Metrics of each member by itself."""
+    return {name: each.metrics for name, each in Answerer(asked.members).alone(images).items()}
+
+
+def _is_better(asked: Asked, on_val: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether what answers as one is better than each of its members, on val."""
+    named = {name: {f"val/{key}": value for key, value in metrics.items()} for name, metrics in on_val.items()}
+    whole = named.pop(ALL)
+    return all(asked.members[0].found.config.is_better(whole, each) for each in named.values())
+
+
+def _shifted(answerer: Answerer, name: str, images: Labelled, unknown: Mapping[str, int]) -> dict[str, Any]:
+    """Metrics on another set."""
+    facts = {"data": name, "part": images.name, "unknown": dict(unknown)}
+    if not len(images.part):
+        return {**facts, "count": 0}
+    columns = answerer.members[0].found.config.task.columns
+    metrics = answerer.judged(images).metrics
+    return {**facts, **metrics, "interval": intervals(columns, metrics)}
+
+
+def _corrupted(answerer: Answerer, images: Labelled, kind: str) -> list[dict[str, float]]:
+    """Metrics at each strength."""
+    part = images.part
+    worse = (Corrupted(part.images, kind, strength) for strength in range(1, STRENGTHS + 1))
+    return [answerer.judged(replace(images, part=replace(part, images=each))).metrics for each in worse]
+
+
+def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
+    first, images = asked.members[0], asked.images
+    config, predictions = first.found.config, found.judged.predictions
+    assert predictions is not None, "rank 0 has them"
+    columns = config.task.columns
+    return {
+        "checkpoint": str(first.found.path),
+        "epoch": first.found.epoch,
+        "model": config.model.name,
+        "task": {"name": config.task.name, "columns": [asdict(each) for each in columns]},
+        "data": {
+            "name": config.data.name,
+            "part": images.name,
+            **config.data.places(),
+            "fingerprint": images.fingerprint,
+        },
+        "preprocess": asdict(first.seen),
+        "classes": len(first.found.classes),
+        "of": [each.name for each in asked.members],
+        "tta": asked.views,
+        **found.facts,
+        "majority": config.task.majority(images.part.labels),
+        **(measures(predictions, found.temperature) if predictions.labels.ndim == 1 else {}),
+        **found.judged.metrics,
+        "interval": intervals(columns, found.judged.metrics),
+        "versions": versions(),
+        "command": command,
+    }
+
+
+def _marked(found: Findings) -> Predictions:
+    """The answers, with what was found for them elsewhere."""
+    predictions = found.judged.predictions
+    assert predictions is not None, "rank 0 has them"
+    return replace(predictions, about={**predictions.about, "temperature": found.temperature})
+
+
+def again(predictions: Predictions, place: Path, command: str) -> Path:
+    """Compute every figure of answers that were given before; they are left beside them."""
+    about = predictions.about
+    value = about.get("temperature")
+    found = measures(predictions, float(value) if isinstance(value, int | float) else None)
+    data = {"name": "predictions", **(about.get("data") or {})}
+    result = {
+        **about,
+        "data": {**data, "part": about.get("part", ""), "fingerprint": about.get("fingerprint")},
+        **folder.read(place),
+        "classes": len(predictions.classes),
+        "majority": found["baselines"]["majority"],
+        **found,
+        "loss": float(predictions.losses.mean()),
+        "count": len(predictions),
+        "interval": {"top1": found["intervals"]["top1"]},
+        "versions": versions(),
+        "command": command,
+    }
+    folder.write(place, result, predictions, None)
+    screen = Screen(None)
+    top1, loss = Column("top1", "top-1", "accuracy", percent=True), Column("loss", "loss", "loss")
+    for each in closing.evaluation(result, [top1, loss]):
+        screen.say(each)
+    return place
+
+
+def _show(result: Mapping[str, Any], task: Task, notes: Sequence[str]) -> None:
+    screen = Screen(None)
+    for each in [*notes, *closing.evaluation(result, task.columns)]:
+        screen.say(each)

@@ -1,0 +1,208 @@
+"""Trained networks judged on images: one alone, in several views, several that answer as one, an average of weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from cnntrain.build.data import eval_loader
+from cnntrain.build.trained import Trained
+from cnntrain.core import dist, stopping
+from cnntrain.core.errors import InputError
+from cnntrain.data.batches.plan import Share, eval_plan
+from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.sets.dataset import Labelled
+from cnntrain.runs import checkpoint, generations
+from cnntrain.runs.folder import result
+from cnntrain.runs.predictions import Predictions
+from cnntrain.study.evaluation.views import LARGER, Crops, Flips, mean_logits
+from cnntrain.tasks.base import Objective
+from cnntrain.training.answers import Answers
+from cnntrain.training.loop import evaluate
+
+Views = Literal["none", "flip", "crops"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Metrics over all ranks, and on rank 0 the answers that they are of."""
+
+    metrics: dict[str, float]
+    predictions: Predictions | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network, and how it sees the images that are asked for."""
+
+    found: Trained
+    seen: Preprocess
+
+    @property
+    def name(self) -> str:
+        return str(self.found.path)
+
+    @property
+    def objective(self) -> Objective:
+        config = self.found.config
+        return config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
+
+    def judged(self, images: Labelled, views: Views = "none", objective: Objective | None = None) -> Judged:
+        """On images whose labels are positions in its classes, by the function that training used. All ranks call
+        this.
+
+        Args:
+            objective: by which it is judged; None: its own run's.
+
+        Raises:
+            InputError: the run had no validation yet to choose among its settings.
+            StopError: a signal came.
+        """
+        found, network, seen = self.found, self.found.network, self.seen
+        if views == "flip":
+            network = Flips(network)
+        elif views == "crops":
+            network = Crops(network, seen.image_size)
+            seen = replace(seen, image_size=round(seen.image_size * LARGER), crop_fraction=1.0)
+        loader = eval_loader(found.config, images.part, seen, found.device)
+        plan = eval_plan(len(images.part), found.config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
+        setting = (found.best or {}).get("val/setting")
+        objective = objective or self.objective
+        answers = Answers(objective, None if setting is None else int(setting))
+        metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
+        try:
+            chosen = metrics.chosen_by(found.best)
+        except InputError as error:
+            raise InputError(f"{found.path}: {error}") from error
+        return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
+
+    def _about(self, images: Labelled) -> dict[str, Any]:
+        config = self.found.config
+        return {
+            "model": config.model.name,
+            "task": config.task.name,
+            "part": images.name,
+            "epoch": self.found.epoch,
+            "checkpoint": str(self.found.path),
+            "data": {"name": config.data.name, **config.data.places()},
+            "fingerprint": images.fingerprint,
+        }
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """One network, or several whose probabilities are averaged, each in one view of an image or in several. All are
+    judged by the metrics of the first."""
+
+    members: Sequence[Member]
+    views: Views = "none"
+
+    @property
+    def is_one(self) -> bool:
+        return len(self.members) == 1 and self.views == "none"
+
+    def judged(self, images: Labelled) -> Judged:
+        """All ranks call this."""
+        objective = self.members[0].objective
+        each = [member.judged(images, self.views, objective) for member in self.members]
+        return each[0] if len(each) == 1 else together(self.members[0], each)
+
+    def alone(self, images: Labelled) -> dict[str, Judged]:
+        """Each member by itself, in one view."""
+        objective = self.members[0].objective
+        return {member.name: member.judged(images, objective=objective) for member in self.members}
+
+
+def together(first: Member, members: Sequence[Judged]) -> Judged:
+    """The mean of the probabilities that members give for the same images. All ranks call this."""
+    given = [each.predictions for each in members if each.predictions is not None]
+    if not given:
+        return Judged(metrics_of(first.objective, None, first.found.device), None)
+    logits = mean_logits(torch.stack([torch.tensor(each.logits) for each in given]))
+    losses = first.objective.each_loss(logits, torch.tensor(given[0].labels))
+    whole = replace(given[0], logits=logits.numpy(), losses=losses.numpy())
+    return Judged(metrics_of(first.objective, whole, first.found.device), whole)
+
+
+def metrics_of(objective: Objective, predictions: Predictions | None, device: torch.device) -> dict[str, float]:
+    """Those of the answers that rank 0 has. All ranks call this."""
+    totals = objective.judged(device)
+    if predictions is not None:
+        logits, labels = (torch.tensor(each, device=device) for each in (predictions.logits, predictions.labels))
+        loss, judged = objective.plain_loss(logits, labels)
+        totals.add(loss, judged, labels)
+    return dict(totals.metrics())
+
+
+def kept(run: Path) -> list[Path]:
+    """The checkpoints that a run's folder keeps, each once, the newest first."""
+    folders = [run, *generations.older(run)]
+    paths = [each / name for each in folders for name in generations.PAIR if (each / name).exists()]
+    found: dict[int, Path] = {}
+    for path in paths:
+        found.setdefault(path.stat().st_ino, path)
+    return list(found.values())
+
+
+def average(members: Sequence[Member]) -> Member:
+    """A network whose weights are the mean of its members' (a soup: Wortsman et al. 2022, arXiv:2203.05482); of what
+    is counted in whole numbers the first one's."""
+    states = [member.found.network.state_dict() for member in members]
+
+    def mean(name: str, value: Tensor) -> Tensor:
+        if not value.is_floating_point():
+            return value
+        return torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+
+    network = copy.deepcopy(members[0].found.network)
+    network.load_state_dict({name: mean(name, value) for name, value in states[0].items()})
+    return replace(members[0], found=replace(members[0].found, network=network))
+
+
+def soup(members: Sequence[Member], val: Labelled, best: int, greedily: bool) -> tuple[Member, list[str]]:
+    """The average of the members that are best on val, and the names of those in it.
+
+    Args:
+        best: so many, at most.
+        greedily: each is added only where the average is better on val with it.
+    """
+    values = {member.name: _of_val(member.judged(val)) for member in members}
+    is_better = members[0].found.config.is_better
+    ranked: list[Member] = []
+    for member in members:
+        place = next((i for i, each in enumerate(ranked) if is_better(values[member.name], values[each.name])), None)
+        ranked.insert(len(ranked) if place is None else place, member)
+    chosen, reached = ranked[:1], values[ranked[0].name]
+    for member in ranked[1:best]:
+        if greedily:
+            tried = _of_val(average([*chosen, member]).judged(val))
+            if not is_better(tried, reached):
+                continue
+            reached = tried
+        chosen.append(member)
+    return average(chosen), [member.name for member in chosen]
+
+
+def _of_val(judged: Judged) -> Mapping[str, float]:
+    return {f"val/{name}": value for name, value in judged.metrics.items()}
+
+
+def require_same_classes(members: Sequence[Trained]) -> None:
+    """Raises InputError where networks are to answer as one that know other classes."""
+    for each in members[1:]:
+        if each.classes != members[0].classes:
+            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
+
+
+def temperature(found: Trained) -> float | None:
+    """That which its run fitted on val for the best epoch; None where there is none, or of another checkpoint."""
+    if found.path.name != checkpoint.BEST:
+        return None
+    value = (result(found.path.parent) or {}).get("temperature")
+    return float(value) if isinstance(value, int | float) else None

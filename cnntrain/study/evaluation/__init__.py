@@ -1,0 +1,1 @@
+"""What an evaluation says of a network, from its answers to each sample."""
