@@ -17,7 +17,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
-from cnntrain.data.sets.decode import decode
+from cnntrain.data.sets.decode import Described, described
 from cnntrain.data.sets.stratify import PARTS, stratified
 
 NUMBER = re.compile("[0-9]{1,9}")
@@ -58,7 +58,11 @@ class FileImages:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
+        return self.described(index).pixels
+
+    def described(self, index: int) -> Described:
+        """The image, and what is told of its file."""
+        return described(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
 
 Show = Callable[[Sequence[Sample]], Images]  # from samples to their images
