@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from cnntrain.core.errors import InputError
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -49,6 +51,13 @@ class Column:
             return None
         name = self.complement
         return Column(name, name, name, self.percent, not self.greater_is_better, complement=self.name)
+
+
+class UnchosenError(InputError):
+    """Of networks side by side none is chosen yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the run had no validation yet, which chooses among its settings")
 
 
 class Metrics(dict[str, float]):
