@@ -132,6 +132,7 @@ class Trainer:
     micro_batch: Literal["auto"] | Count | None  # images that a process computes with at once, at most
     clip_norm: Positive | None
     label_smoothing: Fraction
+    class_weight: Literal["auto"] | dict[str, Any] | None  # how much classes count in the training loss
     ema_decay: Inside | None
     val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
@@ -142,12 +143,25 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.micro_batch is not None and self.grad_accum > 1:
             raise ValueError("micro_batch and grad_accum say the same in two ways: leave one of them out")
+        self._check_weights()
         others = {"compile": self.compile != "off", "grad_checkpointing=true": self.grad_checkpointing,
                   "grad_accum above 1": self.grad_accum > 1, "micro_batch": self.micro_batch is not None,
                   "device=cpu": self.device == "cpu"}  # fmt: skip
         wrong = [name for name, is_set in others.items() if is_set]
         if self.cuda_graphs and wrong:
             raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")
+
+    def _check_weights(self) -> None:
+        given = self.class_weight if isinstance(self.class_weight, dict) else {}
+        wrong = [
+            f"{name}={weight}"
+            for name, weight in given.items()
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0
+        ]
+        if wrong or (given and not any(given.values())):
+            raise ValueError(
+                f"class_weight takes numbers from 0 up, not all of them 0: not {', '.join(wrong) or given}"
+            )
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ class Checkpoint:
     every_steps: Count | None  # besides the ends of epochs
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
-    metric: str  # one of the task's, of val
+    metric: str | None  # one of the task's, of val; None: the first
 
 
 @dataclass(frozen=True)
@@ -245,10 +259,28 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
+        self._check_labels()
         self._check_metrics()
 
+    def _check_labels(self) -> None:
+        task, several = self.task, self.task.several_labels
+        if several != self.data.several_labels:
+            raise ValueError(
+                f"task={task.name} is for images with any number of labels, as data=csv data.labels=several reads them, "
+                f"and data={self.data.name} gives each image one"
+                if several
+                else f"data={self.data.name} gives an image any number of labels, which is for task=multilabel, and "
+                f"task={task.name} learns one"
+            )
+        if several and self.transfer.one_label:
+            raise ValueError(
+                f"transfer={self.transfer.name} compares accuracies of one label an image, and task={task.name} is for "
+                "any number of them: name another policy, transfer=linear_probe, freeze_depth or full"
+            )
+
     def _check_metrics(self) -> None:
-        self._check_metric("checkpoint.metric", self.checkpoint.metric, ["val"])
+        if self.checkpoint.metric is not None:
+            self._check_metric("checkpoint.metric", self.checkpoint.metric, ["val"])
         watched = self.schedule.watched()
         if watched is None:
             return
@@ -273,7 +305,13 @@ class TrainConfig(Command):
             raise ValueError(f"{key}={metric} must be one of {', '.join(known)}{suggest(metric, known)}")
 
     def settled(self) -> Self:
-        return replace(self, model=self.model.settled(self.transfer))
+        first = f"val/{self.task.columns[0].name}"
+        return replace(
+            self,
+            model=self.model.settled(self.transfer),
+            schedule=self.schedule.watching(first),
+            checkpoint=replace(self.checkpoint, metric=self.checkpoint.metric or first),
+        )
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:
@@ -283,8 +321,8 @@ class TrainConfig(Command):
         """Whether an epoch's metrics are better than those of the best epoch so far; small validation parts often tie,
         and then the loss decides."""
         for metric in (self.checkpoint.metric, f"val/{LOSS}"):
-            column = self.task.column(metric)
-            assert column is not None, "checked with the configuration"
+            column = None if metric is None else self.task.column(metric)
+            assert metric is not None and column is not None, "checked and settled with the configuration"
             if values[metric] != best[metric]:
                 return is_better(column, values[metric], best[metric])
         return False
