@@ -138,7 +138,7 @@ def assert_plain_error(screen: Screen, *said: str) -> None:
         ("resnet20", "nor key=value; did you mean model=resnet20?"),
         ("eval resnet20", "'resnet20' is no key=value; did you mean model=resnet20?; see cnntrain eval --help"),
         ("train eval", "one command at a time, not train and eval"),
-        ("eval", "give either run=<run folder> or checkpoint=<file>"),
+        ("eval", "give one of run=<run folder>, checkpoint=<file> and predictions=<file>"),
         ("eval runn=x", "unknown key 'runn'; did you mean 'run'?"),
         ("eval run=nowhere", "nowhere/best.ckpt: there is no such file"),
         ("eval checkpoint=nowhere.ckpt", "cnntrain: nowhere.ckpt: there is no such file"),
@@ -352,7 +352,9 @@ def test_train_is_the_default_command(cnn: Any, launched: list[Any]) -> None:
 
 def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
     assert cnn("eval", "run=x", "data.batch_size=8", "part=val").code == 0
-    assert launched == [Eval("x", None, "val", 1, "auto", {"batch_size": 8}, "outputs")]
+    (asked,) = launched
+    assert isinstance(asked, Eval)
+    assert (asked.run, asked.checkpoint, asked.part, asked.data) == (["x"], None, "val", {"batch_size": 8})
     assert cnn("eval", "run=x", "data=fake").code == 0
     assert launched[1].data["name"] == "fake"
     assert cnn("eval", "run=x", "data=null").code == 0
@@ -363,7 +365,7 @@ def test_eval_gets_its_own_configuration(cnn: Any, launched: list[Any]) -> None:
 def test_eval_gets_a_checkpoints_file(cnn: Any, launched: list[Any], prefix: str) -> None:
     screen = cnn("eval", f"{prefix}checkpoint=a/best.ckpt", "part=val")
     assert (screen.code, screen.err) == (0, "")
-    assert launched == [Eval(None, "a/best.ckpt", "val", 1, "auto", None, "outputs")]
+    assert (launched[0].run, launched[0].checkpoint, launched[0].part) == (None, "a/best.ckpt", "val")
 
 
 def test_a_sweep_over_checkpoints(cnn: Any, launched: list[Any]) -> None:

@@ -12,8 +12,9 @@ import pytest
 import torch
 from composing import composed
 from PIL import Image
+from sklearn.metrics import log_loss
 
-from cnntrain.build import trained
+from cnntrain.build import judging, trained
 from cnntrain.build.data import where_it_was
 from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval
@@ -24,8 +25,10 @@ from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.intervals import of_proportion
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.data.sets.subset import known
-from cnntrain.runs import checkpoint
+from cnntrain.runs import checkpoint, predictions
+from cnntrain.runs.predictions import PREDICTIONS
 from cnntrain.study.evaluation.folder import EVALUATION
+from cnntrain.tasks.classify.calibration import probabilities
 from cnntrain.training.saver import Saver
 
 Configure = Callable[..., Train]
@@ -289,3 +292,99 @@ def test_a_part_that_is_not_there(configure: Configure) -> None:
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"best\.ckpt: there is no such file"):
         wanted(run=str(tmp_path)).execute([])
+
+
+def test_answers_that_were_given_are_judged_again(fake_run: Path, result_of: Any, capsys: Any) -> None:
+    wanted(run=str(fake_run)).execute([])
+    whole = read(fake_run / "eval-fake-test" / EVALUATION)
+    assert whole["calibration"]["temperature"] == result_of(fake_run)["temperature"]
+    capsys.readouterr()
+    for place in (fake_run / "test", fake_run / "eval-fake-test"):
+        asked = check({**composed([f"predictions={place / PREDICTIONS}"], "eval")}, Eval)
+        assert asked.execute([]).made == str(place)
+        again = read(place / EVALUATION)
+        same = ("top1", "count", "confusion", "per_class", "scores", "intervals", "most_confused")
+        assert {key: again[key] for key in same} == {key: whole[key] for key in same}
+        assert again["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+        assert "calibration: ECE" in capsys.readouterr().out
+    assert again["preprocess"] == whole["preprocess"]  # what was known of it stays
+
+
+def test_several_runs_answer_as_one(fake_run: Path, configure: Configure, result_of: Any) -> None:
+    other = Path(configure("data.test_size=29", "seed=1", "task.metrics=[macro_f1]").execute([]).made)
+    runs = [str(other), str(fake_run)]
+    wanted(run=runs, ensemble=True).execute([])
+    found = read(other / "eval-fake-test" / EVALUATION)
+    answers = [predictions.read(Path(run) / "test" / PREDICTIONS) for run in runs]
+    mean = np.mean([probabilities(each.logits) for each in answers], axis=0)
+    assert found["top1"] == pytest.approx((mean.argmax(1) == answers[0].labels).mean())
+    assert found["loss"] == pytest.approx(log_loss(answers[0].labels, mean, labels=range(7)), rel=1e-5)
+    assert {name: each["top1"] for name, each in found["members"].items()} == {
+        str(Path(run) / checkpoint.BEST): result_of(Path(run))["test"]["top1"] for run in runs
+    }
+    assert set(found["val"]) == {*found["members"], "together"}
+    assert isinstance(found["better_on_val"], bool) and found["interval"]["top1"] == of_proportion(found["top1"], 29)
+    few = Path(configure("data.num_classes=3", "trainer.epochs=1").execute([]).made)
+    with pytest.raises(InputError, match="knows other classes"):
+        wanted(run=[runs[0], str(few)], ensemble=True).execute([])
+
+
+def test_an_average_of_weights_is_chosen_on_val(configure: Configure, capsys: Any) -> None:
+    words = ("checkpoint.keep=4", "checkpoint.time_share=1", "trainer.epochs=4", "optim.lr=0.05")
+    run = Path(configure(*words).execute([]).made)
+    wanted(run=str(run), average="uniform", best=2).execute([])
+    found = read(run / "eval-fake-test" / EVALUATION)
+    assert len(found["average"]["of"]) == 2 and found["average"]["how"] == "uniform"
+    states = [checkpoint.eval_weights(checkpoint.load_run(Path(each))) for each in found["average"]["of"]]
+    network = trained.read(run / checkpoint.BEST, CPU)
+    network.network.load_state_dict({name: (states[0][name] + states[1][name]) / 2 for name in states[0]})
+    test = network.config.data.load().test
+    rows = torch.cat([network.preprocess(test.images[number]) for number in range(len(test))])
+    with torch.inference_mode():
+        logits = network.network(rows)
+    answers = predictions.read(run / "eval-fake-test" / PREDICTIONS)
+    assert np.abs(logits.numpy() - answers.logits).max() < 1e-5
+    wanted(run=str(run), average="greedy").execute([])
+    greedy = read(run / "eval-fake-test-2" / EVALUATION)
+    members = [judging.Member(each := trained.read(Path(p), CPU), each.seen) for p in greedy["average"]["of"]]
+    val = network.config.data.load().labelled("val")
+    best = max(
+        judging.Member(one := trained.read(p, CPU), one.seen).judged(val).metrics["top1"] for p in judging.kept(run)
+    )
+    assert judging.average(members).judged(val).metrics["top1"] >= best
+    one = Path(configure("trainer.epochs=1", "checkpoint.keep=1").execute([]).made)
+    with pytest.raises(InputError, match=r"keeps 1 checkpoints, of which there is no average: .* checkpoint\.keep=5"):
+        wanted(run=str(one), average="greedy").execute([])
+
+
+def test_other_sets_and_worse_images_stand_beside(folder_run: Path, tmp_path: Path, capsys: Any) -> None:
+    draw(tmp_path / "other", "test", {"ant": 40, "dog": 90, "cat": 200}, 5)
+    draw(tmp_path / "alien", "test", {"dog": 90}, 5)
+    capsys.readouterr()
+    roots = [str(tmp_path / "other"), str(tmp_path / "alien")]
+    wanted(run=str(folder_run), shift=roots, corruptions=["contrast", "noise"], tta="flip").execute([])
+    found = read(folder_run / "eval-imagefolder-test" / EVALUATION)
+    other, alien = found["shift"]
+    assert (other["data"], other["count"], other["unknown"], other["top1"]) == (roots[0], 10, {"dog": 5}, 1.0)
+    assert other["interval"]["top1"] == of_proportion(1.0, 10) and (alien["count"], alien["unknown"]) == (0, {"dog": 5})
+    assert [len(each) for each in found["corruptions"].values()] == [5, 5]
+    assert found["corruptions"]["noise"][0]["count"] == found["count"] == 18
+    out = capsys.readouterr().out
+    assert "other: 5 images of unknown classes are left out: 'dog'" in out and "by strength" in out
+
+
+def test_two_processes_judge_as_one_does(fake_run: Path, ranks: Callable[..., Any], tmp_path: Path) -> None:
+    words = ("tta=flip", "corruptions=[noise]", "device=cpu", "pictures=false")
+    place = Path(ranks("eval", f"run={fake_run}", *words).stdout.splitlines()[-1])
+    two = read(place / EVALUATION)
+    shutil.rmtree(place)
+    assert check(composed([f"run={fake_run}", *words], "eval"), Eval).execute([]).made == str(place)
+    one = read(place / EVALUATION)
+    assert two["confusion"] == one["confusion"] and two["loss"] == pytest.approx(one["loss"], rel=1e-6)
+    assert [each["top1"] for each in two["corruptions"]["noise"]] == [
+        each["top1"] for each in one["corruptions"]["noise"]
+    ]
+    for part in ("val", "members"):
+        assert {name: each["top1"] for name, each in two[part].items()} == {
+            name: each["top1"] for name, each in one[part].items()
+        }

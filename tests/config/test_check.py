@@ -310,8 +310,13 @@ def test_the_batch_is_shared_equally_or_refused(batch: int, devices: int, pieces
 
 def test_eval_needs_one_of_run_and_checkpoint() -> None:
     whole = plain(compose.compose_config("eval", []))
-    assert problems(whole, Eval) == ["give either run=<run folder> or checkpoint=<file>"]
+    assert problems(whole, Eval) == ["give one of run=<run folder>, checkpoint=<file> and predictions=<file>"]
     assert problems({**whole, "run": "a", "checkpoint": "b"}, Eval)
+    assert problems({**whole, "run": ["a", "b"]}, Eval) and problems({**whole, "run": "a", "ensemble": True}, Eval)
+    assert problems({**whole, "checkpoint": "a", "average": "greedy"}, Eval)
+    assert problems({**whole, "predictions": "a", "tta": "flip"}, Eval)
+    said = problems({**whole, "run": "a", "corruptions": ["noise", "blurr"]}, Eval)
+    assert said == ["corruptions[1]=blurr must be one of noise, blur, contrast, jpeg, rotation; did you mean 'blur'?"]
     assert check({**whole, "run": "a"}, Eval).part == "test"
     assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, Eval)[0]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from composing import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,9 +210,9 @@ def test_the_note_is_shown(configure: Configure, capsys: pytest.CaptureFixture[s
 def test_eval_takes_the_same_part_of_the_set(configure: Configure, result_of: Any) -> None:
     overrides = ("data.classes=[4,1,6]", "data.train_per_class=4", "trainer.epochs=1")
     path = Path(str(configure(*overrides).execute([]).made))
-    wanted = {"run": str(path), "checkpoint": None, "output": "outputs", "devices": 1, "device": "cpu", "data": None}
+    wanted = composed([f"run={path}", "device=cpu", "pictures=false"], "eval")
     for name, count in (("test", 7), ("train", 12)):
-        assert check({**wanted, "part": name}, Eval).execute([]).made == str(path)
+        assert check({**wanted, "part": name}, Eval).execute([]).made == str(path / f"eval-fake-{name}")
         found = result_of_eval(path, name)
         assert found["count"] == count
         assert found["data"]["fingerprint"] == result_of(path)["data"]["fingerprint"]
