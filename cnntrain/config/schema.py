@@ -266,8 +266,8 @@ class TrainConfig(Command):
         task, several = self.task, self.task.several_labels
         if several != self.data.several_labels:
             raise ValueError(
-                f"task={task.name} is for images with any number of labels, as data=csv data.labels=several reads them, "
-                f"and data={self.data.name} gives each image one"
+                f"task={task.name} is for images with any number of labels each, which data=csv data.labels=several "
+                f"reads, and data={self.data.name} gives them one: that, or task=classify"
                 if several
                 else f"data={self.data.name} gives an image any number of labels, which is for task=multilabel, and "
                 f"task={task.name} learns one"

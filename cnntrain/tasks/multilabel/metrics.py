@@ -1,5 +1,5 @@
-"""What labels are worth: as sums, exact however the samples were batched or shared among ranks, but for the mean average
-precision, which needs all scores at once."""
+"""How well labels are given: as sums, exact however the samples were batched or shared among ranks; but the mean average
+precision needs all scores at once."""
 
 from __future__ import annotations
 
