@@ -1,5 +1,5 @@
-"""How well labels are given: as sums, exact however the samples were batched or shared among ranks; but the mean average
-precision needs all scores at once."""
+"""How well labels are given: as sums, exact however the samples were batched or shared among ranks; the mean average
+precision alone needs all scores at once."""
 
 from __future__ import annotations
 
