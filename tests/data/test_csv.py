@@ -238,7 +238,7 @@ def test_several_labels_stand_in_one_column_and_may_be_none(table: Any) -> None:
     assert data.classes == ["x", "y", "z"]
     assert several(data, "train") == {"a.png": {"x", "y"}, "b.png": set(), "c.png": {"x", "z"}}
     assert several(data, "val") == {"d.png": {"y"}}
-    image, target = replace(data.train, images=torch.zeros(3, 1, 2, 2)).sample(2)
+    _, target = replace(data.train, images=torch.zeros(3, 1, 2, 2)).sample(2)
     assert target.tolist() == [True, False, True] and target.dtype == torch.bool
 
 
