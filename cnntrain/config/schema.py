@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
@@ -143,25 +144,13 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.micro_batch is not None and self.grad_accum > 1:
             raise ValueError("micro_batch and grad_accum say the same in two ways: leave one of them out")
-        self._check_weights()
+        require_weights(self.class_weight)
         others = {"compile": self.compile != "off", "grad_checkpointing=true": self.grad_checkpointing,
                   "grad_accum above 1": self.grad_accum > 1, "micro_batch": self.micro_batch is not None,
                   "device=cpu": self.device == "cpu"}  # fmt: skip
         wrong = [name for name, is_set in others.items() if is_set]
         if self.cuda_graphs and wrong:
             raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")
-
-    def _check_weights(self) -> None:
-        given = self.class_weight if isinstance(self.class_weight, dict) else {}
-        wrong = [
-            f"{name}={weight}"
-            for name, weight in given.items()
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0
-        ]
-        if wrong or (given and not any(given.values())):
-            raise ValueError(
-                f"class_weight takes numbers from 0 up, not all of them 0: not {', '.join(wrong) or given}"
-            )
 
 
 @dataclass(frozen=True)
@@ -259,24 +248,8 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
-        self._check_labels()
+        require_fitting_labels(self.task, self.data, self.transfer)
         self._check_metrics()
-
-    def _check_labels(self) -> None:
-        task, several = self.task, self.task.several_labels
-        if several != self.data.several_labels:
-            raise ValueError(
-                f"task={task.name} is for images with any number of labels each, which data=csv data.labels=several "
-                f"reads, and data={self.data.name} gives them one: that, or task=classify"
-                if several
-                else f"data={self.data.name} gives an image any number of labels, which is for task=multilabel, and "
-                f"task={task.name} learns one"
-            )
-        if several and self.transfer.one_label:
-            raise ValueError(
-                f"transfer={self.transfer.name} compares accuracies of one label an image, and task={task.name} is for "
-                "any number of them: name another policy, transfer=linear_probe, freeze_depth or full"
-            )
 
     def _check_metrics(self) -> None:
         if self.checkpoint.metric is not None:
@@ -306,12 +279,9 @@ class TrainConfig(Command):
 
     def settled(self) -> Self:
         first = f"val/{self.task.columns[0].name}"
-        return replace(
-            self,
-            model=self.model.settled(self.transfer),
-            schedule=self.schedule.watching(first),
-            checkpoint=replace(self.checkpoint, metric=self.checkpoint.metric or first),
-        )
+        model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
+        checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
+        return replace(self, model=model, schedule=schedule, checkpoint=checkpoint)
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:
