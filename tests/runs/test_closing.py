@@ -80,4 +80,6 @@ def test_a_task_without_a_majority_has_no_column_for_it() -> None:
 def test_the_majority_is_scikit_learns() -> None:
     labels = np.array([3, 1, 3, 0, 3, 1])
     judge = DummyClassifier(strategy="most_frequent").fit(labels[:, None], labels)
-    assert Classify("classify", []).majority(labels) == pytest.approx(judge.score(labels[:, None], labels))
+    assert Classify("classify", [], "cross_entropy", None).majority(labels) == pytest.approx(
+        judge.score(labels[:, None], labels)
+    )
