@@ -51,6 +51,7 @@ class Data:
     split_seed: Whole  # kept apart from `seed`, so that runs of several seeds share one test set
     classes: list[str] | None  # names; only these, in the set's order
     train_per_class: Count | None  # at most so many training images of each class, drawn by `split_seed`
+    on_bad: Literal["stop", "skip"]  # whether images that cannot be read end a run, or are left out before it begins
     download: bool
 
     def __post_init__(self) -> None:
@@ -76,6 +77,11 @@ class Data:
     def outputs(self) -> int | None:
         """How many classes are asked for, where that is known without reading the set."""
         return self.class_count if self.classes is None else len(self.classes)
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image has any number of labels; else it has one."""
+        return False
 
     @property
     def window(self) -> int | None:
