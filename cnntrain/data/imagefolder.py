@@ -108,6 +108,7 @@ class _Folder:
     def samples(self, part: Path, needed: bool) -> list[Sample]:
         """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
         from cnntrain.data.sets.decode import extensions
+
         folders = [Path(entry.path) for entry in _entries(part) if _is_dir(entry)]
         if not folders:
             raise InputError(f"{part}: holds no class folders")

@@ -57,6 +57,7 @@ class DataSet:
         modified: digest of when the image files changed; empty where the fingerprint covers their contents.
         notes: lines for the user, on what was asked of the set and could not be had.
         val_of: how many images the val part was drawn from, where a run takes only some of them.
+        skipped: ids of images that cannot be read and are in no part, with the kind of the reason.
     """
 
     classes: list[str]
@@ -69,6 +70,7 @@ class DataSet:
     modified: str = ""
     notes: list[str] = field(default_factory=list)
     val_of: int | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Part]:
         """Those that there are, by name."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
-from cnntrain.core import stopping
 from cnntrain.core.errors import InputError
-from cnntrain.data.batches.plan import WHOLE, eval_plan
-from cnntrain.data.batches.reader import Reader
-from cnntrain.data.batches.samples import Samples
+from cnntrain.data.batches.readable import each_of, kind_of
 from cnntrain.data.sets import decode
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.subset import SomeImages
@@ -23,7 +20,6 @@ from cnntrain.runs.screen import Screen
 
 SIDE = 16  # pixels of a small picture
 DIGEST = 16  # bytes
-AT_ONCE = 64
 FLAT = 3  # grey levels: a small picture that varies less may be of one colour
 
 
@@ -85,33 +81,19 @@ class Looks:
 
 
 def look(parts: Mapping[str, Part], classes: Sequence[str], workers: int) -> Looks:
-    """Read every image of the parts once, by so many processes, with a bar on a terminal.
-
-    Raises:
-        StopError: a signal came.
-    """
+    """Read every image of the parts once, by so many processes, with a bar on a terminal."""
     count = sum(map(len, parts.values()))
     found = _empty(parts, classes, count)
     screen = Screen(None)
     done = 0
     with screen.bar("images", count, 0):
         for part in parts.values():
-            for each in _each(part, workers):
+            for each in each_of(part, _looked, workers):
                 _note(found, done, each)
                 done += 1
-                if done % AT_ONCE == 0:
-                    stopping.heed_alone()
-                    if screen.is_due():
-                        screen.advance(done, f"{len(found.bad):,} bad" if found.bad else "")
+                if screen.is_due():
+                    screen.advance(done, f"{len(found.bad):,} bad" if found.bad else "")
     return found
-
-
-def _each(part: Part, workers: int) -> Iterator[Look | Bad]:
-    plan = eval_plan(len(part), AT_ONCE, WHOLE)
-    reader = Reader(_Looking(part, _untouched, None), workers, torch.device("cpu"))
-    for loaded in reader.batches(plan):
-        assert loaded is not None, "the plan has no empty batch"
-        yield from loaded[1]
 
 
 def _empty(parts: Mapping[str, Part], classes: Sequence[str], count: int) -> Looks:
@@ -144,25 +126,11 @@ def _note(found: Looks, row: int, each: Look | Bad) -> None:
     found.written_as[row] = each.written_as
 
 
-def _untouched(image: Any, target: Any) -> tuple[Any, Any]:
-    return image, target
-
-
-class _Looking(Samples):
-    """Samples of which the looks are read instead of the pixels."""
-
-    def __getitem__(self, key: tuple[int, Sequence[int]]) -> tuple[Any, Any] | None:
-        """Nothing, and a `Look` or a `Bad` for each position."""
-        return None, [_looked(self.part.images, each) for each in key[1]]
-
-
 def _looked(images: Images, position: int) -> Look | Bad:
     try:
         pixels, written_as = _read(images, position)
-    except decode.ImageError as error:
-        return Bad(error.kind, str(error))
     except InputError as error:
-        return Bad(decode.UNREADABLE, str(error))
+        return Bad(kind_of(error), str(error))
     values = pixels.permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if values.shape[2] == 1 else values))
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
