@@ -38,6 +38,10 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def counts(self, classes: int) -> np.ndarray:
+        """Images of each class, int64 [classes]; one with several labels counts for each."""
+        return self.labels.sum(axis=0) if self.labels.ndim == 2 else np.bincount(self.labels, minlength=classes)
+
     def sample(self, position: int) -> tuple[Any, Any]:
         """An image and its target, as a transform takes them."""
         label = self.labels[position]

@@ -99,15 +99,8 @@ def without(data: DataSet, bad: Mapping[str, Mapping[int, str]]) -> DataSet:
     for name, part in taken.items():
         if not len(part):
             raise InputError(f"data.on_bad=skip: none of the {len(bad[name]):,} images of the {name} part can be read")
-    lost = [
-        name
-        for name, before, after in zip(
-            data.classes,
-            *(_counts(each.labels, len(data.classes)) for each in (data.train, taken["train"])),
-            strict=True,
-        )
-        if before and not after
-    ]
+    before, after = (each.counts(len(data.classes)) for each in (data.train, taken["train"]))
+    lost = [data.classes[label] for label in np.flatnonzero((before > 0) & (after == 0))]
     if lost:
         raise InputError(f"data.on_bad=skip: no training image can be read of the classes {listed(lost)}")
     skipped = {parts[name].ids[row]: kind for name, rows in bad.items() for row, kind in rows.items()}
@@ -147,10 +140,6 @@ def labelled_without(images: Labelled, bad: Mapping[int, str]) -> Labelled:
 def _but(count: int, rows: Mapping[int, str]) -> np.ndarray:
     """The positions that are not in `rows`."""
     return np.setdiff1d(np.arange(count), np.array(sorted(rows), dtype=np.int64))
-
-
-def _counts(labels: np.ndarray, classes: int) -> np.ndarray:
-    return labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
 def _left_out(ids: Collection[str]) -> str:

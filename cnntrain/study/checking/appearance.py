@@ -19,12 +19,12 @@ TOLD = 0.9  # F1 of a class, by mean colour
 
 def appearance_findings(looks: Looks) -> Iterator[Finding]:
     """Images of one colour or of an odd size, and classes that mean colour tells."""
-    for row in np.flatnonzero(looks.is_blank):
+    for row in np.flatnonzero(looks.is_blank).tolist():
         yield Finding(BLANK, [looks.ids[row]], str(looks.parts[row]))
     shorter, longer = looks.sizes.min(axis=1), looks.sizes.max(axis=1)
     usual = float(np.median(shorter[looks.is_sound])) if looks.is_sound.any() else 0.0
     is_odd = looks.is_sound & ((shorter * SMALLER <= usual) | (shorter * NARROWER <= longer))
-    for row in np.flatnonzero(is_odd):
+    for row in np.flatnonzero(is_odd).tolist():
         height, width = looks.sizes[row]
         yield Finding(ODD_SIZE, [looks.ids[row]], f"{width}x{height}, where the shorter side is usually {usual:g}")
     yield from _told_by_colour(looks)
@@ -84,5 +84,5 @@ def _told_by_colour(looks: Looks) -> Iterator[Finding]:
     guess = out_of_fold(np.concatenate([mean, products], axis=1).astype(np.float32), labels).argmax(axis=1)
     hits = np.bincount(labels[guess == labels], minlength=len(kept))
     f1 = 2 * hits / (np.bincount(labels, minlength=len(kept)) + np.bincount(guess, minlength=len(kept)))
-    for label in np.flatnonzero(f1 >= TOLD):
+    for label in np.flatnonzero(f1 >= TOLD).tolist():
         yield Finding(COLOUR, [], f"{printable(looks.classes[kept[label]], CELL)}: F1 {f1[label]:.1%} by it alone")

@@ -25,7 +25,7 @@ UNEQUAL = 20  # times as many images as the smallest class
 
 def class_findings(parts: Mapping[str, Part], classes: Sequence[str]) -> Iterator[Finding]:
     """What is wrong with classes whose labels are positions in `classes`."""
-    counts = {name: class_counts(part, len(classes)) for name, part in parts.items()}
+    counts = {name: part.counts(len(classes)) for name, part in parts.items()}
     yield from _parts_or_folds(parts, classes)
     yield from _alike(classes)
     taught = counts.get("train", counts.get("all"))
@@ -42,11 +42,6 @@ def class_findings(parts: Mapping[str, Part], classes: Sequence[str]) -> Iterato
             f"{taught[smallest]:,}"
         )
         yield Finding(IMBALANCE, [], words)
-
-
-def class_counts(part: Part, classes: int) -> np.ndarray:
-    """Images of each class, int64 [classes]; one with several labels counts for each."""
-    return part.labels.sum(axis=0) if part.labels.ndim == 2 else np.bincount(part.labels, minlength=classes)
 
 
 def _parts_or_folds(parts: Mapping[str, Part], classes: Sequence[str]) -> Iterator[Finding]:

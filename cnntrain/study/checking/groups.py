@@ -1,0 +1,25 @@
+"""Groups, such as the images of a patient, that are on both sides of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cnntrain.core.words import printable
+from cnntrain.data.sets.dataset import Part
+from cnntrain.study.checking.findings import GROUP_LEAK, Finding
+
+
+def group_findings(parts: Mapping[str, Part], groups: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Each group that several parts have.
+
+    Args:
+        groups: of each part the names of its images'.
+    """
+    members: dict[str, dict[str, list[str]]] = {}
+    for name, part in parts.items():
+        for id_, group in zip(part.ids, groups[name], strict=True):
+            members.setdefault(group, {}).setdefault(name, []).append(id_)
+    for group, found in sorted(members.items()):
+        if len(found) > 1:
+            counts = " and ".join(f"{len(ids):,} in {name}" for name, ids in found.items())
+            yield Finding(GROUP_LEAK, [id_ for ids in found.values() for id_ in ids], f"{printable(group)}: {counts}")
