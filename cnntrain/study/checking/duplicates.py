@@ -66,7 +66,7 @@ def near(looks: Looks) -> tuple[list[Finding], int]:
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     _, component = connected_components(graph, directed=False)
     members = _by_value(component, least=2)
-    same = {looks.digests[row].tobytes(): [] for rows in members for row in first[rows]}
+    same: dict[bytes, list[int]] = {looks.digests[row].tobytes(): [] for rows in members for row in first[rows]}
     for row in np.flatnonzero(looks.is_sound):
         if (key := looks.digests[row].tobytes()) in same:
             same[key].append(int(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,8 @@ STRENGTH = 0.05  # of the inverse of the regularisation
 CERTAIN = 20.0  # times as probable as the given label is the other one
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
     """What was found of labels.
 
     Attributes:

@@ -136,7 +136,7 @@ def _looked(images: Images, position: int) -> Look | Bad:
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
     height, width = values.shape[:2]
     digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=DIGEST)
-    digest.update(pixels.numpy())
+    digest.update(pixels.contiguous().numpy().data)
     is_flat = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all())
     is_blank = is_flat and bool((pixels == pixels[:, :1, :1]).all())
     return Look((height, width), digest.digest(), small, is_blank, written_as)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from cnntrain.core.words import CELL, LINE, listed, printable
 from cnntrain.study.checking import appearance
 from cnntrain.study.checking.everything import Checked
@@ -18,7 +20,7 @@ def class_rows(checked: Checked) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of a table of the classes, by their images in each part and their mean colour."""
     opened, colours = checked.opened, appearance.colours(checked.looks)
     counts = {name: part.counts(len(opened.classes)) for name, part in opened.parts.items()}
-    totals = sum(counts.values())
+    totals = np.sum(list(counts.values()), axis=0)
     order = list(range(len(opened.classes)))
     if len(order) > CLASSES:
         by_size = sorted(order, key=lambda label: (totals[label], label))
