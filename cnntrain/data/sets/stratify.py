@@ -24,7 +24,8 @@ def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int, classe
     """
     from sklearn.model_selection import train_test_split
 
-    _check_counts(labels, fractions, classes)
+    key = f"data.split={list(fractions)}"
+    check_counts(labels, len(fractions), key, classes)
     rest = np.arange(len(labels))
     pieces: list[np.ndarray] = []
     for fraction in reversed(fractions[1:]):
@@ -33,24 +34,26 @@ def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int, classe
             rest, piece = train_test_split(rest, test_size=size, stratify=labels[rest], random_state=seed)
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise _too_few(labels, fractions, classes, reason) from error
+            raise too_few(labels, key, classes, reason) from error
         pieces.insert(0, np.sort(piece))
     if len(np.unique(labels[rest])) < len(np.unique(labels)):
-        raise _too_few(labels, fractions, classes, "a class would have no image to train on")
+        raise too_few(labels, key, classes, "a class would have no image to train on")
     return [np.sort(rest), *pieces]
 
 
-def _check_counts(labels: np.ndarray, fractions: Sequence[float], classes: Sequence[str]) -> None:
+def check_counts(labels: np.ndarray, least: int, key: str, classes: Sequence[str]) -> None:
+    """Raises InputError where a class has fewer than `least` images, for what `key` asks for."""
     counts = np.bincount(labels, minlength=len(classes))
-    if any(count < len(fractions) for count in counts if count):
-        raise _too_few(labels, fractions, classes, f"a class needs at least {len(fractions)} images")
+    if any(count < least for count in counts if count):
+        raise too_few(labels, key, classes, f"a class needs at least {least} images")
 
 
-def _too_few(labels: np.ndarray, fractions: Sequence[float], classes: Sequence[str], reason: str) -> InputError:
+def too_few(labels: np.ndarray, key: str, classes: Sequence[str], reason: str) -> InputError:
+    """The error of what `key` asks for, with the smallest classes."""
     counts = np.bincount(labels, minlength=len(classes))
     smallest = [int(label) for label in np.argsort(counts, kind="stable") if counts[label]][:5]
     named = ", ".join(f"{listed([classes[label]])} has {counts[label]}" for label in smallest)
     return InputError(
-        f"too few images for data.split={list(fractions)} ({reason}); of {len(labels)} images in "
+        f"too few images for {key} ({reason}); of {len(labels)} images in "
         f"{np.count_nonzero(counts)} classes, the smallest: {named}"
     )
