@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -34,6 +34,8 @@ class Data:
     A source is a subclass in a file of its own; it adds its own keys and defines `load`. Heavy imports belong inside
     `load`, because the configuration is checked before torch is imported.
     """
+
+    divides: ClassVar[bool] = False  # whether `load` heeds `folds` and `group`
 
     name: str
     source: str | None  # what reads it; None: the source of its name
@@ -74,6 +76,9 @@ class Data:
         if self.classes is not None:
             _check_classes(self.classes)
         _check_folds(self.folds, self.fold)
+        for key, value in (("folds", self.folds), ("group", self.group)):
+            if value is not None and not self.divides:
+                raise ValueError(f"{key} has no meaning for data={self.name}, whose parts are made and not divided")
         self._check_group()
         if self.balance and self.window is not None:
             raise ValueError("balance draws from the whole training part: it excludes shuffle_window")

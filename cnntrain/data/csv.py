@@ -34,6 +34,8 @@ class Csv(Data):
     space around them does not count.
     """
 
+    divides = True
+
     csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Digits(Data):
     """1,797 grey images of 8x8 pixels in 10 classes, which come with scikit-learn."""
 
+    divides = True
     class_count = 10
 
     def __post_init__(self) -> None:

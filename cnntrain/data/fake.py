@@ -32,8 +32,6 @@ class Fake(Data):
         refuse_download(self)
         if self.split is not None:
             raise ValueError("split has no meaning for data=fake: train_size, val_size and test_size are its parts")
-        if self.folds is not None or self.group is not None:
-            raise ValueError("folds and group have no meaning for data=fake: its parts are made, not divided")
 
     @property
     def class_count(self) -> int:

@@ -94,14 +94,7 @@ def file_set(
     if len(classes) < 2:
         raise InputError(f"{root}: needs at least two classes, but only {classes[0]!r} was found")
     _check_known(root, classes, found)
-    if "val" in found:
-        if source.split is not None:
-            raise InputError(f"{root}: has its own train and val parts, so data.split={source.split} must be null")
-        if source.folds is not None:
-            raise InputError(f"{root}: has its own train and val parts, so data.folds={source.folds} must be null")
-        by_part = dict(found)
-    else:
-        by_part = _carve(source, root, found, classes)
+    by_part = _carve(source, root, found, classes)
     _check_apart(root, by_part)
     if source.group is not None:
         check_groups_apart({name: _groups(source.group, samples) for name, samples in by_part.items()})
@@ -187,11 +180,16 @@ def _check_apart(root: Path | str, parts: Mapping[str, Sequence[Sample]]) -> Non
 
 def _carve(
     source: Data, root: Path | str, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
-) -> dict[str, Sequence[Sample]]:
+) -> Mapping[str, Sequence[Sample]]:
     """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2].
 
-    Of folds one is the test part, and the set's own is left out.
+    Of folds one is the test part, and the set's own is left out. Where there is a val part nothing is split.
     """
+    if "val" in found:
+        for key, value in (("split", source.split), ("folds", source.folds)):
+            if value is not None:
+                raise InputError(f"{root}: has its own train and val parts, so data.{key}={value} must be null")
+        return found
     whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in found else ("train", [0.9, 0.1])
     fractions = source.split or fractions
     if "test" in found and len(fractions) == 3 and source.folds is None:

@@ -26,6 +26,8 @@ DIGITS = [str(digit) for digit in range(10)]  # one spelling, so that mnist's mo
 class TorchvisionSet(Data):
     """A set with official train and test parts; the val part is carved from train."""
 
+    divides = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.root is None:
