@@ -15,7 +15,7 @@ from cnntrain.runs import predictions
 from cnntrain.study import folds
 
 SWEEP = (
-    "data=digits", "data.folds=3", "trainer.device=cpu", "trainer.max_steps=2", "data.batch_size=64",
+    "data=digits", "data.folds=2", "trainer.device=cpu", "trainer.max_steps=2", "data.batch_size=64",
     "augment=none", "checkpoint.every_steps=null",
 )  # fmt: skip
 
@@ -23,7 +23,7 @@ SWEEP = (
 @pytest.fixture
 def sweep(typed: Any, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     """What it has printed, and the cross-validation in its file."""
-    done = typed("-m", *SWEEP, "data.fold=0,1,2")
+    done = typed("-m", *SWEEP, "data.fold=0,1")
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1])
     assert path.name == "folds.json" and path.parent.parent == Path("outputs/sweeps")
@@ -33,10 +33,10 @@ def sweep(typed: Any, tmp_path: Path) -> tuple[str, dict[str, Any]]:
 
 def test_a_sweep_over_folds_ends_with_what_it_comes_to(sweep: Any, result_of: Any, typed: Any) -> None:
     said, found = sweep
-    assert (found["folds"], found["missing"], found["differs"]) == (3, [], {})
+    assert (found["folds"], found["missing"], found["differs"]) == (2, [], {})
     places = [Path(each["run_dir"]) for each in found["runs"]]
     results = [result_of(place) for place in places]
-    assert [each["data"]["fold"] for each in results] == [0, 1, 2] and not results[0]["data"]["balance"]
+    assert [each["data"]["fold"] for each in results] == [0, 1] and not results[0]["data"]["balance"]
     for part, key in (("val", "best"), ("test", "test")):
         name = "val/top1" if part == "val" else "top1"
         values = [each[key][name] for each in results]
@@ -50,26 +50,28 @@ def test_a_sweep_over_folds_ends_with_what_it_comes_to(sweep: Any, result_of: An
     interval = binomtest(right, 1797).proportion_ci(0.95, method="wilson")
     assert found["pooled"]["top1"] == {"value": right / 1797, "interval": [interval.low, interval.high]}
     assert f"accuracy of the 1,797 test samples, each judged once: {right / 1797:.2%}" in said
-    assert "3 of 3 folds" in said and "deviation" in said
+    assert "2 of 2 folds" in said and "deviation" in said
 
     evaluated = typed("eval", f"run={places[1]}", "device=cpu", "pictures=false")
     assert evaluated.returncode == 0 and "are not those of the run" not in evaluated.stdout + evaluated.stderr
     assert answers[1].ids == predictions.read(Path(evaluated.stdout.splitlines()[-1]) / predictions.PREDICTIONS).ids
 
-    (part,) = folds.validated([places[2], places[0], places[0]])
-    assert part.missing == [1] and list(part.runs) == [0, 2]
-    assert "no run has finished fold 1" in folds.shown(part) and "2 of 3 folds" in folds.shown(part)
-    assert folds.validated(places[:1]) == []
-    config = folders.config(places[2])
-    folders.describe(places[2], {**config, "seed": 7}, [])  # of another configuration
-    assert folds.validated([places[0], places[2]]) == []
+    def change(place: Path, folds: int | None, seed: int = 0) -> None:
+        config = folders.config(place)
+        folders.describe(place, {**config, "seed": seed, "data": {**config["data"], "folds": folds}}, [])
+
+    for place in places:
+        change(place, 3)
+    (part,) = folds.validated([places[1], places[0], places[0]])
+    assert part.missing == [2] and list(part.runs) == [0, 1]
+    assert "no run has finished fold 2" in folds.shown(part) and "2 of 3 folds" in folds.shown(part)
     answers_of = places[1] / "test" / predictions.PREDICTIONS
     answers_of.write_bytes((places[0] / "test" / predictions.PREDICTIONS).read_bytes())
-    (torn,) = folds.validated(places[:2])
+    (torn,) = folds.validated(places)
     assert torn.pooled() is None and "tested in several folds" in folds.shown(torn)
-
-
-def test_a_sweep_over_no_folds_ends_as_it_did(typed: Any) -> None:
-    done = typed("-m", *SWEEP[2:], "data=fake", "data.train_size=64", "seed=0,1")
-    assert done.returncode == 0 and "folds" not in done.stdout
-    assert not list(Path("outputs").rglob(folds.FOLDS))
+    assert folds.validated(places[:1]) == []
+    change(places[1], 3, seed=7)
+    assert folds.validated(places) == []
+    for place in places:
+        change(place, None)
+    assert folds.validated(places) == []
