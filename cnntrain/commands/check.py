@@ -39,7 +39,7 @@ class Check(Command):
         path = Path(self.output)
         if not path.parent.is_dir():
             raise InputError(f"output={path}: there is no folder {path.parent}")
-        checked = check_everything(opened(self.data), workers(self.data), self.labels)
+        checked = check_everything(opened(self.data), workers(self.data), self.labels, group=self.data.group)
         found = {
             "data": {"name": self.data.name, **self.data.places()},
             **facts(checked),

@@ -29,11 +29,13 @@ class Part:
         labels: int64 array [n], positions in `DataSet.classes`; where an image has any number of them, bool
             [n, classes].
         ids: one name a sample (a path below the root, or ``<part>/<index>``), which per-sample reports print.
+        groups: what a table's column of groups says of each sample; None where there is none.
     """
 
     images: Images
     labels: np.ndarray
     ids: Sequence[str]
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

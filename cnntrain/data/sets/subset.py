@@ -249,7 +249,8 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
 
 def _some_of(part: Part, index: np.ndarray) -> Part:
     """The samples at the positions `index`."""
-    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index])
+    groups = None if part.groups is None else [part.groups[i] for i in index]
+    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index], groups)
 
 
 def _fingerprint(whole: str, kept: np.ndarray, index: np.ndarray) -> str:

@@ -50,13 +50,13 @@ def check_everything(
     workers: int,
     judges_labels: bool,
     features: Callable[[Looks], np.ndarray] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    group: str | None = None,
 ) -> Checked:
     """Read every image once, and look for whatever is wrong with the set.
 
     Args:
         features: by which labels are judged, of each image; None: plain ones of small pictures.
-        groups: of each part the names of its images'; None: there are none.
+        group: ``data.group``.
     """
     start = time.perf_counter()
     looks = look(opened.parts, opened.classes, workers)
@@ -72,7 +72,7 @@ def check_everything(
         *near,
         *class_findings(opened.parts, opened.classes),
         *appearance.appearance_findings(looks),
-        *(group_findings(opened.parts, groups) if groups is not None else ()),
+        *(group_findings(opened.parts, group) if group is not None else ()),
         *(judged.findings if judged is not None else ()),
     ]
     found.sort(key=lambda each: KINDS.index(each.kind))  # stable: within a kind the order is that of the check

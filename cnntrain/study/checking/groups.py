@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from cnntrain.core.errors import InputError
 from cnntrain.core.words import printable
 from cnntrain.data.sets.dataset import Part
+from cnntrain.data.sets.divide import groups_of
 from cnntrain.study.checking.findings import GROUP_LEAK, Finding
 
 
-def group_findings(parts: Mapping[str, Part], groups: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Each group that several parts have.
+def group_findings(parts: Mapping[str, Part], pattern: str) -> Iterator[Finding]:
+    """Each group that several parts have; none where the pattern does not match, which a training says.
 
     Args:
-        groups: of each part the names of its images'.
+        pattern: ``data.group``.
     """
     members: dict[str, dict[str, list[str]]] = {}
     for name, part in parts.items():
-        for id_, group in zip(part.ids, groups[name], strict=True):
+        try:
+            groups = part.groups or groups_of(pattern, part.ids)
+        except InputError:
+            return
+        for id_, group in zip(part.ids, groups, strict=True):
             members.setdefault(group, {}).setdefault(name, []).append(id_)
     for group, found in sorted(members.items()):
         if len(found) > 1:
