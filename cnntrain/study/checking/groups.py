@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from cnntrain.core.errors import InputError
@@ -21,7 +22,7 @@ def group_findings(parts: Mapping[str, Part], pattern: str) -> Iterator[Finding]
     for name, part in parts.items():
         try:
             groups = part.groups or groups_of(pattern, part.ids)
-        except InputError:
+        except (InputError, IndexError, re.error):  # of a table it is a column's name
             return
         for id_, group in zip(part.ids, groups, strict=True):
             members.setdefault(group, {}).setdefault(name, []).append(id_)

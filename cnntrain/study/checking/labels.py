@@ -91,6 +91,7 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     generator = np.random.default_rng(derive(0, "check", "folds"))
     order = generator.permutation(len(labels))
@@ -104,7 +105,7 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         taught = order[fold[order] != each][:MOST_TAUGHT]
         asked = np.flatnonzero(fold == each)
         classifier = LogisticRegression(C=STRENGTH, max_iter=STEPS)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # several threads on a busy machine wait for one another
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier.fit(features[taught], labels[taught])
         found[asked[:, None], classifier.classes_] = classifier.predict_proba(features[asked])
