@@ -28,7 +28,7 @@ def planting() -> Iterator[ModuleType]:
 
 @pytest.mark.no_cover
 def test_what_is_planted_is_found(planting: Any, tmp_path: Path, typed: Callable[..., Any]) -> None:
-    faults = planting.plant(tmp_path / "photos", 320, (160, 120), workers=1)
+    faults = planting.plant(tmp_path / "photos", 240, (160, 120), workers=1)
     done = typed(
         "check", "data=imagefolder", "data.root=photos", f"data.group='{planting.PATTERN}'", "data.num_workers=0"
     )
