@@ -80,7 +80,7 @@ class Eval(Command):
 
         device = dist.pick_device(self.device)
         found = [trained.read(path, device, self._adjusted) for path in self._checkpoints()]
-        judging.require_same_classes(found)
+        trained.require_same_classes(found)
         members = [judging.Member(each, self._seen(each, typed)) for each in found]
         first = members[0]
         background = first.seen.background
