@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from cnntrain.build import trained
 from cnntrain.build.trained import Trained
 from cnntrain.config.schema import Ended
-from cnntrain.core import dist, signals
+from cnntrain.core import signals
 from cnntrain.core.words import tell
 from cnntrain.runs import checkpoint, folder
 
@@ -21,9 +22,19 @@ LATEST = "latest"
 Adjust = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def members(
-    runs: Sequence[str], below: str, device: Literal["auto", "cpu", "cuda"], adjust: Adjust = dict
-) -> list[Trained]:
+def adjusting(device: str, batch_size: int | None, num_workers: int | None) -> Adjust:
+    """What makes of a run's configuration that of one process on a device; None: as the run has it."""
+
+    def adjust(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked = {"batch_size": batch_size, "num_workers": num_workers}
+        data = {**tree["data"], **{key: value for key, value in asked.items() if value is not None}}
+        trainer = {**tree["trainer"], "device": device, "grad_accum": 1}
+        return {**tree, "data": data, "trainer": trainer, "devices": 1}
+
+    return adjust
+
+
+def members(runs: Sequence[str], below: str, device: torch.device, adjust: Adjust) -> list[Trained]:
     """The networks of runs' folders, of each its best checkpoint, of checkpoints' files, or of the latest run.
 
     Args:
@@ -36,7 +47,7 @@ def members(
     for each in runs:
         place = folder.latest(Path(below), checkpoint.BEST) if each == LATEST else Path(each)
         path = place if place.is_file() else trained.best_of(place)
-        found.append(trained.read(path, dist.pick_device(device), adjust))
+        found.append(trained.read(path, device, adjust))
     trained.require_same_classes(found)
     return found
 

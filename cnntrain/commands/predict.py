@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +24,7 @@ class Predict(Command):
     """Rows are written as the images are judged."""
 
     run: list[Place]
-    images: Place
+    images: Place | None
     topk: Count
     reject: Inside | None  # the share of right answers that may be lost
     format: Literal["table", "csv", "json", "parquet"] | None
@@ -37,6 +37,8 @@ class Predict(Command):
     def __post_init__(self) -> None:
         if not self.run:
             raise ValueError("run is required: run=<run folder>, or run=[a,b] for several that answer as one")
+        if self.images is None:
+            raise ValueError("images is required: images=<file, folder, pattern, table *.csv or ->")
         if self._format == "parquet" and self.output is None:
             raise ValueError("format=parquet goes into a file: output=<file>.parquet")
 
@@ -49,9 +51,12 @@ class Predict(Command):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Judge all images; the exit code is 1 where one cannot be read."""
         from cnntrain.build import predicting, reading
+        from cnntrain.core import dist
         from cnntrain.data.sets.named import names
 
-        members = reading.members(self.run, self.runs, self.device, self._adjusted)
+        assert self.images is not None
+        adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
+        members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
         if least is not None:
@@ -60,12 +65,6 @@ class Predict(Command):
         layout = _Layout(members[0].classes, min(self.topk, len(members[0].classes)), least)
         with self._written(files, layout) as write:
             return reading.each_batch(files, predicting.answers(members, files), layout.columns, write, self.output)
-
-    def _adjusted(self, tree: Mapping[str, Any]) -> Mapping[str, Any]:
-        asked = {"batch_size": self.batch_size, "num_workers": self.num_workers}
-        data = {**tree["data"], **{key: value for key, value in asked.items() if value is not None}}
-        trainer = {**tree["trainer"], "device": self.device, "grad_accum": 1}
-        return {**tree, "data": data, "trainer": trainer, "devices": 1}
 
     @contextmanager
     def _written(self, files: Sequence[str], layout: _Layout) -> Iterator[Write]:
