@@ -68,8 +68,8 @@ def _pooled(output: Tensor) -> Tensor:
 
 
 def published(model: Model, device: torch.device, adjust: Adjust) -> Trained:
-    """A network with published weights or those of a file, on images as these weights were trained to see them; it knows
-    no classes.
+    """A network with published weights or those of a file, on images as these weights were trained to see them; it
+    knows no classes.
 
     Args:
         adjust: what is wanted of the configuration, made of that of a training.

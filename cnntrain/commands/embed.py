@@ -1,4 +1,4 @@
-"""``cnntrain embed``: features of images, the images that are like one, and how well the features tell folders apart."""
+"""``cnntrain embed``: features of images, images that are like one, and how well features tell folders apart."""
 
 from __future__ import annotations
 

@@ -77,12 +77,15 @@ def parquet(output: str) -> Iterator[Write]:
     try:
         yield write
     finally:
-        with files.writing(path):
-            if writer is None:
-                path.unlink()  # no rows
-            else:
-                writer.close()
-                os.replace(temporary, path)
+        try:
+            with files.writing(path):
+                if writer is None:
+                    path.unlink()  # no rows
+                else:
+                    writer.close()
+                    os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _array(values: Any) -> Any:
@@ -100,7 +103,9 @@ def _new(path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "x", encoding="utf-8", newline="")
     except FileExistsError as error:
-        raise InputError(f"output={path} is there already: delete it, or give another name") from error
+        if path.parent.is_dir():
+            raise InputError(f"output={path} is there already: delete it, or give another name") from error
+        raise InputError(f"output={path} cannot be written: {error.filename} is a file, not a folder") from error
     except OSError as error:
         raise InputError(f"output={path} cannot be written: {error.strerror}") from error
 
