@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.words import printable
+from cnntrain.data.sets.dataset import Part
 from cnntrain.study.checking import appearance, duplicates, labels
 from cnntrain.study.checking.classes import class_findings
 from cnntrain.study.checking.findings import BAD, KINDS, LEFT_OUT, UNUSABLE, Finding, Kind
@@ -49,13 +50,14 @@ def check_everything(
     opened: Opened,
     workers: int,
     judges_labels: bool,
-    features: Callable[[Looks], np.ndarray] | None = None,
+    features: Callable[[Mapping[str, Part]], np.ndarray] | None = None,
     group: str | None = None,
 ) -> Checked:
     """Read every image once, and look for whatever is wrong with the set.
 
     Args:
-        features: by which labels are judged, of each image; None: plain ones of small pictures.
+        features: of the images of all parts, part after part, [images, features], by which labels are judged; None:
+            plain ones of small pictures.
         group: ``data.group``.
     """
     start = time.perf_counter()
@@ -64,7 +66,7 @@ def check_everything(
     near, crowded = duplicates.near(looks)
     judged = None
     if judges_labels:
-        judged = labels.judge(looks, None if features is None else features(looks))
+        judged = labels.judge(looks, None if features is None else features(opened.parts))
     found = [
         *_of_the_set(opened),
         *(Finding(BAD[bad.kind], [looks.ids[row]], bad.message) for row, bad in sorted(looks.bad.items())),
