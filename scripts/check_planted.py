@@ -116,6 +116,9 @@ def _planted(root: Path, kind: str, turn: int, source: tuple[str, int, int, str]
     _, number, label, path = source
     file, other = root / path, (label + 1 + turn) % CLASSES
     new = f"h{fresh:05}"
+    for part in PARTS:  # a small part may have no image of a class
+        for each in (label, other):
+            (root / part / f"class{each}").mkdir(parents=True, exist_ok=True)
     if kind == "empty":
         file.write_bytes(b"")
     elif kind == "damaged":
