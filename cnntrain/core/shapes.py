@@ -12,10 +12,9 @@ from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints
 LARGEST = {int: 2**63 - 1, float: sys.float_info.max}
 
 
-@cache
 def hints(shape: Any) -> Mapping[str, Any]:
     """The types of a class's keys with their limits; they stand there as texts, whose evaluation takes milliseconds."""
-    return get_type_hints(shape, include_extras=True)
+    return _evaluated(shape, True)
 
 
 def unlike(value: Any, shape: Any, name: str = "it") -> str | None:
@@ -27,7 +26,7 @@ def unlike(value: Any, shape: Any, name: str = "it") -> str | None:
     """
     parts: list[tuple[Any, Any, str]] = []
     if is_typeddict(shape) or is_dataclass(shape):
-        wanted, needed = _bare_hints(shape), _needed(shape)
+        wanted, needed = _evaluated(shape, False), _needed(shape)
         missing = sorted(needed - value.keys()) if isinstance(value, dict) else []
         if missing:
             return f"{name} has no {', '.join(missing)}"
@@ -50,8 +49,8 @@ def unlike(value: Any, shape: Any, name: str = "it") -> str | None:
 
 
 @cache
-def _bare_hints(shape: Any) -> Mapping[str, Any]:
-    return get_type_hints(shape)
+def _evaluated(shape: Any, extras: bool) -> Mapping[str, Any]:
+    return get_type_hints(shape, include_extras=extras)
 
 
 @cache
