@@ -1,0 +1,132 @@
+"""A comparison as tables, lines and plain values."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.core.intervals import LEVEL, of_proportion
+from cnntrain.core.tables import Grid
+from cnntrain.core.units import in_counts
+from cnntrain.study.paired import statistics as paired
+from cnntrain.study.paired.systems import Held, System
+from cnntrain.study.paired.verdicts import Verdict, interval, points
+
+SEVERAL = "mean ± std of several runs"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was compared, on which part, and what came of it."""
+
+    part: str
+    held: Held
+    verdicts: Sequence[Verdict]
+
+    @property
+    def title(self) -> str:
+        return f"{len(self.held.systems)} systems on the same {len(self.held.ids):,} samples of {self.part}"
+
+    def grids(self) -> Iterator[Grid]:
+        """The systems, every two of them, and the keys in which they differ."""
+        yield self._systems()
+        if self.verdicts:
+            yield self._pairs()
+            names = [each.name for each in self.held.systems]
+            rows = [[key, *values] for key, values in self.held.settings.items()]
+            yield Grid("what differs in their configurations", ["key", *names], rows, ["key", *names])
+
+    def lines(self) -> list[str]:
+        """What a reader must know besides."""
+        left_out = [f"left out: {name}: {reason}" for name, reason in self.held.left_out.items()]
+        return [*self.held.notes, *left_out]
+
+    def _systems(self) -> Grid:
+        looked = self.part == "test"
+        title = f"{self.title}: accuracy in percent, with its 95% interval, {SEVERAL}"
+        columns = ["system", "runs", "accuracy", "95%", "params", "MACs", *(["looks at test"] if looked else [])]
+        rows = []
+        for each in self.held.systems:
+            values = each.accuracies
+            std = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            low, high = (f"{100 * end:.2f}" for end in sure_of(each))
+            sizes = [each.figure(name) for name in ("params", "macs")]
+            row = [each.name, str(len(values)), f"{100 * each.mean:.2f}{std}", f"[{low}, {high}]"]
+            row += ["" if size is None else in_counts(size) for size in sizes]
+            rows.append([*row, str(sum(each.looks))] if looked else row)
+        return Grid(title, columns, rows, ["system"])
+
+    def _pairs(self) -> Grid:
+        title = "differences in points of accuracy; p after Holm; flips: right for the first alone, for the second alone"
+        columns = ["first", "second", "points", "95%", "p", "flips", "answer"]
+        rows = [
+            [
+                each.first.name,
+                each.second.name,
+                points(each.found),
+                interval(each.found),
+                f"{each.p:.2g}",
+                " / ".join(f"{len(way):,}" for way in each.flips),
+                each.answer,
+            ]
+            for each in self.verdicts
+        ]
+        return Grid(title, columns, rows, ["first", "second", "answer"])
+
+    def facts(self) -> dict[str, Any]:
+        """What ``compare.json`` holds: fractions as fractions, and the ids of the samples that flip."""
+        held = self.held
+        return {
+            "part": self.part,
+            "n": len(held.ids),
+            "level": LEVEL,
+            "systems": [_facts(each) for each in held.systems],
+            "comparisons": [each.facts(held.ids) for each in self.verdicts],
+            "settings": {
+                key: dict(zip([each.name for each in held.systems], values, strict=True))
+                for key, values in held.settings.items()
+            },
+            "notes": list(held.notes),
+            "left_out": dict(held.left_out),
+        }
+
+    def table(self) -> tuple[list[str], list[list[Any]]]:
+        """Columns and rows of the comparisons for a program: fractions, and how many samples flip."""
+        flips = ("right_to_wrong", "wrong_to_right")
+        columns = ["first", "second", "difference", "low", "high", "p", "p_holm", *flips, "verdict", "answer"]
+        rows = []
+        for each in (verdict.facts(self.held.ids) for verdict in self.verdicts):
+            each |= dict(zip(("low", "high"), each["interval"], strict=True))
+            each |= {way: len(each[way]) for way in flips}
+            rows.append([each[column] for column in columns])
+        return columns, rows
+
+
+def sure_of(system: System) -> list[float]:
+    """The interval of a single run's accuracy (Wilson's), or of the mean over seeds (Student's)."""
+    several = paired.of_runs(system.accuracies)
+    return several if several is not None else of_proportion(system.mean, system.right.shape[1])
+
+
+def _facts(system: System) -> dict[str, Any]:
+    n, values = system.right.shape[1], system.accuracies
+    return {
+        "name": system.name,
+        "mean": system.mean,
+        "std": statistics.stdev(values) if len(values) > 1 else None,
+        "interval": sure_of(system),
+        "params": system.figure("params"),
+        "macs": system.figure("macs"),
+        "runs": [
+            {
+                "run_dir": str(run.folder),
+                "seed": run.config.get("seed"),
+                "accuracy": value,
+                "interval": of_proportion(value, n),
+                "test_looks": looks,
+            }
+            for run, value, looks in zip(system.runs, values, system.looks, strict=True)
+        ],
+    }
