@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from cnntrain.core.units import in_counts
 from cnntrain.core.words import CELL, MOST, printable
 from cnntrain.study.curves import COLOURS, LOGARITHMIC
-from cnntrain.study.paired.shown import sure_of
+from cnntrain.study.paired.statistics import accuracy
 from cnntrain.study.paired.systems import System
 
 LARGEST = 1200.0  # square points, of the system with the most parameters
@@ -28,7 +29,7 @@ def figure(systems: Sequence[System], title: str) -> Figure | None:
     for number, (each, macs, params) in enumerate(known):
         colour = COLOURS[number % len(COLOURS)]
         name = f" {printable(each.name, CELL)}: {in_counts(params)} parameters"  # no label that starts with _ is hidden
-        low, high = sure_of(each)
+        low, high = accuracy(each.right)
         bar = [[100 * (each.mean - low)], [100 * (high - each.mean)]]
         axes.errorbar([macs], [100 * each.mean], bar, color=colour, capsize=3, zorder=3)
         size = max(LARGEST * params / most, LEAST)
@@ -36,6 +37,7 @@ def figure(systems: Sequence[System], title: str) -> Figure | None:
         axes.plot([macs], [100 * each.mean], "o", color=colour, markersize=4, zorder=4, label=name.replace("$", r"\$"))
     if max(macs for _, macs, _ in known) >= LOGARITHMIC * min(macs for _, macs, _ in known):
         axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.margins(0.2)
     axes.set(xlabel="multiply-adds an image", ylabel="accuracy (%), with its 95% interval")
     axes.set_title(printable(title, MOST), parse_math=False)

@@ -39,9 +39,10 @@ class Shown:
             yield Grid("what differs in their configurations", ["key", *names], rows, ["key", *names])
 
     def lines(self) -> list[str]:
-        """What a reader must know besides."""
+        """The answers in words, and what a reader must know besides."""
+        answers = [f"{each.first.name} and {each.second.name}: {each.answer}" for each in self.verdicts]
         left_out = [f"left out: {name}: {reason}" for name, reason in self.held.left_out.items()]
-        return [*self.held.notes, *left_out]
+        return [*answers, *self.held.notes, *left_out]
 
     def _systems(self) -> Grid:
         looked = self.part == "test"
@@ -51,7 +52,7 @@ class Shown:
         for each in self.held.systems:
             values = each.accuracies
             std = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            low, high = (f"{100 * end:.2f}" for end in sure_of(each))
+            low, high = (f"{100 * end:.2f}" for end in paired.accuracy(each.right))
             sizes = [each.figure(name) for name in ("params", "macs")]
             row = [each.name, str(len(values)), f"{100 * each.mean:.2f}{std}", f"[{low}, {high}]"]
             row += ["" if size is None else in_counts(size) for size in sizes]
@@ -60,7 +61,7 @@ class Shown:
 
     def _pairs(self) -> Grid:
         title = "differences in points of accuracy; p after Holm; flips: right for the first alone, for the second alone"
-        columns = ["first", "second", "points", "95%", "p", "flips", "answer"]
+        columns = ["first", "second", "points", "95%", "p", "flips"]
         rows = [
             [
                 each.first.name,
@@ -69,11 +70,10 @@ class Shown:
                 interval(each.found),
                 f"{each.p:.2g}",
                 " / ".join(f"{len(way):,}" for way in each.flips),
-                each.answer,
             ]
             for each in self.verdicts
         ]
-        return Grid(title, columns, rows, ["first", "second", "answer"])
+        return Grid(title, columns, rows, ["first", "second"])
 
     def facts(self) -> dict[str, Any]:
         """What ``compare.json`` holds: fractions as fractions, and the ids of the samples that flip."""
@@ -104,19 +104,14 @@ class Shown:
         return columns, rows
 
 
-def sure_of(system: System) -> list[float]:
-    """The interval of a single run's accuracy (Wilson's), or of the mean over seeds (Student's)."""
-    several = paired.of_runs(system.accuracies)
-    return several if several is not None else of_proportion(system.mean, system.right.shape[1])
-
-
 def _facts(system: System) -> dict[str, Any]:
     n, values = system.right.shape[1], system.accuracies
     return {
         "name": system.name,
         "mean": system.mean,
         "std": statistics.stdev(values) if len(values) > 1 else None,
-        "interval": sure_of(system),
+        "interval": paired.accuracy(system.right),
+        "interval_of_seeds": paired.of_runs(values),
         "params": system.figure("params"),
         "macs": system.figure("macs"),
         "runs": [

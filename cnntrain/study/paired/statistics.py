@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -10,11 +11,12 @@ import numpy as np
 from scipy.stats import binom, binomtest, norm
 from scipy.stats import t as student
 
-from cnntrain.core.intervals import LEVEL
+from cnntrain.core.intervals import LEVEL, of_proportion
 
 DRAWS = 10_000
 SEED = 0  # so that the same answers have the same interval
 POWER = 0.8
+MOST = 10**7  # samples, or runs, that anybody has
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,37 @@ class McNemar:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """What the variance of a mean over samples and runs is made of.
+
+    Attributes:
+        samples: what it owes to the samples.
+        seeds: what each system's runs owe to their seeds, with the degrees of freedom; empty of single runs.
+        shared: what is in both: runs of a system that disagree on single samples.
+    """
+
+    samples: float
+    seeds: Sequence[tuple[float, int]] = ()
+    shared: float = 0.0
+
+    @property
+    def of_seeds(self) -> float:
+        """What seeds add to `samples`."""
+        return max(sum(variance for variance, _ in self.seeds) - self.shared, 0.0)
+
+    @property
+    def error(self) -> float:
+        """Standard error."""
+        return sqrt(self.samples + self.of_seeds)
+
+    def freedom(self, n: int) -> float:
+        """Degrees of freedom (Satterthwaite 1946, doi:10.2307/3002019), n being the samples."""
+        parts = [(self.samples, n - 1), *self.seeds]
+        spent = sum(variance**2 / free for variance, free in parts)
+        return max(self.error**4 / spent, min(free for _, free in parts))
+
+
+@dataclass(frozen=True)
 class Difference:
     """Between two systems: the first's accuracy less the second's.
 
@@ -39,7 +72,6 @@ class Difference:
         p: two-sided, that there is none; McNemar's exact one of single runs, else of Student's t.
         interval_of_samples: by bootstrap: other samples would come, the runs being these.
         of_one: variance of the difference of one sample.
-        of_seeds: what the variance of `value` owes to seeds; None where no system has several runs.
     """
 
     value: float
@@ -47,7 +79,7 @@ class Difference:
     p: float
     interval_of_samples: list[float]
     of_one: float
-    of_seeds: float | None
+    spread: Spread
 
 
 def mcnemar(one_way: int, other_way: int) -> McNemar:
@@ -81,39 +113,52 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     gaps = first.mean(0) - second.mean(0)
     value, n = float(gaps.mean()), len(gaps)
     of_samples, of_one = bootstrap(gaps), float(gaps.var())
+    spread = _spread(np.append(gaps, [-1, 1]), (first, second))
     if len(first) == len(second) == 1:
         p = mcnemar(int((gaps > 0).sum()), int((gaps < 0).sum())).p
-        return Difference(value, of_samples, p, of_samples, of_one, None)
-    seeds = _seeds(first, second)
-    shared = _shared(first, second)
-    by_samples = float(np.append(gaps, [-1, 1]).var()) / (n + 2)
-    of_seeds = max(sum(variance for variance, _ in seeds) - shared, 0.0)
-    parts = [(by_samples, n - 1), *seeds]
-    total = by_samples + of_seeds
-    freedom = max(total**2 / sum(v**2 / free for v, free in parts), min(free for _, free in parts))  # Satterthwaite
-    reach = float(student.ppf((1 + LEVEL) / 2, freedom)) * sqrt(total)
-    p = 2 * float(student.sf(abs(value) / sqrt(total), freedom))
-    return Difference(value, [value - reach, value + reach], p, of_samples, of_one, of_seeds)
+        return Difference(value, of_samples, p, of_samples, of_one, spread)
+    p = 2 * float(student.sf(abs(value) / spread.error, spread.freedom(n)))
+    return Difference(value, _around(value, spread, n), p, of_samples, of_one, spread)
 
 
-def _seeds(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
-    """Variances of the systems' mean accuracies over their runs, with their degrees of freedom; a system of one run
-    varies as the other does."""
-    several = [each for each in (first, second) if len(each) > 1]
-    found = [(float(each.mean(1).var(ddof=1)), len(each) - 1) for each in several]
-    if len(found) == 1:
-        variance, free = found[0]
-        return [(variance * (1 / len(first) + 1 / len(second)), free)]
-    return [(variance / len(each), free) for each, (variance, free) in zip(several, found, strict=True)]
+def accuracy(right: np.ndarray) -> list[float]:
+    """Interval of `LEVEL` of a system's accuracy, from which samples are right in which run: bool [runs, n].
+
+    Wilson's of one run; of several Student's t over samples and seeds, with two samples right and two wrong added
+    (Agresti and Coull 1998, doi:10.2307/2685469), else no mistakes would look like certainty.
+    """
+    shares = right.mean(0)
+    value, n = float(shares.mean()), len(shares)
+    if len(right) == 1:
+        return of_proportion(value, n)
+    low, high = _around(value, _spread(np.append(shares, [0, 0, 1, 1]), (right,)), n)
+    return [max(low, 0.0), min(high, 1.0)]
 
 
-def _shared(first: np.ndarray, second: np.ndarray) -> float:
-    """How far runs of one system disagree on single samples: this varies with samples and with seeds alike."""
-    several = [each for each in (first, second) if len(each) > 1]
-    within = [float(each.var(axis=0, ddof=1).mean()) for each in several]
-    of_each = within if len(within) == 2 else within * 2
-    runs, n = (len(first), len(second)), first.shape[1]
-    return sum(each / (count * n) for each, count in zip(of_each, runs, strict=True))
+def _around(value: float, spread: Spread, n: int) -> list[float]:
+    reach = float(student.ppf((1 + LEVEL) / 2, spread.freedom(n))) * spread.error
+    return [value - reach, value + reach]
+
+
+def _spread(of_samples: np.ndarray, systems: Sequence[np.ndarray]) -> Spread:
+    """Of the mean of `of_samples`, which are made of the runs of the systems; one of a single run varies as others do.
+
+    Args:
+        systems: which samples are right, bool [runs, n] each.
+    """
+    samples = float(of_samples.var() / len(of_samples))
+    several = [each for each in systems if len(each) > 1]
+    if not several:
+        return Spread(samples)
+    seeds = [(float(each.mean(1).var(ddof=1)), len(each) - 1) for each in several]
+    within = [float(each.var(axis=0, ddof=1).mean()) / each.shape[1] for each in several]
+    if len(several) < len(systems):
+        shares = sum(1 / len(each) for each in systems)
+        (variance, free), (shared,) = seeds[0], within
+        return Spread(samples, [(variance * shares, free)], shared * shares)
+    counts = [len(each) for each in systems]
+    parts = [(variance / count, free) for (variance, free), count in zip(seeds, counts, strict=True)]
+    return Spread(samples, parts, sum(each / count for each, count in zip(within, counts, strict=True)))
 
 
 def of_runs(values: Sequence[float]) -> list[float] | None:
@@ -140,29 +185,51 @@ class Needed:
     """What would show a difference, if it is as large as it was seen, in `POWER` of studies.
 
     Attributes:
-        samples: None where as many as there are would do.
-        runs: of each system; None where as many as there are would do.
+        samples: with as many runs as there are, None where no number would do.
+        runs: of each system, with as many samples as there are; None as above.
+        together: whether it takes both numbers; else either of them does.
     """
 
     samples: int | None
     runs: int | None
+    together: bool = False
 
 
 def needed(found: Difference, n: int, runs: int, comparisons: int) -> Needed | None:
-    """For a two-sided test at 5% over `comparisons` (Connor 1987, doi:10.2307/2531961, with the variance of seeds
-    added); None where no difference was seen.
+    """For a two-sided test at 5% over `comparisons`; None where it is more than `MOST`.
+
+    Of single runs it is Connor's number for McNemar's test (1987, doi:10.2307/2531961), of several that of the t test.
 
     Args:
         runs: of each system.
     """
+    level = 1 - (1 - LEVEL) / (2 * comparisons)
     if not found.value:
         return None
-    squared, seeds = found.value**2, found.of_seeds or 0.0
-    critical, power = norm.ppf(1 - (1 - LEVEL) / (2 * comparisons)), norm.ppf(POWER)
-    effort = (critical * sqrt(found.of_one + squared) + power * sqrt(found.of_one)) ** 2  # n without seeds, by squared
-    times = (critical + power) ** 2
-    if times * seeds < squared:
-        return Needed(ceil(effort / (squared - times * seeds)), None)
-    if effort / n < squared:
-        return Needed(None, ceil(runs * times * seeds / (squared - effort / n)))
-    return Needed(ceil(2 * effort / squared), ceil(2 * runs * times * seeds / squared))  # half of the room for each
+    if not found.spread.seeds:
+        squared, critical, power = found.value**2, norm.ppf(level), norm.ppf(POWER)
+        number = (critical * sqrt(found.of_one + squared) + power * sqrt(found.of_one)) ** 2 / squared
+        return Needed(ceil(number), None) if number <= MOST else None
+
+    def enough(samples: int, count: int) -> bool:
+        seeds = [(variance * runs / count, count - 1) for variance, _ in found.spread.seeds]
+        spread = Spread(found.of_one / samples, seeds, found.spread.shared * runs / count)
+        free = spread.freedom(samples)
+        return bool((student.ppf(level, free) + student.ppf(POWER, free)) * spread.error <= abs(found.value))
+
+    more_samples = _least(n, lambda number: enough(number, runs))
+    more_runs = _least(runs, lambda number: enough(n, number))
+    if more_samples is not None or more_runs is not None:
+        return Needed(more_samples, more_runs)
+    more = _least(runs, lambda number: enough(n * number // runs, number))
+    return None if more is None else Needed(n * more // runs, more, together=True)
+
+
+def _least(start: int, does: Callable[[int], bool]) -> int | None:
+    """The least number from `start` on that does, as all above it do; None where it is above `MOST`."""
+    high = start
+    while not does(high):
+        high *= 2
+        if high > MOST:
+            return None
+    return start + bisect_left(range(start, high), True, key=does)

@@ -215,16 +215,21 @@ def _name(run: Finished, keys: Sequence[str]) -> str:
 
 
 def _settings(systems: Sequence[System]) -> dict[str, list[str]]:
+    """Empty of a system that has no such key."""
     runs = [each.runs[0] for each in systems]
-    return {key: [written(run, key) for run in runs] for key in differing([runs]) if key != SEED}
+    keys = [key for key in differing([runs]) if key != SEED]
+    inner = [key for key in keys if not any(each.startswith(f"{key}.") for each in keys)]
+    return {key: [written(run, key) if key in run.config else "" for run in runs] for key in inner}
 
 
 def _notes(systems: Sequence[System], part: str) -> list[str]:
     """What a reader of the numbers must know."""
     lines = []
     alone = [each.name for each in systems if len(each.runs) == 1]
-    if alone and len(systems) > 1:
-        lines.append(f"of one run, so what its seed matters is not known: {listed(alone)}")
+    if len(alone) == len(systems):
+        lines.append("of one run each: these very networks are compared, and what their seeds matter is not known")
+    elif alone:
+        lines.append(f"of one run, and taken to vary with its seed as the other does: {listed(alone)}")
     if part == "test":
         total = sum(sum(each.looks) for each in systems)
         lines.append(f"the test part was looked at {total:,} times by these {sum(len(s.runs) for s in systems)} runs")

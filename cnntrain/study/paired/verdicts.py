@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import ceil, floor, log10
 from typing import Any
@@ -16,7 +16,6 @@ from cnntrain.study.paired.statistics import Difference, McNemar
 from cnntrain.study.paired.systems import System
 
 BETTER, EQUIVALENT, OPEN = "better", "equivalent", "not resolved"
-MOST = 10**9  # more samples or runs than anybody has
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,10 @@ class Verdict:
     def _needed(self) -> str:
         needed = self.needed()
         if needed is None:
-            return "no difference was seen"
+            return "the difference seen is next to none" if self.found.value else "no difference was seen"
         found = [(needed.samples, "samples"), (needed.runs, "runs each")]
-        if any(number is not None and number > MOST for number, _ in found):
-            return "the difference seen is next to none"
         words = [f"{rounded(number):,} {what}" for number, what in found if number is not None]
-        return f"about {' and '.join(words)} would be needed"
+        return f"about {(' and ' if needed.together else ' or ').join(words)} would be needed"
 
     def facts(self, ids: Sequence[str]) -> dict[str, Any]:
         """All of it, as plain values."""
@@ -104,7 +101,7 @@ class Verdict:
             "p_holm": self.p,
             "mcnemar": None if exact is None else {"p": exact.p, "mid_p": exact.mid_p},
             "margin": self.margin,
-            "needed": None if needed is None else {"samples": needed.samples, "runs": needed.runs},
+            "needed": None if needed is None else asdict(needed),
             "right_to_wrong": flips[0],
             "wrong_to_right": flips[1],
         }
