@@ -27,7 +27,8 @@ class Shown:
 
     @property
     def title(self) -> str:
-        return f"{len(self.held.systems)} systems on the same {len(self.held.ids):,} samples of {self.part}"
+        count = len(self.held.systems)
+        return f"{count} system{'' if count == 1 else 's'} on the same {len(self.held.ids):,} samples of {self.part}"
 
     def grids(self) -> Iterator[Grid]:
         """The systems, every two of them, and the keys in which they differ."""

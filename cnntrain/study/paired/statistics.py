@@ -70,14 +70,12 @@ class Difference:
     Attributes:
         interval: of `LEVEL`; of single runs by bootstrap, else by Student's t.
         p: two-sided, that there is none; McNemar's exact one of single runs, else of Student's t.
-        interval_of_samples: by bootstrap: other samples would come, the runs being these.
         of_one: variance of the difference of one sample.
     """
 
     value: float
     interval: list[float]
     p: float
-    interval_of_samples: list[float]
     of_one: float
     spread: Spread
 
@@ -98,7 +96,7 @@ def bootstrap(gaps: np.ndarray) -> list[float]:
     One sample of each way is added (Bonett and Price 2012, doi:10.3102/1076998611411915), else no flips at all would
     look like certainty. Few values occur, so a draw of n samples is one of how often each value occurs.
     """
-    values, counts = np.unique(np.append(gaps, [-1, 1]), return_counts=True)
+    values, counts = np.unique(np.append(gaps, [-1, 1]).round(9), return_counts=True)
     n = len(gaps) + 2
     drawn = np.random.default_rng(SEED).multinomial(n, counts / n, size=DRAWS) @ values / n
     return np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)]).tolist()
@@ -112,13 +110,13 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     """
     gaps = first.mean(0) - second.mean(0)
     value, n = float(gaps.mean()), len(gaps)
-    of_samples, of_one = bootstrap(gaps), float(gaps.var())
+    of_one = float(gaps.var())
     spread = _spread(np.append(gaps, [-1, 1]), (first, second))
     if len(first) == len(second) == 1:
         p = mcnemar(int((gaps > 0).sum()), int((gaps < 0).sum())).p
-        return Difference(value, of_samples, p, of_samples, of_one, spread)
+        return Difference(value, bootstrap(gaps), p, of_one, spread)
     p = 2 * float(student.sf(abs(value) / spread.error, spread.freedom(n)))
-    return Difference(value, _around(value, spread, n), p, of_samples, of_one, spread)
+    return Difference(value, _around(value, spread, n), p, of_one, spread)
 
 
 def accuracy(right: np.ndarray) -> list[float]:

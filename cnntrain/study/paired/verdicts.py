@@ -96,7 +96,7 @@ class Verdict:
             "answer": self.answer,
             "difference": self.found.value,
             "interval": self.found.interval,
-            "interval_of_samples": self.found.interval_of_samples,
+            "interval_of_samples": statistics.bootstrap(self.first.right.mean(0) - self.second.right.mean(0)),
             "p": self.found.p,
             "p_holm": self.p,
             "mcnemar": None if exact is None else {"p": exact.p, "mid_p": exact.mid_p},
