@@ -67,5 +67,5 @@ def test_a_run_that_was_not_tested_was_not_looked_at(run: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot write .*looks.jsonl"):
+    with pytest.raises(RunError, match=r"cannot write .*looks\.jsonl"):
         looks.add(tmp_path / "nowhere", "cnntrain eval", "f")

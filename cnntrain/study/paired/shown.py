@@ -61,7 +61,7 @@ class Shown:
         return Grid(title, columns, rows, ["system"])
 
     def _pairs(self) -> Grid:
-        title = "differences in points of accuracy; p after Holm; flips: right for the first alone, for the second alone"
+        title = "differences in points of accuracy; p by Holm; flips: right for the first alone, for the second alone"
         columns = ["first", "second", "points", "95%", "p", "flips"]
         rows = [
             [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cnntrain.runs import folder as folders
 from cnntrain.runs import history, looks, predictions
 from cnntrain.runs.history import Finished
 from cnntrain.runs.predictions import PREDICTIONS, Predictions
-from cnntrain.study.comparison import INDIFFERENT, differing, short, telling, written
+from cnntrain.study.comparison import differing, short, telling, written
 
 SEED = "seed"
 # keys that change a set's fingerprint, and of which ids and labels tell whether they changed this part
@@ -50,7 +50,7 @@ class System:
     def figure(self, name: str) -> int | None:
         """One of the network: ``params`` or ``macs``; None where its run does not tell."""
         found = ((folders.result(self.runs[0].folder) or {}).get("model") or {}).get(name)
-        return int(found) if history.is_number(found) else None
+        return found if isinstance(found, int) else None
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,6 @@ class _Samples:
     classes: list[str]
     truth: np.ndarray
     fingerprint: Any
-    positions: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Finished, found: Predictions) -> _Samples:
@@ -120,8 +119,8 @@ class _Samples:
         wrong = truth != self.truth
         other = np.flatnonzero(wrong if wrong.ndim == 1 else wrong.any(1))
         if len(other):
-            ids = [self.ids[each] for each in other]
-            self._refuse(run, f"{len(ids):,} have other labels: {listed(ids, SHOWN)}")
+            names = [self.ids[each] for each in other.tolist()]
+            self._refuse(run, f"{len(names):,} have other labels: {listed(names, SHOWN)}")
         if found.about.get("fingerprint") != self.fingerprint and not self._divides(run):
             self._refuse(run, "the fingerprints of their data differ: files were changed, or are of another set")
         return order

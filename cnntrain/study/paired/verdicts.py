@@ -1,4 +1,4 @@
-"""What is said of two systems, in numbers and in words: which is better, that they are as good, or what it would take."""
+"""What is said of two systems, in numbers and in words: which is better, that they are alike, or what it would take."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_what_seeds_matter_is_welchs() -> None:
     assert (other.value, other.p) == pytest.approx((-found.value, found.p))
     borrowed = difference(first[:1], second)  # whose one run varies as those of the other do
     pooled = second.mean(1).var(ddof=1) * (1 + 1 / 3)
-    assert [each for each in borrowed.spread.seeds] == [(pytest.approx(pooled), 2)]
+    assert list(borrowed.spread.seeds) == [(pytest.approx(pooled), 2)]
 
 
 def test_what_runs_share_is_counted_once() -> None:
