@@ -29,10 +29,10 @@ class Compare(Command):
         from cnntrain.study.paired import folder, systems, verdicts
         from cnntrain.study.paired.shown import Shown
 
-        held = systems.read(self.runs, self.part)
+        compared = systems.read(self.runs, self.part)
         margin = None if self.margin is None else self.margin / 100
-        shown = Shown(self.part, held, verdicts.verdicts(held.systems, margin))
-        place = folder.place(self.output, self.runs, held.systems)
+        shown = Shown(self.part, compared, verdicts.verdicts(compared.systems, margin))
+        place = folder.place(self.output, self.runs, compared.systems)
         picture = folder.write(place, shown)
         if self.format == "json":
             print(plain_json.text(shown.facts(), indent=2))

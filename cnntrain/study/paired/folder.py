@@ -42,7 +42,7 @@ def write(place: Path, shown: Shown) -> bytes | None:
     Raises:
         InputError: the folder cannot be written.
     """
-    drawn = bubbles.figure(shown.held.systems, shown.title)
+    drawn = bubbles.figure(shown.compared.systems, shown.title)
     picture = None if drawn is None else curves.picture(drawn, "png")
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from cnntrain.core.intervals import LEVEL, of_proportion
 from cnntrain.core.tables import Grid
 from cnntrain.core.units import in_counts
 from cnntrain.study.paired import statistics as paired
-from cnntrain.study.paired.systems import Held, System
+from cnntrain.study.paired.systems import Compared, System
 from cnntrain.study.paired.verdicts import Verdict, interval, points
 
 SEVERAL = "mean ± std of several runs"
@@ -22,35 +22,37 @@ class Shown:
     """What was compared, on which part, and what came of it."""
 
     part: str
-    held: Held
+    compared: Compared
     verdicts: Sequence[Verdict]
 
     @property
     def title(self) -> str:
-        count = len(self.held.systems)
-        return f"{count} system{'' if count == 1 else 's'} on the same {len(self.held.ids):,} samples of {self.part}"
+        count = len(self.compared.systems)
+        return (
+            f"{count} system{'' if count == 1 else 's'} on the same {len(self.compared.ids):,} samples of {self.part}"
+        )
 
     def grids(self) -> Iterator[Grid]:
         """The systems, every two of them, and the keys in which they differ."""
         yield self._systems()
         if self.verdicts:
             yield self._pairs()
-            names = [each.name for each in self.held.systems]
-            rows = [[key, *values] for key, values in self.held.settings.items()]
+            names = [each.name for each in self.compared.systems]
+            rows = [[key, *values] for key, values in self.compared.settings.items()]
             yield Grid("what differs in their configurations", ["key", *names], rows, ["key", *names])
 
     def lines(self) -> list[str]:
         """The answers in words, and what a reader must know besides."""
         answers = [f"{each.first.name} and {each.second.name}: {each.answer}" for each in self.verdicts]
-        left_out = [f"left out: {name}: {reason}" for name, reason in self.held.left_out.items()]
-        return [*answers, *self.held.notes, *left_out]
+        left_out = [f"left out: {name}: {reason}" for name, reason in self.compared.left_out.items()]
+        return [*answers, *self.compared.notes, *left_out]
 
     def _systems(self) -> Grid:
         looked = self.part == "test"
         title = f"{self.title}: accuracy in percent, with its 95% interval, {SEVERAL}"
         columns = ["system", "runs", "accuracy", "95%", "params", "MACs", *(["looks at test"] if looked else [])]
         rows = []
-        for each in self.held.systems:
+        for each in self.compared.systems:
             values = each.accuracies
             std = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
             low, high = (f"{100 * end:.2f}" for end in paired.accuracy(each.right))
@@ -78,19 +80,19 @@ class Shown:
 
     def facts(self) -> dict[str, Any]:
         """What ``compare.json`` holds: fractions as fractions, and the ids of the samples that flip."""
-        held = self.held
+        compared = self.compared
         return {
             "part": self.part,
-            "n": len(held.ids),
+            "n": len(compared.ids),
             "level": LEVEL,
-            "systems": [_facts(each) for each in held.systems],
-            "comparisons": [each.facts(held.ids) for each in self.verdicts],
+            "systems": [_facts(each) for each in compared.systems],
+            "comparisons": [each.facts(compared.ids) for each in self.verdicts],
             "settings": {
-                key: dict(zip([each.name for each in held.systems], values, strict=True))
-                for key, values in held.settings.items()
+                key: dict(zip([each.name for each in compared.systems], values, strict=True))
+                for key, values in compared.settings.items()
             },
-            "notes": list(held.notes),
-            "left_out": dict(held.left_out),
+            "notes": list(compared.notes),
+            "left_out": dict(compared.left_out),
         }
 
     def table(self) -> tuple[list[str], list[list[Any]]]:
@@ -98,7 +100,7 @@ class Shown:
         flips = ("right_to_wrong", "wrong_to_right")
         columns = ["first", "second", "difference", "low", "high", "p", "p_holm", *flips, "verdict", "answer"]
         rows = []
-        for each in (verdict.facts(self.held.ids) for verdict in self.verdicts):
+        for each in (verdict.facts(self.compared.ids) for verdict in self.verdicts):
             each |= dict(zip(("low", "high"), each["interval"], strict=True))
             each |= {way: len(each[way]) for way in flips}
             rows.append([each[column] for column in columns])

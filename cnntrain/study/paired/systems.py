@@ -54,7 +54,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class Held:
+class Compared:
     """What was read.
 
     Attributes:
@@ -148,7 +148,7 @@ def right(found: Predictions) -> np.ndarray:
     return ((found.logits > 0) == found.labels).all(1)
 
 
-def read(where: Sequence[str], part: str) -> Held:
+def read(where: Sequence[str], part: str) -> Compared:
     """The runs below folders, or those that patterns match.
 
     Raises:
@@ -175,7 +175,10 @@ def read(where: Sequence[str], part: str) -> Held:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
         raise InputError(f"runs={','.join(where)}: two runs at least are compared, not {len(answered)}{reasons}")
     systems = _systems(answered, left_out)
-    return Held(systems, samples.ids, _settings(systems), left_out, _notes(systems, part))
+    notes = _notes(systems, part)
+    if samples.truth.ndim == 2:
+        notes.insert(0, "an image counts as right where all of its labels are given, and no other")
+    return Compared(systems, samples.ids, _settings(systems), left_out, notes)
 
 
 def _looks(run: Finished, part: str, answers: Predictions) -> int:

@@ -24,23 +24,23 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_system(tmp_path: Path) ->
     write_run(tmp_path / "a", WORSE, optim__lr=0.1, output="x")
     write_run(tmp_path / "b", RIGHT, optim__lr=0.1, seed=1)
     write_run(tmp_path / "c", RIGHT, optim__lr=0.01, seed=1)
-    held = systems.read([str(tmp_path)], "test")
-    assert [each.name for each in held.systems] == ["optim.lr=0.01", "optim.lr=0.1"]  # the more accurate first
-    assert held.systems[1].right.tolist() == [WORSE.tolist(), RIGHT.tolist()]
-    assert held.systems[1].accuracies == [0.5, 0.75] and held.systems[1].mean == 0.625
-    assert held.ids == [f"test/{number}" for number in range(12)]
-    assert dict(held.settings) == {"optim.lr": ["0.01", "0.1"]}
-    assert (held.systems[0].figure("params"), held.systems[0].figure("nothing")) == (100, None)
-    assert "of one run, and taken to vary with its seed as the other does: 'optim.lr=0.01'" in held.notes
+    compared = systems.read([str(tmp_path)], "test")
+    assert [each.name for each in compared.systems] == ["optim.lr=0.01", "optim.lr=0.1"]  # the more accurate first
+    assert compared.systems[1].right.tolist() == [WORSE.tolist(), RIGHT.tolist()]
+    assert compared.systems[1].accuracies == [0.5, 0.75] and compared.systems[1].mean == 0.625
+    assert compared.ids == [f"test/{number}" for number in range(12)]
+    assert dict(compared.settings) == {"optim.lr": ["0.01", "0.1"]}
+    assert (compared.systems[0].figure("params"), compared.systems[0].figure("nothing")) == (100, None)
+    assert "of one run, and taken to vary with its seed as the other does: 'optim.lr=0.01'" in compared.notes
 
 
 def test_names_of_choices_stand_alone_and_keys_that_some_have_are_told(tmp_path: Path) -> None:
     write_run(tmp_path / "a", RIGHT, model__name="vgg16", model__args={})
     write_run(tmp_path / "b", WORSE, model__name="resnet20", model__args={"shortcut": "A"})
-    held = systems.read([str(tmp_path / "a"), str(tmp_path / "b")], "test")
-    assert [each.name for each in held.systems] == ["vgg16", "resnet20"]
-    assert dict(held.settings) == {"model.args.shortcut": ["", "A"], "model.name": ["vgg16", "resnet20"]}
-    assert any("of one run each" in line for line in held.notes)
+    compared = systems.read([str(tmp_path / "a"), str(tmp_path / "b")], "test")
+    assert [each.name for each in compared.systems] == ["vgg16", "resnet20"]
+    assert dict(compared.settings) == {"model.args.shortcut": ["", "A"], "model.name": ["vgg16", "resnet20"]}
+    assert any("of one run each" in line for line in compared.notes)
 
 
 def test_of_one_seed_the_newest_run_counts(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_answers_are_brought_into_one_order_and_labels_matched_by_name(tmp_path:
     write_run(tmp_path / "a", RIGHT)
     order = np.random.default_rng(0).permutation(12).tolist()
     write_run(tmp_path / "b", WORSE, order=order, classes=("cat", "ant", "bee"), optim__lr=1.0)
-    held = systems.read([str(tmp_path)], "test")
-    assert {each.name: each.right[0].tolist() for each in held.systems} == {
+    compared = systems.read([str(tmp_path)], "test")
+    assert {each.name: each.right[0].tolist() for each in compared.systems} == {
         "optim.lr=0.1": RIGHT.tolist(),
         "optim.lr=1.0": WORSE.tolist(),
     }
@@ -116,6 +116,6 @@ def test_looks_at_these_samples_are_counted(tmp_path: Path) -> None:
     write_run(tmp_path / "b", RIGHT, seed=1)
     looks.add(run, "cnntrain eval", "f")
     looks.add(run, "cnntrain eval data=other", "of other images")
-    held = systems.read([str(tmp_path)], "test")
-    assert held.systems[0].looks == [2, 1]
-    assert "the test part was looked at 3 times by these 2 runs" in held.notes
+    compared = systems.read([str(tmp_path)], "test")
+    assert compared.systems[0].looks == [2, 1]
+    assert "the test part was looked at 3 times by these 2 runs" in compared.notes
