@@ -47,7 +47,7 @@ def test_of_one_seed_the_newest_run_counts(tmp_path: Path) -> None:
     for name in "ab":
         write_run(tmp_path / name, RIGHT)
     write_run(tmp_path / "c", RIGHT, seed=1)
-    newer = (tmp_path / "a" / "config.yaml").stat().st_mtime_ns + 10**9
+    newer = (tmp_path / "a" / "config.yaml").stat().st_mtime_ns + 10**12
     os.utime(tmp_path / "a" / "config.yaml", ns=(newer, newer))
     (system,) = systems.read([str(tmp_path)], "test").systems
     assert [each.folder.name for each in system.runs] == ["a", "c"]
