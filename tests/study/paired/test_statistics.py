@@ -91,6 +91,8 @@ def test_what_seeds_matter_is_welchs() -> None:
     found = difference(first, second)
     welch = stats.ttest_ind(first.mean(1), second.mean(1), equal_var=False)
     assert sum(variance for variance, _ in found.spread.seeds) == pytest.approx((found.value / welch.statistic) ** 2)
+    of_seeds = (found.value / welch.statistic) ** 2 - found.spread.shared
+    assert found.spread.shared > 0 and found.spread.of_seeds == pytest.approx(of_seeds)
     alone = statistics.Spread(0.0, found.spread.seeds)
     assert alone.freedom(500) == pytest.approx(welch.df)
     assert found.p == pytest.approx(

@@ -31,6 +31,8 @@ def test_better_equivalent_and_not_resolved() -> None:
     assert found.found.interval == pytest.approx([0.001 - half, 0.001 + half], abs=0.001)
     low, high = found.found.interval
     assert found.answer == f"equivalent within 1 point [{100 * low:.2f}, {100 * high:.2f}]"
+    (found,) = verdicts([good, near], 0.002)
+    assert found.found.value < 0.002 < high and found.kind == "not resolved"
     (found,) = verdicts([good, near], None)
     assert found.kind == "not resolved" and "not resolved with n=1,000: about 7,900 samples" in found.answer
     (found,) = verdicts([good, poor], 0.08)
