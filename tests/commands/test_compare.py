@@ -69,6 +69,7 @@ def test_every_shape_says_the_same(runs: Path, perform: Perform, tmp_path: Path)
     shown = perform(typed(*words, "format=markdown"))
     assert r"| vgg<16>\|$x$ | 1 |" in shown and f"and lenet5: {pair['answer']}" in shown
     assert "looks at test" not in shown and "looked at" not in shown
+    assert "- the best epochs were chosen by val, so the accuracies on it are rather too high" in shown.splitlines()
     page = perform(typed(*words, "format=html"))
     assert "vgg&lt;16&gt;|$x$" in page and "vgg<16>" not in page and 'src="data:image/png;base64,iVBOR' in page
     assert page.count("<table>") == page.count("</table>") == 3

@@ -237,4 +237,6 @@ def _notes(systems: Sequence[System], part: str) -> list[str]:
         lines.append(f"the test part was looked at {total:,} times by these {sum(len(s.runs) for s in systems)} runs")
         if len(systems) > 2:
             lines.append("whoever takes the best of these has chosen by test: part=val chooses")
+    else:
+        lines.append("the best epochs were chosen by val, so the accuracies on it are rather too high")
     return lines
