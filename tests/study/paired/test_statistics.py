@@ -11,7 +11,7 @@ from scipy import stats
 from cnntrain.study.paired import statistics
 from cnntrain.study.paired.statistics import accuracy, bootstrap, difference, holm, mcnemar, needed, of_runs
 
-SIMULATED = 120
+SIMULATED = 80
 
 
 def drawn(
@@ -82,8 +82,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         several[0] += low <= truth(1.0, 0.15) - truth(0.8, 0.15) <= high
         low, high = accuracy(first)
         several[1] += low <= truth(1.0, 0.15) <= high
-    assert all(0.91 <= each / SIMULATED <= 0.98 for each in hits), hits
-    assert all(0.91 <= each / SIMULATED <= 1.0 for each in several), several
+    assert all(0.9 <= each / SIMULATED <= 0.98 for each in hits), hits
+    assert all(0.9 <= each / SIMULATED <= 1.0 for each in several), several
 
 
 def test_what_seeds_matter_is_welchs() -> None:
