@@ -2,7 +2,8 @@
 
 python scripts/diagnose_planted.py [--real FOLDER] [--only NAME]
 
-With --real, the folder of real data that CNNTRAIN_REAL names, runs on Fashion-MNIST and emoji are among the healthy ones.
+With --real, the folder of real data that CNNTRAIN_REAL names, runs on Fashion-MNIST, MNIST and emoji are among the
+healthy ones.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ def main() -> None:
             print(f"healthy: {name}: {', '.join(wrong) or 'nothing'}; {time.monotonic() - start:.0f} s", flush=True)
     checks = {check for check, what, _ in PLANTED if what in planted}
     missed = {check for check, what, _ in PLANTED if what in planted - found}
-    print(f"{len(checks - missed)} of {len(checks)} checks found what was planted ({len(found)} of {len(planted)} faults)")
+    print(
+        f"{len(checks - missed)} of {len(checks)} checks found what was planted ({len(found)} of {len(planted)} faults)"
+    )
     print(f"{alarms} alarms in {healthy} healthy runs")
 
 

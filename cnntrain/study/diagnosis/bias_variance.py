@@ -12,11 +12,12 @@ from cnntrain.core.intervals import of_proportion
 PARTS = ("train", "val", "test")
 ADVICE = {
     "avoidable bias": (
-        "a larger model=, more trainer.epochs, another optim.lr, less of what regularises (optim.weight_decay, augment, "
-        "model.drop_rate)"
+        "a larger model=, more trainer.epochs, another optim.lr, less of what regularises (optim.weight_decay, "
+        "augment=, model.drop_rate)"
     ),
     "variance": (
-        "more training images (curve=true tells whether), augment=, optim.weight_decay, model.drop_rate, pretrained weights"
+        "more training images (curve=true tells whether), augment=, optim.weight_decay, model.drop_rate, "
+        "model.pretrained=true"
     ),
     "overfitting to val": "a larger val part (data.split), or fewer choices by it",
 }
