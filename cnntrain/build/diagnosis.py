@@ -39,7 +39,7 @@ from cnntrain.training.saver import Saver
 from cnntrain.training.step import Step
 
 # of a training what a diagnosis does without: it is one process that takes few steps
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "compile": "off", "tune": "off", "cuda_graphs": False, "grad_accum": 1, "micro_batch": None, "profile": False,
     "log_every": 0,
 }  # fmt: skip

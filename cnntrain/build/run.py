@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -120,7 +120,7 @@ def _save_memory(config: TrainConfig, model: nn.Module) -> None:
 
 
 def make_state(
-    config: TrainConfig, model: nn.Module, measured: dict[str, Any], device: torch.device, about: dict[str, Any]
+    config: TrainConfig, model: nn.Module, measured: dict[str, Any], device: torch.device, about: Mapping[str, Any]
 ) -> State:
     """Everything with state, as it is before the first step.
 

@@ -16,7 +16,10 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.transfer.freezing import frozen_modules
 
-OK, SUSPICIOUS, WRONG = "ok", "suspicious", "wrong"
+Status = Literal["ok", "suspicious", "wrong"]
+OK: Status = "ok"
+SUSPICIOUS: Status = "suspicious"
+WRONG: Status = "wrong"
 BATCH = 64  # images of a step of a trial, at most
 LAST = 4  # the loss that a trial reached is the mean of its last quarter
 
@@ -30,7 +33,7 @@ class Finding:
     """
 
     check: str
-    status: Literal["ok", "suspicious", "wrong"]
+    status: Status
     saw: str
     advice: str = ""
     numbers: dict[str, Any] = field(default_factory=dict)
