@@ -16,7 +16,7 @@ from cnntrain.data.digits import Digits
 from cnntrain.models.base import Net, Stage, build
 
 RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
-NAMES = ("raw", "loud", "softmax", "sigmoid", "dead", "vanishing", "exploding", "deep", "blind", "shortcuts", "none")
+NAMES = ("raw", "loud", "softmax", "sigmoid", "dead", "vanishing", "exploding", "deep", "blind", "none")
 default_cfgs = generate_default_cfgs(
     {f"faulty_{name}": dict(input_size=(1, 32, 32), num_classes=10, **RAW) for name in NAMES}
 )
@@ -108,12 +108,7 @@ def faulty_vanishing(pretrained: bool = False, **kwargs: Any) -> nn.Module:
 
 @register_model
 def faulty_exploding(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """A recurrent use of one layer would do the same: each layer's gradient is many times that of the next."""
-    net = build(Faulty, "faulty_exploding", pretrained, depth=10, act=nn.Identity, **kwargs)
-    convolutions = [each for each in net.modules() if isinstance(each, nn.Conv2d)]
-    for each in convolutions:
-        each.weight.data *= 0.05 if each is convolutions[0] else 8
-    return net
+    return build(Faulty, "faulty_exploding", pretrained, depth=10, gain=3.0, **kwargs)
 
 
 @register_model
