@@ -34,11 +34,11 @@ class Faulty(Net):
         act: Callable[[], nn.Module] = nn.ReLU,
         gain: float = 1.0,
     ) -> None:
-        layers = [nn.Conv2d(in_chans, 16, 3, 2, 1), nn.BatchNorm2d(16) if depth == 2 else nn.Identity(), act()]
+        layers = [nn.Conv2d(in_chans, 8, 4, 4), nn.BatchNorm2d(8) if depth == 2 else nn.Identity(), act()]
         for _ in range(depth - 1):
-            layers += [nn.Conv2d(16, 16, 3, 1, 1), act()]
-        body = [nn.Conv2d(16, 32, 3, 2, 1), act()]
-        stages = [Stage("stem", nn.Sequential(*layers), 16, 2), Stage("body", nn.Sequential(*body), 32, 2)]
+            layers += [nn.Conv2d(8, 8, 3, 1, 1), act()]
+        body = [nn.Conv2d(8, 32, 3, 2, 1), act()]
+        stages = [Stage("stem", nn.Sequential(*layers), 8, 4), Stage("body", nn.Sequential(*body), 32, 2)]
         super().__init__(stages, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
         for each in self.modules():
             if isinstance(each, nn.Conv2d) and gain != 1:
