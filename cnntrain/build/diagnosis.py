@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,8 @@ def subject(case: Case, steps: int, images: int, errors: Mapping[str, tuple[floa
         trained=None if case.found is None else case.found.network,
         train=_sample(run, run.data.train, images),
         val=_sample(run, run.data.val, images),
-        fit=lambda batches, lr: _fit(run, initial, batches, lr),
-        loss=lambda network, inputs, labels: _loss(run, network, inputs, labels),
+        fit=partial(_fit, run, initial),
+        loss=partial(_loss, run),
         steps=steps,
         errors=dict(errors),
     )
@@ -134,8 +135,8 @@ def _loss(run: Run, network: nn.Module, images: Tensor, labels: Tensor) -> Tenso
         return run.objective.loss(network(images), labels)[0]
 
 
-def _fit(run: Run, initial: nn.Module, batches: Sequence[Sample], lr: float) -> Fitted:
-    """See `Fit`: a copy is trained by the run's policy and optimizer; it ends at a loss that is no number."""
+def _fit(run: Run, initial: nn.Module, batches: Sequence[Sample], lr: float, enough: float = 0.0) -> Fitted:
+    """See `Fit`; what is frozen is as the run's policy has it in its first epoch."""
     network = deepcopy(initial)
     config = replace(run.config, optim=replace(run.config.optim, lr=lr), schedule=Constant("constant", 0.0))
     state = make_state(config, network, run.state.policy.state_dict(), run.device, run.state.about)
@@ -146,7 +147,7 @@ def _fit(run: Run, initial: nn.Module, batches: Sequence[Sample], lr: float) -> 
         seeds.seed_step(config.seed, "diagnosis", number)
         loss = _loss(run, network, batch.images, batch.labels)
         losses.append(loss.item())
-        if not isfinite(losses[-1]):
+        if not isfinite(losses[-1]) or losses[-1] <= enough:
             break
         step(loss)
     return Fitted(network, losses)

@@ -41,7 +41,7 @@ class Faulty(Net):
         stages = [Stage("stem", nn.Sequential(*layers), 8, 4), Stage("body", nn.Sequential(*body), 32, 2)]
         super().__init__(stages, num_classes=num_classes, in_chans=in_chans, drop_rate=drop_rate)
         for each in self.modules():
-            if isinstance(each, nn.Conv2d) and gain != 1:
+            if isinstance(each, nn.Conv2d) and act is nn.ReLU:
                 nn.init.kaiming_normal_(each.weight)
                 each.weight.data *= gain
 

@@ -95,11 +95,9 @@ def in_words(curve: dict[str, Any]) -> str:
     low, high = curve["exponent_interval"]
     law = f"error ~ images^-{curve['exponent']:.2g} [{low:.2g}, {high:.2g}]"
     if not curve["fits"]:
-        return (
-            f"{law}, from which the points are {curve['deviations']:.1f} deviations off: no power law, nothing foretold"
-        )
+        return f"{law}, but the points are {curve['deviations']:.1f} deviations off it: nothing is foretold"
     if curve["helps"] is None:
-        return f"{law}: not resolved whether more images help; more fractions, more val images or more steps would tell"
+        return f"{law}: not resolved whether more images help; more fractions or val images would tell"
     if not curve["helps"]:
         return f"{law}: more images do not help at this number of steps"
     twice = curve["ahead"][0]

@@ -15,8 +15,9 @@ HALF, LITTLE = 0.5, 0.1  # of what the best rate learns
 LOW, VERY_LOW = 30, 300  # times the rate is what learns at all
 WORSE = 1.2  # times the first loss
 ONE_BATCH = 16  # images to be learned by heart
-LONGER = 5  # times the steps of a trial
+LONGER = 15  # times the steps of a trial, at most
 MEMORISED, PARTLY = 0.95, 0.6
+KNOWN = 0.02  # of ln(classes): the loss at which no more steps are needed
 
 
 def batch_size(subject: Subject) -> Finding:
@@ -49,7 +50,7 @@ def rate(subject: Subject) -> Finding:
     start, best = scan.first, scan.rate
     learned = {each: start - reached for each, reached in scan.reached.items()}
     saw = (
-        f"loss after {subject.steps} steps from {start:.3g}: {scan.reached[own]:.3g} at optim.lr={own:g}, "
+        f"loss after {scan.steps} steps from {start:.3g}: {scan.reached[own]:.3g} at optim.lr={own:g}, "
         f"{scan.reached[best]:.3g} at {best:g}"
     )
     reached = {f"{each:g}": loss for each, loss in scan.reached.items()}
@@ -74,13 +75,13 @@ def one_batch(subject: Subject) -> Finding:
     few = subject.train.first(ONE_BATCH)
     best, tried = 0.0, []
     for lr in (subject.scan.rate, subject.scan.rate / 10):
-        tried.append(subject.fit([few] * (LONGER * subject.steps), lr))
+        tried.append(subject.fit([few] * (LONGER * subject.steps), lr, enough=KNOWN * subject.chance))
         network = tried[-1].network
         best = max(best, accuracy(network.eval(), few), accuracy(train_mode(network), few))
         if best >= MEMORISED:
             break
     first, last = tried[0].first, min(each.reached for each in tried)
-    saw = f"{best:.0%} of {len(few)} images after {LONGER * subject.steps} steps, loss {first:.3g} to {last:.3g}"
+    saw = f"{best:.0%} of {len(few)} images after {len(tried[-1].losses)} steps, loss {first:.3g} to {last:.3g}"
     numbers = {"accuracy": best, "images": len(few), "first": first, "last": last}
     name = "can overfit one batch"
     if best >= MEMORISED:

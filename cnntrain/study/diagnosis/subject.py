@@ -105,18 +105,20 @@ class Scan:
     Attributes:
         first: the loss before their first step.
         reached: by rate, the loss that its trial reached.
-        rate, network: of the trial that learned most.
+        rate, network, steps: of the trial that learned most.
     """
 
     first: float
     reached: dict[float, float]
     rate: float
     network: nn.Module
+    steps: int
 
 
 class Fit(Protocol):
-    def __call__(self, batches: Sequence[Sample], lr: float) -> Fitted:
-        """A copy of the initial network, trained by the run's own optimizer at a constant rate."""
+    def __call__(self, batches: Sequence[Sample], lr: float, enough: float = 0.0) -> Fitted:
+        """A copy of the initial network, trained by the run's own optimizer at a constant rate, until the loss is
+        `enough` at most or no number."""
         ...
 
 
@@ -164,26 +166,33 @@ class Subject:
 
     @cached_property
     def scan(self) -> Scan:
-        """Trials at the run's rate and at powers of ten of it; where none learns, at rates from 1e-5 to 1, too."""
+        """Trials at the run's rate and at powers of ten of it.
+
+        Where none learns, at rates from 1e-5 to 1, too; and where none does then, at the run's and its tenfold again,
+        for longer: many nets begin slowly.
+        """
         own = self.config.optim.lr
         best = self.trial(self.train, own)
         rate, first, reached = own, best.first, {own: best.reached}
-        for other in [*(own * 10.0**power for power in (-2, -1, 1, 2)), *(10.0**power for power in range(-5, 1))]:
-            typical = len(reached) > FACTORS
-            if typical and (best.reached <= (1 - LEARNS) * first or _is_near(other, reached)):
+        factors = [(own * 10.0**power, 1) for power in (-2, -1, 1, 2)]
+        typical = [(10.0**power, 1) for power in range(-5, 1)]
+        for number, (other, times) in enumerate([*factors, *typical, (own, LONGER), (10 * own, LONGER)]):
+            if number >= len(factors) and best.reached <= (1 - LEARNS) * first:
+                break
+            if (other, times) in typical and _is_near(other, reached):
                 continue
-            tried = self.trial(self.train, other)
-            reached[other] = tried.reached
+            tried = self.trial(self.train, other, times)
+            reached[other] = min(tried.reached, reached.get(other, inf))
             if tried.reached < best.reached:
                 rate, best = other, tried
-        return Scan(first, dict(sorted(reached.items())), rate, best.network)
+        return Scan(first, dict(sorted(reached.items())), rate, best.network, len(best.losses))
 
     def fresh(self) -> nn.Module:
         """A copy of the initial network, as it is trained."""
         return train_mode(deepcopy(self.initial))
 
 
-FACTORS = 4  # powers of ten of the run's rate that are always tried
+LONGER = 8  # times the steps of a trial
 LEARNS = 0.05  # of the first loss is what a trial must lose at least to have learned
 
 

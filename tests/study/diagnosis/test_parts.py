@@ -32,28 +32,23 @@ def test_what_stands_behind_a_classifier_is_told(last: nn.Module, found: str | N
 
 def test_the_shortest_way_counts_what_no_shortcut_passes() -> None:
     registry.register()
-    found = {}
-    for name in ("plain20", "resnet20", "vgg11", "densenet40"):
-        with torch.device("meta"):
-            registered = {"plain20": "plain20", "resnet20": "cifar_resnet20"}.get(name, name)
-            if not timm.is_model(registered):
-                continue
-            found[name] = shortest(measure(timm.create_model(registered, num_classes=10), 3, 32)[0])
-    assert found["vgg11"] == 11
-    assert found.get("plain20", 20) == 20 and found.get("resnet20", 2) <= 4
+    with torch.device("meta"):
+        nets = {name: timm.create_model(name, num_classes=10) for name in ("plain20", "resnet20", "vgg11")}
+    found = {name: shortest(measure(net, 3, 32)[0]) for name, net in nets.items()}
+    assert found == {"plain20": 20, "resnet20": 2, "vgg11": 11}
 
 
 def test_neighbours_are_scikit_learns() -> None:
     draws = torch.Generator().manual_seed(1)
     labels = torch.arange(90) % 3
-    images = torch.randn(90, 1, 16, 16, generator=draws) + labels[:, None, None, None] * 0.2
+    images = torch.randn(90, 1, 16, 16, generator=draws) + labels[:, None, None, None] * 0.3
     found, by_chance, deviations = neighbours(Sample(images, labels))
     flat, right = images.flatten(1).numpy(), 0
     for row in range(90):
         others = [each for each in range(90) if each != row]
         judge = KNeighborsClassifier(1).fit(flat[others], labels.numpy()[others])
         right += int(judge.predict(flat[[row]])[0] == labels[row])
-    assert found == pytest.approx(right / 90) and deviations > 4
+    assert found == pytest.approx(right / 90) and deviations > 2.5
     assert by_chance == pytest.approx(1 / 3, abs=0.05)
     assert abs(neighbours(Sample(images, labels[torch.randperm(90, generator=draws)]))[2]) < 4
 
