@@ -38,24 +38,29 @@ def subject_of(*words: str) -> Any:
     return diagnosis.subject(diagnosis.of_config(config), config.steps, config.images, {})
 
 
+QUICK = [
+    (images.normalised, ["model.name=faulty_raw", "augment.normalize=model"]),
+    (outputs.initial_loss, ["model.name=faulty_loud"]),
+    (outputs.last_activation, ["model.name=faulty_softmax"]),
+    (units.units, ["model.name=faulty_dead"]),
+    (gradients.gradients, ["model.name=faulty_exploding", "steps=2"]),
+    (architecture.too_deep, ["model.name=faulty_deep"]),
+    (steps.batch_size, ["data.batch_size=1437"]),
+    (steps.rate, ["model.name=faulty_none", "optim.lr=100", "steps=4"]),
+    (steps.one_batch, ["model.name=faulty_blind", "steps=2"]),
+    (architecture.regularised, ["optim.weight_decay=0", "augment=none"]),
+]
+SLOW = [
+    (images.labels, ["model.name=faulty_none", "data.name=shuffled_digits", "data.source=shuffled_digits"]),
+    (outputs.last_activation, ["model.name=faulty_sigmoid"]),
+    (gradients.gradients, ["model.name=faulty_vanishing", "steps=2"]),
+    (steps.rate, ["model.name=faulty_none", "optim.lr=1e-9"]),
+]
+
+
 @pytest.mark.parametrize(
     ("look", "words"),
-    [
-        (images.normalised, ["model.name=faulty_raw", "augment.normalize=model"]),
-        (images.labels, ["model.name=faulty_none", "data.name=shuffled_digits", "data.source=shuffled_digits"]),
-        (outputs.initial_loss, ["model.name=faulty_loud"]),
-        (outputs.last_activation, ["model.name=faulty_softmax"]),
-        (outputs.last_activation, ["model.name=faulty_sigmoid"]),
-        (units.units, ["model.name=faulty_dead"]),
-        (gradients.gradients, ["model.name=faulty_vanishing", "steps=2"]),
-        (gradients.gradients, ["model.name=faulty_exploding", "steps=2"]),
-        (architecture.too_deep, ["model.name=faulty_deep"]),
-        (steps.batch_size, ["data.batch_size=1437"]),
-        (steps.rate, ["model.name=faulty_none", "optim.lr=100"]),
-        (steps.rate, ["model.name=faulty_none", "optim.lr=1e-9"]),
-        (steps.one_batch, ["model.name=faulty_blind", "steps=4"]),
-        (architecture.regularised, ["optim.weight_decay=0", "augment=none"]),
-    ],
+    [*QUICK, *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)],
     ids=lambda each: each.__name__ if callable(each) else " ".join(each),
 )
 def test_a_planted_fault_is_found(look: Any, words: list[str], faults: None) -> None:
