@@ -4,7 +4,7 @@ cnntrain diagnose --import scripts/faults/faults.py model=faulty_softmax
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -128,7 +128,7 @@ class ShuffledDigits(Data):
     def load(self) -> Any:
         import numpy as np
 
-        keys = {name: getattr(self, name) for name in Data.__dataclass_fields__}
+        keys = {each.name: getattr(self, each.name) for each in fields(self)}
         data = Digits(**{**keys, "name": "digits"}).load()
         for number, part in enumerate((data.train, data.val, data.test)):
             if part is not None:
