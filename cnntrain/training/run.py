@@ -151,7 +151,8 @@ class Run:
         note = self.state.schedule.observe(progress.epoch, values)
         report.epoch_done(progress.step, self.moment(), values, improved, note)
         require_sound(values, self.moment())
-        if progress.epoch == EARLY and not self.ended:  # at its end a run says so anyway
+        even = config.data.balance or config.trainer.class_weight is not None  # what is frequent does not matter then
+        if progress.epoch == EARLY and not self.ended and not even:  # at its end a run says so anyway
             line = nothing_learned(config.task, self.data, values, saver.folder)
             if line is not None:
                 report.say(line)

@@ -34,11 +34,13 @@ def require_sound(values: Mapping[str, float], now: Moment) -> None:
 
 def nothing_learned(task: Task, data: DataSet, values: Mapping[str, float], folder: Path) -> str | None:
     """A line where an epoch's metrics, of training and of validation, are those of always giving the most frequent
-    class, as far as the images can tell; None where they are better, or the task knows no such class.
+    class, as far as the images can tell; None where they are better, or images have several labels.
 
     Args:
         folder: of the run.
     """
+    if data.train.labels.ndim != 1:
+        return None
     column, reached = task.columns[0], []
     for name, part in (("train", data.train), ("val", data.val)):
         majority, value = task.majority(part.labels), values.get(f"{name}/{column.name}")
