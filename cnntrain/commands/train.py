@@ -16,7 +16,7 @@ from cnntrain.config import imports, resume
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
-from cnntrain.core.errors import StopError
+from cnntrain.core.errors import LossError, StopError
 from cnntrain.core.lock import held
 from cnntrain.core.words import tell
 from cnntrain.runs import folder, looks
@@ -139,6 +139,8 @@ def _train(
         outcome |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         if dist.rank() == 0:
             tell(f"failed; once the cause is mended: cnntrain resume={place}", sys.stderr)
+            if isinstance(error, LossError):
+                tell(f"what the cause may be: cnntrain diagnose run={place}", sys.stderr)
         raise
     finally:
         found = result(run, place, outcome, commands)
