@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -66,7 +66,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     config = choice.laid_over(typed)
     place(model, config.trainer, device)
     loaders = make_loaders(config, data, model, seen, device)
-    state = _state(config, model, measured, device, _about(typed, choice, source, data, model, loaders))
+    state = make_state(config, model, measured, device, _about(typed, choice, source, data, model, loaders))
     if saved is not None:
         state.load_state_dict(saved)
     trainer, precision = config.trainer, autocast(config.trainer.precision, device)
@@ -128,8 +128,8 @@ def _save_memory(config: TrainConfig, model: nn.Module) -> None:
     raise ConfigError(f"trainer.grad_checkpointing=true: {config.model.name} has no such thing")
 
 
-def _state(
-    config: TrainConfig, model: nn.Module, measured: dict[str, Any], device: torch.device, about: dict[str, Any]
+def make_state(
+    config: TrainConfig, model: nn.Module, measured: dict[str, Any], device: torch.device, about: Mapping[str, Any]
 ) -> State:
     """Everything with state, as it is before the first step.
 

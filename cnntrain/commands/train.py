@@ -16,10 +16,10 @@ from cnntrain.config import imports, resume
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
-from cnntrain.core.errors import StopError
+from cnntrain.core.errors import LossError, StopError
 from cnntrain.core.lock import held
 from cnntrain.core.words import tell
-from cnntrain.runs import folder
+from cnntrain.runs import folder, looks
 
 if TYPE_CHECKING:
     from cnntrain.runs.report import Report
@@ -139,15 +139,27 @@ def _train(
         outcome |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         if dist.rank() == 0:
             tell(f"failed; once the cause is mended: cnntrain resume={place}", sys.stderr)
+            if isinstance(error, LossError):
+                tell(f"what the cause may be: cnntrain diagnose run={place}", sys.stderr)
         raise
     finally:
         found = result(run, place, outcome, commands)
         if free_room is not None:
             free_room()
-            files.write_atomic(place / folder.RESULT, plain_json.text(found, indent=2).encode())
+            _leave(place, found, commands[-1]["command"])
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
     for each in summary(found, run.config.task.columns):
         report.say(each)
     return Ended(made=str(place))
+
+
+def _leave(place: Path, found: Mapping[str, Any], command: str) -> None:
+    """Write the result, with how often the test part was looked at."""
+    try:
+        if found["test"] is not None:
+            looks.add(place, command, found["data"]["fingerprint"])
+    finally:
+        content = plain_json.text({**found, looks.KEY: looks.of(place)}, indent=2)
+        files.write_atomic(place / folder.RESULT, content.encode())

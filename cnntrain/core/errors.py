@@ -25,3 +25,7 @@ class StopError(Exception):
 
 class RunError(Exception):
     """A run that was sound when it began could not go on (a full disk, a loss that is not a number): exit code 1."""
+
+
+class LossError(RunError):
+    """The loss is not a number."""

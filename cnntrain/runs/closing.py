@@ -118,13 +118,18 @@ def _no_better(result: Mapping[str, Any], column: Column) -> list[str]:
     if best is None or majority is None:
         return []
     reached = best[f"val/{column.name}"]
-    if reached > majority + DEVIATIONS * sqrt(majority * (1 - majority) / count):
+    if not is_no_better(reached, majority, count):
         return []
     return [
         f"note: a validation {column.title} of {column.text(reached)} is no better than giving every image the most "
         f"frequent class ({column.text(majority)}), as far as {count:,} images can tell; if the training "
-        f"{column.title} is no better, look at the rate (optim.lr, schedule), the labels and the epochs"
+        f"{column.title} is no better, cnntrain diagnose run={printable(result['run_dir'])} looks for the cause"
     ]
+
+
+def is_no_better(reached: float, majority: float, count: int) -> bool:
+    """Whether an accuracy is no better than that of the most frequent answer, as far as so many images can tell."""
+    return reached <= majority + DEVIATIONS * sqrt(majority * (1 - majority) / count)
 
 
 def _within(interval: Sequence[float] | None) -> str:

@@ -23,7 +23,7 @@ from cnntrain.training.loaders import Loaders
 from cnntrain.training.poll import Poll
 from cnntrain.training.profiling import Profiler
 from cnntrain.training.saver import Saver
-from cnntrain.training.soundness import is_sound, require_sound
+from cnntrain.training.soundness import EARLY, is_sound, nothing_learned, require_sound
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
 from cnntrain.training.tally import Tally
@@ -151,4 +151,9 @@ class Run:
         note = self.state.schedule.observe(progress.epoch, values)
         report.epoch_done(progress.step, self.moment(), values, improved, note)
         require_sound(values, self.moment())
+        even = config.data.balance or config.trainer.class_weight is not None  # what is frequent does not matter then
+        if progress.epoch == EARLY and not self.ended and not even:  # at its end a run says so anyway
+            line = nothing_learned(config.task, self.data, values, saver.folder)
+            if line is not None:
+                report.say(line)
         saver.epoch_done(improved)

@@ -1,16 +1,21 @@
-"""Whether losses and weights are numbers still."""
+"""Whether losses and weights are numbers still, and whether anything is learned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, log
+from pathlib import Path
 
 from torch import nn
 
-from cnntrain.core.errors import RunError
+from cnntrain.core.errors import LossError
+from cnntrain.data.sets.dataset import DataSet
+from cnntrain.runs.closing import is_no_better
 from cnntrain.runs.report import Moment
+from cnntrain.tasks.base import LOSS, Task
 
 LOSSES = {"train/loss": "training", "val/loss": "validation"}
+EARLY = 3  # epochs after which a run that learns shows it
 
 
 def is_sound(values: Mapping[str, float]) -> bool:
@@ -19,12 +24,36 @@ def is_sound(values: Mapping[str, float]) -> bool:
 
 
 def require_sound(values: Mapping[str, float], now: Moment) -> None:
-    """Raises RunError where a loss among an epoch's metrics is nan or infinite."""
+    """Raises LossError where a loss among an epoch's metrics is nan or infinite."""
     for name, words in LOSSES.items():
         if not isfinite(values[name]):
-            raise RunError(
+            raise LossError(
                 f"the {words} loss is {values[name]} after epoch {now.epoch}: lower optim.lr, which was {now.lr:g}"
             )
+
+
+def nothing_learned(task: Task, data: DataSet, values: Mapping[str, float], folder: Path) -> str | None:
+    """A line where an epoch's metrics, of training and of validation, are those of always giving the most frequent
+    class, as far as the images can tell; None where they are better, or images have several labels.
+
+    Args:
+        folder: of the run.
+    """
+    if data.train.labels.ndim != 1:
+        return None
+    column, reached = task.columns[0], []
+    for name, part in (("train", data.train), ("val", data.val)):
+        majority, value = task.majority(part.labels), values.get(f"{name}/{column.name}")
+        if majority is None or value is None or not is_no_better(value, majority, len(part)):
+            return None
+        reached.append(
+            f"{column.text(value)} in {LOSSES[f'{name}/{LOSS}']} (always the most frequent: {column.text(majority)})"
+        )
+    classes, loss = len(data.classes), values[f"train/{LOSS}"]
+    return (
+        f"note: nothing is learned yet: {column.title} is {' and '.join(reached)}, the training loss {loss:.4f}, "
+        f"ln({classes}) = {log(classes):.4f}; cnntrain diagnose run={folder} looks for the cause"
+    )
 
 
 def has_sound_weights(model: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.core import dist
-from cnntrain.core.errors import RunError
+from cnntrain.core.errors import LossError
 from cnntrain.core.words import printable
 from cnntrain.runs.report import Moment
 from cnntrain.tasks.base import Objective
@@ -64,7 +64,7 @@ class Tally:
         """Nothing that comes after a loss that is no number is worth saving. All ranks call this.
 
         Raises:
-            RunError: the loss of a step was nan or infinite.
+            LossError: the loss of a step was nan or infinite.
         """
         self._look()
         step = -dist.largest(-self._first_bad)
@@ -72,7 +72,7 @@ class Tally:
             return
         images = [printable(each) for each in self._ids(step)]
         more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
-        raise RunError(
+        raise LossError(
             f"the training loss is nan or infinite in step {step + 1} of epoch {now.epoch + 1}: lower optim.lr, which "
             f"was {now.lr:g}, or look at the step's images: {', '.join(images[:SHOWN])}{more}"
         )

@@ -26,7 +26,8 @@ def shown(*what: Any) -> list[list[str]]:
 def result(val: float, count: int, majority: float | None, classes: int = 2) -> dict[str, Any]:
     values = {"top1": val, "top5": 1.0, "loss": 0.5}
     return {
-        "status": "finished", "epochs": 2, "model": {"name": "lenet5"}, "test": {**values, "count": count},
+        "status": "finished", "run_dir": "outputs/x", "epochs": 2, "model": {"name": "lenet5"},
+        "test": {**values, "count": count},
         "test_interval": {"top1": [0.667, 0.986]},
         "best": {"epoch": 1, **{f"val/{name}": value for name, value in values.items()}},
         "val": {"count": count, "of": None},
