@@ -56,6 +56,7 @@ class Model:
     name: str
     pretrained: bool | None  # None: as the transfer policy implies, unless `weights` is given
     weights: Place | None
+    weights_match: Literal["names", "order"]  # by what the tensors of `weights` are told
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
@@ -64,6 +65,8 @@ class Model:
     def __post_init__(self) -> None:
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+        if self.weights_match == "order" and self.weights is None:
+            raise ValueError("weights_match=order says how model.weights=<file> is read: give that too")
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
@@ -74,17 +77,18 @@ class Model:
         Raises:
             ValueError: pretrained weights are asked for, and the policy loads none.
         """
-        weights, pretrained = self.weights, self.pretrained
+        weights, match, pretrained = self.weights, self.weights_match, self.pretrained
         if not transfer.loads_weights:
             if pretrained:
                 raise ValueError(
                     f"model.pretrained=true: transfer={transfer.name} starts from random weights; transfer=full trains "
                     "everything from pretrained ones"
                 )
-            weights = None  # not refused, so that one multirun can compare transfer=scratch with the others
+            # not refused, so that one multirun can compare transfer=scratch with the others
+            weights, match = None, "names"
         if pretrained is None:
             pretrained = transfer.wants_pretrained and weights is None
-        return replace(self, weights=weights, pretrained=pretrained)
+        return replace(self, weights=weights, weights_match=match, pretrained=pretrained)
 
     def create(
         self, classes: int, channels: int, size: int | None, pretrained: bool, small_stem: bool | None = None
