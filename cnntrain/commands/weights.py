@@ -17,7 +17,7 @@ from cnntrain.core.files import write_new
 from cnntrain.core.limits import Place
 from cnntrain.core.paths import absolute
 from cnntrain.core.units import in_bytes
-from cnntrain.core.words import suggest
+from cnntrain.core.words import suggest, tell
 from cnntrain.study import catalog
 
 COLUMNS = ("weights", "in", "size", "file")
@@ -50,9 +50,9 @@ class Weights(Command):
         title = f"{len(found)} on this machine, {in_bytes(sum(each.size for each in found))}"
         cells = [[each.name, each.place, in_bytes(each.size), each.file] for each in found]
         print(tables.table(title, COLUMNS, cells, LEFT), end="")
-        print("looked in, in this order:")
+        tell("looked in, in this order:")
         for place, where in looked_in.items():
-            print(f"  {place}: {where}")
+            tell(f"  {place}: {where}")
         return Ended()
 
     def _fetched(self, name: str) -> Path:
