@@ -18,11 +18,10 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.batches.plan import Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Labelled
-from cnntrain.runs import checkpoint, generations
-from cnntrain.runs.folder import result
+from cnntrain.runs import generations
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.views import LARGER, Crops, Flips, mean_logits
-from cnntrain.tasks.base import Objective
+from cnntrain.tasks.base import Objective, UnchosenError
 from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 
@@ -75,10 +74,10 @@ class Member:
         setting = (found.best or {}).get("val/setting")
         objective = objective or self.objective
         answers = Answers(objective, None if setting is None else int(setting))
-        metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
         try:
+            metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
             chosen = metrics.chosen_by(found.best)
-        except InputError as error:
+        except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error
         return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
 
@@ -191,18 +190,3 @@ def soup(members: Sequence[Member], val: Labelled, best: int, greedily: bool) ->
 
 def _of_val(judged: Judged) -> Mapping[str, float]:
     return {f"val/{name}": value for name, value in judged.metrics.items()}
-
-
-def require_same_classes(members: Sequence[Trained]) -> None:
-    """Raises InputError where networks are to answer as one that know other classes."""
-    for each in members[1:]:
-        if each.classes != members[0].classes:
-            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
-
-
-def temperature(found: Trained) -> float | None:
-    """That which its run fitted on val for the best epoch; None where there is none, or of another checkpoint."""
-    if found.path.name != checkpoint.BEST:
-        return None
-    value = (result(found.path.parent) or {}).get("temperature")
-    return float(value) if isinstance(value, int | float) else None
