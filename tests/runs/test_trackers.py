@@ -169,3 +169,16 @@ def test_a_damaged_file_of_names_is_named(tmp_path: Path) -> None:
     (tmp_path / NAMES).write_text("[")
     with pytest.raises(InputError, match=r"trackers\.json cannot be read .*: remove it"):
         log_of(tmp_path).run_id("wandb")
+
+
+def test_mlflow_is_the_same_run_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    for step in (0, 4):
+        (sink,) = base.sinks(["mlflow"], log_of(Path("."), step), pytest.fail)
+        sink.log(step + 4, {"val/top1": 0.5})
+        sink.close()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("pets").experiment_id])
+    assert [each.step for each in client.get_metric_history(run.info.run_id, "val/top1")] == [4, 8]
+    assert (run.info.status, run.data.params) == ("FINISHED", {"optim.lr": "0.1"})

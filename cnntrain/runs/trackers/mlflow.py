@@ -22,14 +22,15 @@ class Mlflow:
         from mlflow.entities import Metric, Param
 
         self.make, self.parameter = Metric, Param
-        self.client = MlflowClient(None if log.online else f"sqlite:///{log.folder / 'mlflow.db'}")
+        store = log.folder.absolute() / "mlflow.db"
+        self.client = MlflowClient(None if log.online else f"sqlite:///{store}")
         self.run = log.run_id("mlflow", lambda: self._created(log))
         self.client.update_run(self.run, status="RUNNING")
 
     def _created(self, log: Log) -> str:
         """A new run in the project, whose settings are its parameters."""
         experiment = self.client.get_experiment_by_name(log.project)
-        place = None if log.online else (log.folder / "mlflow").as_uri()
+        place = None if log.online else (log.folder.absolute() / "mlflow").as_uri()
         number = experiment.experiment_id if experiment else self.client.create_experiment(log.project, place)
         run = self.client.create_run(number, run_name=log.name)
         parameters = [self.parameter(key, str(value)[:500]) for key, value in log.settings.items()]

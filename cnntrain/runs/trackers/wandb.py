@@ -23,7 +23,7 @@ class Wandb:
 
         self.wandb = wandb
         self.run = wandb.init(
-            project=log.project, name=log.name, id=log.run_id("wandb"), resume="allow", dir=str(log.folder),
+            project=log.project, name=log.name, id=log.run_id("wandb"), resume="allow", dir=str(log.folder.absolute()),
             mode="online" if log.online else "offline", config=dict(log.settings), reinit="create_new",
             settings=wandb.Settings(console="off", disable_git=True, disable_code=True, silent=True, init_timeout=30),
         )  # fmt: skip
