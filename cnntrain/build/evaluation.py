@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cnntrain.build import judging
 from cnntrain.build.judging import Answerer, Judged, Member, Views
 from cnntrain.core import dist
+from cnntrain.core.errors import InputError
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
 from cnntrain.runs.predictions import Predictions
@@ -167,6 +168,11 @@ def _marked(found: Findings) -> Predictions:
 def again(predictions: Predictions, place: Path, command: str) -> Path:
     """Compute every figure of answers that were given before; they are left beside them."""
     about = predictions.about
+    if predictions.labels.ndim == 2:
+        raise InputError(
+            f"{place} holds answers of any number of labels an image, whose figures come from the network: "
+            "give run=<run folder>"
+        )
     value = about.get("temperature")
     found = measures(predictions, float(value) if isinstance(value, int | float) else None)
     data = {"name": "predictions", **(about.get("data") or {})}

@@ -22,7 +22,7 @@ from cnntrain.runs import checkpoint, generations
 from cnntrain.runs.folder import result
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.views import LARGER, Crops, Flips, mean_logits
-from cnntrain.tasks.base import Objective
+from cnntrain.tasks.base import Objective, UnchosenError
 from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 
@@ -75,10 +75,10 @@ class Member:
         setting = (found.best or {}).get("val/setting")
         objective = objective or self.objective
         answers = Answers(objective, None if setting is None else int(setting))
-        metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
         try:
+            metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
             chosen = metrics.chosen_by(found.best)
-        except InputError as error:
+        except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error
         return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
 

@@ -25,6 +25,7 @@ from cnntrain.data.sets.dataset import DataSet
 from cnntrain.data.sets.subset import val_limited
 from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.study.anatomy.layers import multiply_adds
+from cnntrain.tasks.weights import class_weights, weight_notes
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import autocast, place
 from cnntrain.training.progress import Progress
@@ -68,6 +69,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     if saved is not None:
         state.load_state_dict(saved)
     trainer, precision = config.trainer, autocast(config.trainer.precision, device)
+    weights = class_weights(trainer.class_weight, data.train.labels, data.classes)
     lengths = loaders.steps_per_epoch, trainer.epochs, trainer.max_steps
     return Run(
         config=config,
@@ -75,11 +77,11 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
         device=device,
         state=state,
         step=Step(state, trainer.grad_accum, *lengths, trainer.clip_norm),
-        objective=config.task.start(trainer.label_smoothing, config.model.aux_weight),
+        objective=config.task.start(trainer.label_smoothing, config.model.aux_weight, weights),
         loaders=loaders,
         precision=precision,
         macs=macs,
-        notes=[*notes, *lines],
+        notes=[*notes, *lines, *weight_notes(weights, data.classes)],
         usage=usage,
         around=partial(_around, config, data, loaders, device, precision),
     )

@@ -72,7 +72,8 @@ class Trained:
 
     @torch.inference_mode()
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
-        """For each image (see `preprocess`) the probability of each class, the most probable first.
+        """For each image (see `preprocess`) the probability of each class, the most probable first; where an image has
+        any number of them, each by itself.
 
         Raises:
             InputError: one is no image, or the run had no validation yet to choose among its settings.
@@ -86,7 +87,7 @@ class Trained:
             if self.best is None:
                 raise InputError(f"{self.path}: the run had no validation yet, which chooses among its settings")
             logits = logits[int(self.best["val/setting"])]
-        values = logits[0].double().softmax(dim=0).tolist()
+        values = self.config.task.probabilities(logits[0].double()).tolist()
         return dict(sorted(zip(self.classes, values, strict=True), key=lambda each: -each[1]))
 
 

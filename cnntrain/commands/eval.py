@@ -81,6 +81,11 @@ class Eval(Command):
         device = dist.pick_device(self.device)
         found = [trained.read(path, device, self._adjusted) for path in self._checkpoints()]
         judging.require_same_classes(found)
+        if found[0].config.task.several_labels and (self.ensemble or self.tta != "none"):
+            raise ConfigError(
+                f"task={found[0].config.task.name} gives each label a probability of its own, and ensemble=true and "
+                "tta average those of one label an image: leave them out"
+            )
         members = [judging.Member(each, self._seen(each, typed)) for each in found]
         first = members[0]
         background = first.seen.background

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
@@ -132,6 +133,7 @@ class Trainer:
     micro_batch: Literal["auto"] | Count | None  # images that a process computes with at once, at most
     clip_norm: Positive | None
     label_smoothing: Fraction
+    class_weight: Literal["auto"] | dict[str, Any] | None  # how much classes count in the training loss
     ema_decay: Inside | None
     val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
@@ -142,6 +144,7 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.micro_batch is not None and self.grad_accum > 1:
             raise ValueError("micro_batch and grad_accum say the same in two ways: leave one of them out")
+        require_weights(self.class_weight)
         others = {"compile": self.compile != "off", "grad_checkpointing=true": self.grad_checkpointing,
                   "grad_accum above 1": self.grad_accum > 1, "micro_batch": self.micro_batch is not None,
                   "device=cpu": self.device == "cpu"}  # fmt: skip
@@ -157,7 +160,7 @@ class Checkpoint:
     every_steps: Count | None  # besides the ends of epochs
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
-    metric: str  # one of the task's, of val
+    metric: str | None  # one of the task's, of val; None: the first
 
 
 @dataclass(frozen=True)
@@ -245,10 +248,12 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
+        require_fitting_labels(self.task, self.data, self.transfer)
         self._check_metrics()
 
     def _check_metrics(self) -> None:
-        self._check_metric("checkpoint.metric", self.checkpoint.metric, ["val"])
+        if self.checkpoint.metric is not None:
+            self._check_metric("checkpoint.metric", self.checkpoint.metric, ["val"])
         watched = self.schedule.watched()
         if watched is None:
             return
@@ -273,7 +278,10 @@ class TrainConfig(Command):
             raise ValueError(f"{key}={metric} must be one of {', '.join(known)}{suggest(metric, known)}")
 
     def settled(self) -> Self:
-        return replace(self, model=self.model.settled(self.transfer))
+        first = f"val/{self.task.columns[0].name}"
+        model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
+        checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
+        return replace(self, model=model, schedule=schedule, checkpoint=checkpoint)
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:
@@ -283,8 +291,8 @@ class TrainConfig(Command):
         """Whether an epoch's metrics are better than those of the best epoch so far; small validation parts often tie,
         and then the loss decides."""
         for metric in (self.checkpoint.metric, f"val/{LOSS}"):
-            column = self.task.column(metric)
-            assert column is not None, "checked with the configuration"
+            column = None if metric is None else self.task.column(metric)
+            assert metric is not None and column is not None, "checked and settled with the configuration"
             if values[metric] != best[metric]:
                 return is_better(column, values[metric], best[metric])
         return False

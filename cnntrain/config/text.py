@@ -105,6 +105,8 @@ def _kinds(command: str, key: str) -> set[Any]:
 def _bare(kind: Any) -> Any:
     if get_origin(kind) in (Union, UnionType):
         kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is list:
+        return list[_bare(get_args(kind)[0])]  # type: ignore[misc]
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 

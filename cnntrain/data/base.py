@@ -78,6 +78,11 @@ class Data:
         return self.class_count if self.classes is None else len(self.classes)
 
     @property
+    def several_labels(self) -> bool:
+        """Whether an image has any number of labels; else it has one."""
+        return False
+
+    @property
     def window(self) -> int | None:
         """Training images that are in random order among one another; None: all."""
         return None

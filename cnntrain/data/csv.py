@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Place
 from cnntrain.core.paths import absolute
-from cnntrain.core.words import listed
+from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.checks import refuse_download
 
@@ -27,14 +27,24 @@ class Csv(Data):
     """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
 
     Paths are relative to the root and stay below it. Labels are text, so ``007`` is not ``7``;
-    space around them does not count.
+    space around them does not count. Several labels of an image are ``a;b`` in the label column, which may be empty;
+    or there is no such column, and each other one is of a label, with 1 or 0.
     """
 
     csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder
+    labels: Literal["one", "several"]  # an image
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_download(self)
+        if self.several_labels and self.train_per_class is not None:
+            raise ValueError(
+                f"train_per_class={self.train_per_class} is for one label an image: leave it out with labels=several"
+            )
+
+    @property
+    def several_labels(self) -> bool:
+        return self.labels == "several"
 
     def places(self) -> dict[str, str]:
         return {"csv": absolute(self.csv)} if self.root is None else super().places()
@@ -43,30 +53,37 @@ class Csv(Data):
         from cnntrain.data.sets.files import file_set
 
         table, root = self._table_and_root()
-        found = _found(table, root)
+        found, order = _found(table, root, self.several_labels)
         if "train" not in found and "all" not in found:
             raise InputError(f"{table}: no row has split=train")
-        return file_set(self, root, found)
+        data = file_set(self, root, found, order=order)
+        never = [name for name in order if name not in data.classes]
+        notes = [f"no training image has the label {listed(never)}, which is left out"] if never else []
+        return replace(data, notes=[*data.notes, *notes])
 
     def labelled(self, part: str) -> Labelled:
         from cnntrain.data.sets.files import labelled_files
 
         table, root = self._table_and_root()
-        return labelled_files(self, root, _found(table, root), part, [])
+        found, order = _found(table, root, self.several_labels)
+        return labelled_files(self, root, found, part, [], order=order)
 
     def _table_and_root(self) -> tuple[Path, Path]:
         table = Path(absolute(os.path.join(self.root or "", self.csv)))
         return table, table.parent if self.root is None else Path(absolute(self.root))
 
 
-def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
-    """The samples by the value of their split column, or under ``all`` where there is none."""
+def _found(table: Path, root: Path, several: bool) -> tuple[dict[str, list[Sample]], list[str]]:
+    """The samples by the value of their split column, or under ``all`` where there is none; and the names of labels
+    that are columns, in their order."""
     from cnntrain.data.sets.files import sample
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}
     missing: list[str] = []
-    for where, row in _rows(table):
+    columns: list[str] = []
+    for where, row in _rows(table, several):
+        columns = columns or _label_columns(row)
         path = _below(root, row["path"], where)
         if path in first:
             raise InputError(f"{where}: {row['path']!r} is listed before, at {first[path]}")
@@ -75,12 +92,32 @@ def _found(table: Path, root: Path) -> dict[str, list[Sample]]:
         if status is None:
             missing.append(path)
         else:
-            found.setdefault(row.get("split", "all"), []).append(sample(path, row["label"], status))
+            found.setdefault(row.get("split", "all"), []).append(sample(path, _label(where, row, several), status))
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:
         raise InputError(f"{table}: has no rows")
-    return found
+    return found, [normalised(each) for each in columns]
+
+
+def _label(where: str, row: dict[str, str], several: bool) -> str:
+    """As `Sample` has it."""
+    from cnntrain.data.sets.files import BETWEEN, joined
+
+    if not several:
+        return row["label"]
+    if "label" in row:
+        return joined(each for each in row["label"].split(BETWEEN) if each.strip())
+    columns = _label_columns(row)
+    for name in columns:
+        if row[name].strip() not in ("0", "1"):
+            raise InputError(f"{where}: the column {printable(name)} is {row[name]!r}, and must be 1 or 0")
+    return joined(name for name in columns if row[name].strip() == "1")
+
+
+def _label_columns(columns: Iterable[str]) -> list[str]:
+    """Those that are of a label each; none where there is one of labels."""
+    return [] if "label" in columns else [each for each in columns if each not in ("path", "split")]
 
 
 def _below(root: Path, path: str, where: str) -> str:
@@ -101,19 +138,19 @@ def _below(root: Path, path: str, where: str) -> str:
     return relative
 
 
-def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(table: Path, several: bool) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row with its place as ``file:line``, checked."""
     line = 1
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
-            _check_columns(table, columns)
+            _check_columns(table, columns, several)
             line = reader.line_num + 1
             for fields in reader:
                 where, line = f"{table}:{line}", reader.line_num + 1
                 if fields:
-                    yield where, _row(where, columns, fields)
+                    yield where, _row(where, columns, fields, several)
     except UnicodeDecodeError as error:
         raise InputError(f"{table}: is not UTF-8 text ({error})") from error
     except csv.Error as error:
@@ -122,21 +159,38 @@ def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise InputError(f"{table}: {error.strerror}; data.csv names the table, relative to data.root") from error
 
 
-def _check_columns(table: Path, columns: list[str]) -> None:
+def _check_columns(table: Path, columns: list[str], several: bool) -> None:
     expected = "the first line must be path,label or path,label,split"
+    if several:
+        expected += ", or have in place of label a column for each label"
     unknown = [column for column in columns if column not in ("path", "label", "split")]
-    if unknown:
+    if several and "label" not in columns:
+        _check_label_columns(table, unknown)
+    elif unknown:
         raise InputError(f"{table}:1: unknown columns {', '.join(map(repr, unknown))}; {expected}")
-    if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
+    has_labels = "label" in columns or (several and bool(unknown))
+    if "path" not in columns or not has_labels or len(set(columns)) < len(columns):
         raise InputError(f"{table}:1: has the columns {','.join(columns) or '(none)'}; {expected}")
 
 
-def _row(where: str, columns: list[str], fields: list[str]) -> dict[str, str]:
+def _check_label_columns(table: Path, columns: Sequence[str]) -> None:
+    from cnntrain.data.sets.files import BETWEEN
+
+    wrong = [each for each in columns if not each.strip() or BETWEEN in each]
+    if wrong or len({normalised(each) for each in columns}) < len(columns):
+        named = f"not {listed(wrong)}" if wrong else "none of which stands twice"
+        raise InputError(f"{table}:1: columns of labels need names without {BETWEEN!r}, {named}")
+
+
+def _row(where: str, columns: list[str], fields: list[str], several: bool) -> dict[str, str]:
     if len(fields) != len(columns):
         raise InputError(f"{where}: {len(fields)} fields instead of {len(columns)}; text with a comma needs quotes")
     row = dict(zip(columns, fields, strict=True))
-    for column in ("path", "label"):
-        if not row[column].strip() or "\0" in row[column]:
+    for column in ("path", *([] if several else ["label"])):
+        if not row[column].strip():
+            raise InputError(f"{where}: the {column} is {row[column]!r}")
+    for column in {"path", "label"} & set(row):
+        if "\0" in row[column]:
             raise InputError(f"{where}: the {column} is {row[column]!r}")
     if row.get("split", "train") not in ("train", "val", "test"):
         raise InputError(f"{where}: split must be train, val or test, not {row['split']!r}")

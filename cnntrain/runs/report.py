@@ -91,8 +91,11 @@ class Report:
         """Log an epoch's metrics and show them in one line: the losses, and the column that people look at first."""
         self.log(step, {"epoch": now.epoch, **values})
         shown = [each for each in self.columns if each.name in (LOSS, self.columns[0].name)][::-1]
-        train = " ".join(f"{each.title} {each.text(values[f'train/{each.name}'])}" for each in shown)
-        val = " ".join(each.text(values[f"val/{each.name}"]) for each in shown)
+        train = " ".join(
+            f"{each.title} {each.text(values[f'train/{each.name}'])}" for each in shown if each.in_training
+        )
+        of_val = ((each, each.text(values[f"val/{each.name}"])) for each in shown)
+        val = " ".join(text if each.in_training else f"{each.title} {text}" for each, text in of_val)
         self.say(
             f"epoch {now.epoch:3d}/{now.epochs}  train {train}  val {val}  lr {now.lr:.3g}"
             f"  {now.images_per_second:,.0f} img/s{'  best' if improved else ''}"

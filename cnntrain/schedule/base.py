@@ -41,8 +41,13 @@ class Schedule:
         raise NotImplementedError
 
     def watched(self) -> tuple[str, bool] | None:
-        """The metric that it watches, and whether it waits for greater values; None where it watches none."""
+        """The metric that it watches, and whether it waits for greater values; None where it watches none, or leaves
+        open which."""
         return None
+
+    def watching(self, metric: str) -> Schedule:
+        """With this metric, where it leaves open which one it watches."""
+        return self
 
 
 class Course:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal, TypedDict
 
@@ -16,7 +16,7 @@ from cnntrain.schedule.base import Course, Position, Schedule
 class Plateau(Schedule):
     fixed = ("metric", "mode")
 
-    metric: str  # a metric of the task, of the training or the validation part
+    metric: str | None  # of the task, of the training or the validation part; None: the task's first, of validation
     mode: Literal["max", "min"]
     factor: Inside
     patience: Whole  # epochs without improvement that are borne; the rate falls at the next one
@@ -27,8 +27,11 @@ class Plateau(Schedule):
     def start(self) -> Watch:
         return Watch(self)
 
-    def watched(self) -> tuple[str, bool]:
-        return self.metric, self.mode == "max"
+    def watched(self) -> tuple[str, bool] | None:
+        return None if self.metric is None else (self.metric, self.mode == "max")
+
+    def watching(self, metric: str) -> Schedule:
+        return self if self.metric is not None else replace(self, metric=metric)
 
 
 class Seen(TypedDict):
@@ -58,6 +61,7 @@ class Watch(Course):
     def observe(self, epochs_done: int, metrics: Mapping[str, float]) -> str | None:
         """Count epochs without improvement; those of the warm-up, and a metric that is not a number, never improve."""
         watching = self.plateau
+        assert watching.metric is not None, "settled with the configuration"
         value = metrics[watching.metric]
         if epochs_done <= watching.warmup_epochs:
             return None

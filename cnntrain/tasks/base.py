@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from cnntrain.core.errors import InputError
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -49,6 +51,13 @@ class Column:
             return None
         name = self.complement
         return Column(name, name, name, self.percent, not self.greater_is_better, complement=self.name)
+
+
+class UnchosenError(InputError):
+    """Of networks side by side none is chosen yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the run had no validation yet, which chooses among its settings")
 
 
 class Metrics(dict[str, float]):
@@ -123,10 +132,11 @@ class Task:
     `columns` are its metrics, the one that people look at first being the first, and its loss the last; some are of an
     evaluation alone. `fixed` are
     keys of its own that a run under way cannot change, since the form or the meaning of what a checkpoint holds depends
-    on them.
+    on them. One of `several_labels` learns from images of which each has any number of labels.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ()
+    several_labels: ClassVar[bool] = False
 
     name: str
 
@@ -139,14 +149,21 @@ class Task:
         """Names of further metrics, that `columns` have where ``task.metrics`` lists them."""
         return ()
 
-    def start(self, label_smoothing: float, aux_weight: float) -> Objective:
+    def start(
+        self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None
+    ) -> Objective:
         """The task at work.
 
         Args:
             label_smoothing: of the training loss alone.
             aux_weight: of auxiliary outputs' losses, in training alone.
+            class_weights: one a class, of the training loss alone; None: all count alike.
         """
         raise NotImplementedError
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of logits [..., classes] those of the classes."""
+        return logits.softmax(-1)
 
     def majority(self, targets: Any) -> float | None:
         """The first column's value of the one answer to all samples that is right most often, without a look at any:

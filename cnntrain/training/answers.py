@@ -12,14 +12,14 @@ from torch import Tensor
 from cnntrain.core import dist
 from cnntrain.data.sets.dataset import Part
 from cnntrain.runs.predictions import Predictions
-from cnntrain.tasks.base import Objective
+from cnntrain.tasks.base import Objective, UnchosenError
 
 
 class Answers:
     """Sees the batches of an evaluation that goes through `eval_plan`, and keeps them on their device until the end.
 
     Args:
-        setting: of networks side by side the one that counts; None: there is one network.
+        setting: of networks side by side the one that counts; None: there is one network, or none is chosen yet.
     """
 
     def __init__(self, objective: Objective, setting: int | None = None):
@@ -29,6 +29,8 @@ class Answers:
         self._losses: list[Tensor] = []
 
     def __call__(self, judged: Tensor, targets: Any) -> None:
+        if self._setting is None and judged.ndim > 2:
+            raise UnchosenError
         logits = judged if self._setting is None else judged[self._setting]
         logits = logits if logits.dtype == torch.float64 else logits.float()
         self._logits.append(logits)

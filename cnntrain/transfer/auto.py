@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Auto(PartlyFrozen):
+    one_label = True
+
     little: Count  # fewer training images a class are little data
     margin: Fraction  # of accuracy, by which an earlier stage must be better for the domain to count as different
     probe_images: Annotated[int, Ge(20)]

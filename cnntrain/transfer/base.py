@@ -72,10 +72,11 @@ class Transfer:
 
     Epochs count from 0. What a policy answers depends on its keys, the arguments and what it measured at the start of
     the run, never on the past. `fixed` are keys of its own that a run under way cannot change, since the form or the
-    meaning of what a checkpoint holds depends on them.
+    meaning of what a checkpoint holds depends on them. One of `one_label` is for images that have one each.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ()
+    one_label: ClassVar[bool] = False
 
     name: str
     head_lr_multiplier: Positive  # on optim.lr, for the classifier's parameters

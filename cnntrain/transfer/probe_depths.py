@@ -23,6 +23,7 @@ REFERENCES = ("knn", "logistic")
 
 @dataclass(frozen=True)
 class ProbeDepths(LinearProbe):
+    one_label = True
     fixed = ("name", "features", "pool", "normalize", "lr_grid", "decay_grid", "random_weights")  # what the banks are
 
     features: Count  # about so many of each depth

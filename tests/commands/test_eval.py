@@ -202,7 +202,7 @@ def test_new_labelled_images_are_evaluated_whole_however_they_come(
     with pytest.raises(InputError, match="has no val part; choose part=test"):
         judged({"root": str(new / "parted")}, "val")
     (new / "t.csv").write_text("path,label,split\nflat/ant/0.png,ant,test\nflat/cat/0.png,cat,test\n")
-    table = {**asdict(folder_data(new)), "name": "csv", "csv": "t.csv"}
+    table = {**asdict(folder_data(new)), "name": "csv", "csv": "t.csv", "labels": "one"}
     assert judged(table) == ("test", 2)
     (new / "t.csv").write_text("path,label\nflat/ant/0.png,ant\n")
     assert judged(table) == ("all", 1)

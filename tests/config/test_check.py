@@ -53,6 +53,10 @@ def tree(**choices: str) -> Tree:
     whole = copy.deepcopy(default_tree())
     for group, name in choices.items():
         whole[group] = {**from_yaml(group, name), **NEEDED.get((group, name), {})}
+    if whole["task"]["name"] == "multilabel":
+        whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
+        if whole["transfer"]["name"] in ("auto", "probe_depths"):
+            whole["transfer"] = from_yaml("transfer", "linear_probe")
     return whole
 
 
@@ -150,6 +154,7 @@ def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
     assert files
     for file in files:
         needed = [f"++{group}.{key}={value}" for key, value in NEEDED.get((group, file.stem), {}).items()]
+        needed += ["data=csv", "data.labels=several"] if file.stem == "multilabel" else []
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
 
 

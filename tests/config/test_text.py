@@ -65,6 +65,7 @@ def test_a_value_is_what_was_typed(typed: str, expected: Any) -> None:
 
 def test_other_commands_have_keys_of_text_too() -> None:
     assert value("run=1e3", "eval") == value("data.root=1e3", "eval") == value("runs=1e3", "plot") == "1e3"
+    assert value("run=[1e3,a=b]", "eval") == ["1e3", "a=b"]
     assert value("data.batch_size=8", "eval") == 8
     assert value("y=[1,val/top1]", "plot") == ["1", "val/top1"]
 

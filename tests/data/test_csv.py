@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,3 +217,73 @@ def test_what_a_csv_writer_writes_is_read_back(make: Callable[..., Any], rows: d
     assert labelled(data, "train") == {name: normalised(label) for name, label in rows.items()}
     assert list(data.train.ids) == list(rows)
     assert data.classes == sorted(set(map(normalised, rows.values())))
+
+
+# any number of labels an image
+
+SEVERAL = {"labels": "several"}
+
+
+def several(data: Any, part: str) -> dict[str, set[str]]:
+    taken = getattr(data, part)
+    assert taken.labels.dtype == bool and taken.labels.shape == (len(taken.ids), len(data.classes))
+    return {
+        id_: {name for name, there in zip(data.classes, row, strict=True) if there}
+        for id_, row in zip(taken.ids, taken.labels, strict=True)
+    }
+
+
+def test_several_labels_stand_in_one_column_and_may_be_none(table: Any) -> None:
+    data = table("path,label,split\na.png,x; y,train\nb.png,,train\nc.png,z;x;z,train\nd.png,y,val\n", **SEVERAL)
+    assert data.classes == ["x", "y", "z"]
+    assert several(data, "train") == {"a.png": {"x", "y"}, "b.png": set(), "c.png": {"x", "z"}}
+    assert several(data, "val") == {"d.png": {"y"}}
+    _, target = replace(data.train, images=torch.zeros(3, 1, 2, 2)).sample(2)
+    assert target.tolist() == [True, False, True] and target.dtype == torch.bool
+
+
+def test_columns_of_labels_are_the_same_in_their_order(table: Any) -> None:
+    text = "path,y,x,never,split\na.png,1,1,0,train\nb.png,0,0,0,train\nc.png,0,1,0,train\nd.png,1,0,0,val\n"
+    data = table(text, **SEVERAL)
+    assert data.classes == ["y", "x"]
+    assert several(data, "train") == {"a.png": {"x", "y"}, "b.png": set(), "c.png": {"x"}}
+    assert data.notes == ["no training image has the label 'never', which is left out"]
+
+
+def test_both_forms_have_one_fingerprint_for_the_same_order_of_classes(table: Any) -> None:
+    split = "a.png,{},train\nb.png,{},val\n"
+    words = table("path,label,split\n" + split.format("x;y", "y"), **SEVERAL)
+    columns = table("path,x,y,split\n" + split.format("1,1", "0,1"), **SEVERAL)
+    assert words.fingerprint == columns.fingerprint
+    assert words.fingerprint != table("path,label,split\n" + split.format("x;y", "x"), **SEVERAL).fingerprint
+
+
+def test_a_part_by_itself_needs_no_labels(table: Any, tmp_path: Path, make: Callable[..., Any]) -> None:
+    table("path,label\na.png,x\nb.png,x\nc.png,x\nd.png,x\ne.png,x\n", **SEVERAL)
+    (tmp_path / "labels.csv").write_text("path,label\na.png,\n")
+    found = make("csv", root=str(tmp_path), **SEVERAL).labelled("test")
+    assert found.classes == [] and found.part.labels.shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,x\na.png,2\n", "labels.csv:2: the column x is '2', and must be 1 or 0"),
+        ("path,x\na.png,\n", "labels.csv:2: the column x is '', and must be 1 or 0"),
+        ("path,split\na.png,train\n", "or have in place of label a column for each label"),
+        ("path,label,x\na.png,y,1\n", "unknown columns 'x'"),
+        ("path,x;y\na.png,1\n", "columns of labels need names without ';', not 'x;y'"),
+        ("path,x,x\na.png,1,1\n", "none of which stands twice"),
+        ("path,label,split\na.png,,train\nb.png,,val\n", "needs at least one label, but none was found"),
+        ("path,label,split\na.png,x,train\nb.png,x;y,val\n", "has classes that the train part lacks: 'y'"),
+    ],
+)
+def test_a_wrong_table_of_several_labels_is_named(table: Any, text: str, said: str) -> None:
+    with pytest.raises(InputError) as error:
+        table(text, **SEVERAL)
+    assert said in str(error.value)
+
+
+def test_so_many_images_a_class_need_one_label_an_image(make: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="train_per_class=3 is for one label an image"):
+        make("csv", train_per_class=3, **SEVERAL)

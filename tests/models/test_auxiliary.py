@@ -307,16 +307,7 @@ def test_a_run_counts_and_tests_the_network_alone(
     assert result["model"] == {"name": name, **expected}
     assert extra == sum(each.numel() for each in model.parameters()) - params > 0
 
-    settings = {
-        "run": str(place),
-        "checkpoint": None,
-        "output": "outputs",
-        "part": "test",
-        "devices": 1,
-        "device": "cpu",
-        "data": None,
-    }
-    assert check(settings, Eval).execute([]).code == 0
+    assert check(composed([f"run={place}", "device=cpu", "pictures=false"], "eval"), Eval).execute([]).code == 0
     again = json.loads((place / "eval-fake-test/eval.json").read_text())
     assert {key: again[key] for key in result["test"]} == result["test"]
 

@@ -71,7 +71,7 @@ def test_a_task_without_a_majority_has_no_column_for_it() -> None:
     column = Column("error", "error", "error")
     row = {"name": "set", "part": "val"}
     found = {"model": "net", "epoch": 3, "checkpoint": "x", "classes": 9, "majority": None, "data": row, "count": 4}
-    assert [cell.strip() for cell in shown(closing.evaluation({**found, "error": 2.0}, [column]))[2]] == [
+    assert [cell.strip() for cell in shown(*closing.evaluation({**found, "error": 2.0}, [column]))[2]] == [
         "error", "images",
     ]  # fmt: skip
     assert Task("own").majority([0, 1]) is None
@@ -80,4 +80,6 @@ def test_a_task_without_a_majority_has_no_column_for_it() -> None:
 def test_the_majority_is_scikit_learns() -> None:
     labels = np.array([3, 1, 3, 0, 3, 1])
     judge = DummyClassifier(strategy="most_frequent").fit(labels[:, None], labels)
-    assert Classify("classify", []).majority(labels) == pytest.approx(judge.score(labels[:, None], labels))
+    assert Classify("classify", [], "cross_entropy", None).majority(labels) == pytest.approx(
+        judge.score(labels[:, None], labels)
+    )

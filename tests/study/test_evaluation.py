@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from sklearn import metrics as sk
 
+from cnntrain.core.errors import InputError
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation import folder, resampling
@@ -33,7 +34,7 @@ def drawn(count: int = 200, seed: int = 0) -> Predictions:
     labels = draws.choice(4, size=count, p=[0.5, 0.3, 0.15, 0.05])
     logits = (draws.normal(size=(count, 4)) + 1.2 * np.eye(4)[labels]).astype(np.float32)
     losses = -np.log(probabilities(logits)[np.arange(count), labels])
-    about = {"model": "lenet5", "data": {"name": "fake"}, "part": "test"}
+    about = {"model": "lenet5", "data": {"name": "fake"}, "part": "test", "checkpoint": "best.ckpt"}
     return Predictions([f"test/{number}" for number in range(count)], labels, logits, losses, CLASSES, about)
 
 
@@ -56,11 +57,22 @@ def test_measures_are_scikit_learns() -> None:
     assert json.loads(json.dumps(found)) == found  # plain values
 
 
+def test_answers_that_are_surer_than_a_float_have_finite_losses_and_no_numbers_are_refused() -> None:
+    answers = drawn(20)
+    sure = np.where(np.arange(4) == 3, 1e6, 0.0).astype(np.float32)[None].repeat(20, 0)
+    found = measures(replace(answers, logits=sure), None)
+    assert found["calibration"]["before"]["nll"] == pytest.approx(1e6 * (answers.labels != 3).mean())
+    assert np.isfinite(found["intervals"]["nll"]).all()
+    sure[[3, 7], 1] = np.nan
+    with pytest.raises(InputError, match=r"best.ckpt: to 2 of 20 images, such as test/3, its answers are no finite"):
+        measures(replace(answers, logits=sure), None)
+
+
 def test_a_bootstrap_counts_samples_as_scikit_learn_does() -> None:
     """A figure of resampled samples is that of the samples, each as often as it was drawn."""
     answers = drawn(60)
     found = probabilities(answers.logits)
-    figures = resampling._figures(answers.labels, found, 4)
+    figures = resampling._figures(answers.labels, found, answers.losses)
     times = np.bincount(np.random.default_rng(3).integers(60, size=60), minlength=60)
     rows = np.repeat(np.arange(60), times)
     wanted = scores(
@@ -81,7 +93,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     draws, held = np.random.default_rng(0), dict.fromkeys(truth, 0)
     for _ in range(200):
         rows = draws.integers(20_000, size=300)
-        ends = resampling.intervals(whole.labels[rows], found[rows], 4, draws=200)
+        ends = resampling.intervals(whole.labels[rows], found[rows], whole.losses[rows], draws=200)
         for name, value in truth.items():
             held[name] += ends[name][0] <= value <= ends[name][1]
     assert all(0.9 <= each / 200 <= 0.99 for each in held.values()), held

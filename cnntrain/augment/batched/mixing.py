@@ -36,6 +36,7 @@ class Mixing:
         """Normalised images [samples, channels, height, width] and soft targets, float32 [samples, classes].
 
         Args:
+            labels: int64 [samples]; or bool [samples, classes], of any number of labels each.
             others, their: the partners' images and labels.
             draws: of the samples.
         """
@@ -48,7 +49,7 @@ class Mixing:
         mixed = torch.lerp(others, images, kept)
         of_box = (rows.sum(1) * columns.sum(1)).double() / (rows.shape[1] * columns.shape[1])
         weight = (1 - of_box * (1 - share))[:, None].float()
-        ours, theirs = (one_hot(each, self.classes).float() for each in (labels, their))
+        ours, theirs = ((each if each.ndim == 2 else one_hot(each, self.classes)).float() for each in (labels, their))
         return mixed, weight * ours + (1 - weight) * theirs
 
     def shares(self, height: int, width: int, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:

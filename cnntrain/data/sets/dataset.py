@@ -26,7 +26,8 @@ class Part:
 
     Attributes:
         images: the images, decoded on access.
-        labels: int64 array [n], positions in `DataSet.classes`.
+        labels: int64 array [n], positions in `DataSet.classes`; where an image has any number of them, bool
+            [n, classes].
         ids: one name a sample (a path below the root, or ``<part>/<index>``), which per-sample reports print.
     """
 
@@ -39,7 +40,8 @@ class Part:
 
     def sample(self, position: int) -> tuple[Any, Any]:
         """An image and its target, as a transform takes them."""
-        return self.images[position], int(self.labels[position])
+        label = self.labels[position]
+        return self.images[position], torch.from_numpy(label) if self.labels.ndim == 2 else int(label)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,10 @@ from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
 from cnntrain.data.sets.decode import decode
-from cnntrain.data.sets.stratify import PARTS, stratified
+from cnntrain.data.sets.stratify import PARTS, stratified, stratified_by_rarest
 
 NUMBER = re.compile("[0-9]{1,9}")
+BETWEEN = ";"  # several labels
 
 
 class Sample(NamedTuple):
@@ -28,7 +29,7 @@ class Sample(NamedTuple):
 
     Attributes:
         id: its path below the root, with forward slashes.
-        label: its class's name.
+        label: its class's name; of a source of several labels their names, `joined`.
         size: in bytes.
         modified: when its content last changed, in nanoseconds of Unix time.
         file: device and inode, which tell whether two paths lead to one file.
@@ -43,6 +44,11 @@ class Sample(NamedTuple):
 
 def sample(id_: str, label: str, status: os.stat_result) -> Sample:
     return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+
+
+def joined(labels: Iterable[str]) -> str:
+    """Several labels as one text, the same for the same labels."""
+    return BETWEEN.join(sorted({normalised(each) for each in labels}))
 
 
 class FileImages:
@@ -87,10 +93,12 @@ def file_set(
     labelled = "all" if "all" in found else "train"
     _check_images(root, found)
     found, merged = _one_spelling(found)
-    classes = _in_order({sample.label for sample in found[labelled]}, order)
-    if len(classes) < 2:
-        raise InputError(f"{root}: needs at least two classes, but only {classes[0]!r} was found")
-    _check_known(root, classes, found)
+    several = source.several_labels
+    classes = _in_order(_labels_of(found[labelled], several), order)
+    if len(classes) < (1 if several else 2):
+        only = f"only {classes[0]!r} was found" if classes else "none was found"
+        raise InputError(f"{root}: needs at least {'one label' if several else 'two classes'}, but {only}")
+    _check_known(root, classes, found, several)
     if "val" in found:
         if source.split is not None:
             raise InputError(f"{root}: has its own train and val parts, so data.split={source.split} must be null")
@@ -99,7 +107,7 @@ def file_set(
         divided = _carve(source, root, found, classes)
     _check_apart(root, divided)
     show = show or _files(source, root)
-    parts = {name: _part(divided[name], classes, show) for name in PARTS if name in divided}
+    parts = {name: _part(divided[name], classes, show, several) for name in PARTS if name in divided}
     return DataSet(
         classes=classes,
         channels=source.channels,
@@ -132,10 +140,10 @@ def labelled_files(
         raise InputError(f"{root}: has no {part} part; choose part={' or part='.join(found)}")
     taken, merged = _one_spelling({name: found[name]})
     _check_images(root, taken)
-    classes = _in_order({sample.label for sample in taken[name]}, order)
+    classes = _in_order(_labels_of(taken[name], source.several_labels), order)
     if name == "all":
         notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are evaluated"]
-    shown = _part(taken[name], classes, show or _files(source, root))
+    shown = _part(taken[name], classes, show or _files(source, root), source.several_labels)
     fingerprint = _fingerprint(taken, classes, source.channels)
     return Labelled(classes, shown, name, fingerprint, [*notes, *merged])
 
@@ -158,9 +166,19 @@ def _one_spelling(found: Mapping[str, Sequence[Sample]]) -> tuple[dict[str, Sequ
     return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []
 
 
-def _check_known(root: Path | str, classes: Sequence[str], found: Mapping[str, Sequence[Sample]]) -> None:
+def _labels_of(samples: Sequence[Sample], several: bool) -> set[str]:
+    return {label for each in {each.label for each in samples} for label in _names(each, several)}
+
+
+def _names(label: str, several: bool) -> list[str]:
+    return [name for name in label.split(BETWEEN) if name] if several else [label]
+
+
+def _check_known(
+    root: Path | str, classes: Sequence[str], found: Mapping[str, Sequence[Sample]], several: bool
+) -> None:
     for name, samples in found.items():
-        unknown = sorted({sample.label for sample in samples} - set(classes))
+        unknown = sorted(_labels_of(samples, several) - set(classes))
         if unknown:
             raise InputError(f"{root}: the {name} part has classes that the train part lacks: {listed(unknown)}")
 
@@ -187,7 +205,8 @@ def _carve(
     if "test" in found and len(fractions) == 3:
         raise InputError(f"{root}: has its own test part, so data.split={fractions} must have two fractions")
     samples = found[whole]
-    pieces = stratified(_labels(samples, classes), fractions, source.split_seed, classes)
+    divide = stratified_by_rarest if source.several_labels else stratified
+    pieces = divide(_labels(samples, classes, source.several_labels), fractions, source.split_seed, classes)
     carved = {name: [samples[i] for i in piece] for name, piece in zip(PARTS, pieces, strict=False)}
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
 
@@ -208,13 +227,18 @@ def _files(source: Data, root: Path | str) -> Show:
     return lambda samples: FileImages(root, [each.id for each in samples], source.channels, source.background)
 
 
-def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show) -> Part:
-    return Part(show(samples), _labels(samples, classes), [sample.id for sample in samples])
+def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show, several: bool) -> Part:
+    return Part(show(samples), _labels(samples, classes, several), [sample.id for sample in samples])
 
 
-def _labels(samples: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:
+def _labels(samples: Sequence[Sample], classes: Sequence[str], several: bool) -> np.ndarray:
     position = {name: label for label, name in enumerate(classes)}
-    return np.array([position[sample.label] for sample in samples], dtype=np.int64)
+    if not several:
+        return np.array([position[sample.label] for sample in samples], dtype=np.int64)
+    labels = np.zeros((len(samples), len(classes)), dtype=bool)
+    for row, each in zip(labels, samples, strict=True):
+        row[[position[name] for name in _names(each.label, several)]] = True
+    return labels
 
 
 def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], channels: int) -> str:

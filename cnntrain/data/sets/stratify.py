@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 
@@ -38,6 +39,33 @@ def stratified(labels: np.ndarray, fractions: Sequence[float], seed: int, classe
     if len(np.unique(labels[rest])) < len(np.unique(labels)):
         raise _too_few(labels, fractions, classes, "a class would have no image to train on")
     return [np.sort(rest), *pieces]
+
+
+def stratified_by_rarest(
+    labels: np.ndarray, fractions: Sequence[float], seed: int, classes: Sequence[str]
+) -> list[np.ndarray]:
+    """The same of bool labels [n, classes], of which an image has any number: an image counts as one of its rarest
+    label, and those of labels that are too rare to be shared count together, as those without any do.
+
+    A label that would then be missing in the first piece gets one of its images there.
+
+    Raises:
+        InputError: a piece would have no images.
+    """
+    by_count = np.argsort(labels.sum(0), kind="stable")
+    rarest = np.where(labels.any(1), by_count[labels[:, by_count].argmax(1)], len(classes))
+    names = [*classes, "(no label)", "(rare labels)"]
+    sizes = np.bincount(rarest, minlength=len(names))
+    least = ceil(1 / min(fractions))
+    strata = np.where(sizes[rarest] < least, len(names) - 1, rarest)
+    if 0 < (strata == len(names) - 1).sum() < least:
+        strata = np.where(strata == len(names) - 1, sizes.argmax(), strata)
+    train, *others = (set(piece.tolist()) for piece in stratified(strata, fractions, seed, names))
+    for label in np.flatnonzero(labels.any(0) & ~labels[sorted(train)].any(0)):
+        moved = int(np.flatnonzero(labels[:, label])[0])
+        train.add(moved)
+        others = [piece - {moved} for piece in others]
+    return [np.array(sorted(piece), dtype=np.int64) for piece in (train, *others)]
 
 
 def _check_counts(labels: np.ndarray, fractions: Sequence[float], classes: Sequence[str]) -> None:

@@ -37,14 +37,15 @@ def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None,
     """The data set with `classes` only, in the set's order, and at most `per_class` training images of each.
 
     A class's images are drawn in the order of a hash of (seed, id): fewer are among more, and neither the other classes
-    nor images added to a folder change which. Where nothing is left out, parts and fingerprint are the set's own.
+    nor images added to a folder change which. Where nothing is left out, parts and fingerprint are the set's own. Of
+    images with any number of labels all stay, with those of `classes`.
 
     Raises:
         InputError: a class is unknown, or the val or test part has no image of these classes.
     """
     kept = _labels(data, classes)
     parts: dict[str, Part] = {name: part for name in PARTS if (part := getattr(data, name)) is not None}
-    index = {name: np.flatnonzero(np.isin(part.labels, kept)) for name, part in parts.items()}
+    index = {name: _having(part.labels, kept) for name, part in parts.items()}
     for name in index:
         if name != "train" and not len(index[name]):
             raise InputError(f"the {name} part has no image of data.classes={list(classes or ())}")
@@ -76,14 +77,21 @@ def val_limited(data: DataSet, limit: int | None) -> DataSet:
     return replace(data, val=_some_of(data.val, np.array(sorted(drawn))), val_of=len(data.val))
 
 
+def _having(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The positions of the samples that are of these classes; where they have any number of labels, all."""
+    return np.flatnonzero(np.isin(labels, kept)) if labels.ndim == 1 else np.arange(len(labels))
+
+
 def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
-    """Those of `classes`, of which some may have none.
+    """Those of `classes`, of which some may have none; images with any number of labels without the other ones.
 
     Raises:
         InputError: all have none.
     """
     asked = {normalised(name) for name in classes}
     kept = np.array([label for label, name in enumerate(images.classes) if normalised(name) in asked], dtype=np.int64)
+    if images.part.labels.ndim == 2:
+        return _with_labels(images, kept)
     index = np.flatnonzero(np.isin(images.part.labels, kept))
     if not len(index):
         raise InputError(f"the {images.name} part has no image of data.classes={list(classes)}")
@@ -98,16 +106,36 @@ def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
     )
 
 
+def _with_labels(images: Labelled, kept: np.ndarray) -> Labelled:
+    """All images, of any number of labels, with those at `kept` alone."""
+    if len(kept) == len(images.classes):
+        return images
+    return replace(
+        images,
+        classes=[images.classes[label] for label in kept],
+        part=replace(images.part, labels=images.part.labels[:, kept]),
+        fingerprint=_fingerprint(images.fingerprint, kept, np.arange(len(images.part))),
+        notes=[*images.notes, "labels that are not in data.classes are left out"],
+    )
+
+
 def known(images: Labelled, classes: Sequence[str]) -> tuple[Labelled, dict[str, int]]:
     """The images with labels that are positions in a network's `classes`, matched by name; and of each class that it
     does not know, whose images are left out, how many it has."""
-    counts = np.bincount(images.part.labels, minlength=len(images.classes)).tolist()
+    several, found = images.part.labels.ndim == 2, images.part.labels
+    counts = (found.sum(0) if several else np.bincount(found, minlength=len(images.classes))).tolist()
     unknown = {name: n for name, n in zip(images.classes, counts, strict=True) if n and name not in classes}
     positions = np.array([classes.index(each) if each in classes else -1 for each in images.classes], dtype=np.int64)
-    labels = positions[images.part.labels]
+    if several:
+        labels = np.zeros((len(found), len(classes)), dtype=bool)
+        labels[:, positions[positions >= 0]] = found[:, positions >= 0]
+        fits = ~found[:, positions < 0].any(1)
+    else:
+        labels = positions[found]
+        fits = labels >= 0
     part = replace(images.part, labels=labels)
     if unknown:
-        part = _some_of(part, np.flatnonzero(labels >= 0))
+        part = _some_of(part, np.flatnonzero(fits))
     return replace(images, part=part, classes=list(classes)), unknown
 
 
@@ -147,6 +175,8 @@ def _too_few(data: DataSet, index: np.ndarray, kept: np.ndarray, per_class: int)
 
 def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
     """The samples at `index`, with labels that are positions in `kept`; the part itself where all are taken."""
+    if part.labels.ndim == 2:
+        return part if len(kept) == part.labels.shape[1] else replace(part, labels=part.labels[:, kept])
     if len(index) == len(part) and kept[-1] == len(kept) - 1:
         return part
     some = _some_of(part, index)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from cnntrain.core.errors import InputError
 from cnntrain.core.intervals import of_proportion
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation import resampling
-from cnntrain.tasks.classify.calibration import brier, expected_error, probabilities, reliability
+from cnntrain.tasks.classify.calibration import brier, expected_error, log_loss, probabilities, reliability
 from cnntrain.tasks.classify.scores import averages, per_class, scores
 
 OVERALL = ("balanced_accuracy", "macro_f1", "weighted_f1", "mcc", "kappa", "roc_auc", "pr_auc")
@@ -28,16 +29,19 @@ def measures(predictions: Predictions, temperature: float | None) -> dict[str, A
         ``averages``; ``per_class`` with the interval of each recall; ``confusion``: rows are labels, columns answers;
         ``most_confused``; ``calibration`` ``before`` and ``after`` the temperature; ``intervals`` of 95%: Wilson's of
         shares, by bootstrap of all others but the areas.
+
+    Raises:
+        InputError: some answers are no numbers.
     """
     labels, classes = predictions.labels, list(predictions.classes)
-    found = probabilities(predictions.logits)
+    _refuse_nan(predictions)
+    found, losses = probabilities(predictions.logits), log_loss(predictions.logits, labels)
     guesses = predictions.logits.argmax(1)
     right = int((guesses == labels).sum())
     rows = per_class(labels, guesses, classes)
     for row in rows:
         if row["support"]:
             row["interval"] = of_proportion(row["recall"], row["support"])
-    calibrated = None if temperature is None else probabilities(predictions.logits, temperature)
     return {
         "top1": right / len(labels),
         "n": len(labels),
@@ -49,12 +53,12 @@ def measures(predictions: Predictions, temperature: float | None) -> dict[str, A
         "most_confused": most_confused(labels, guesses, classes),
         "calibration": {
             "temperature": temperature,
-            "before": _calibration(found, labels),
-            "after": None if calibrated is None else _calibration(calibrated, labels),
+            "before": _calibration(predictions),
+            "after": None if temperature is None else _calibration(predictions, temperature),
         },
         "intervals": {
             "top1": of_proportion(right / len(labels), len(labels)),
-            **resampling.intervals(labels, found, len(classes)),
+            **resampling.intervals(labels, found, losses),
         },
     }
 
@@ -64,14 +68,23 @@ def _baselines(labels: np.ndarray, classes: int) -> dict[str, float]:
     return {"majority": float(np.bincount(labels).max() / len(labels)), "random": 1 / classes}
 
 
-def _calibration(found: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Errors of the probabilities [n, classes], and the reliability curve."""
+def _refuse_nan(predictions: Predictions) -> None:
+    wrong = np.flatnonzero(~np.isfinite(predictions.logits).all(1))
+    if len(wrong):
+        raise InputError(
+            f"{predictions.about['checkpoint']}: to {len(wrong):,} of {len(predictions.labels):,} images, such as "
+            f"{predictions.ids[wrong[0]]}, its answers are no finite numbers: its training diverged; evaluate another "
+            "checkpoint, or train with a lower optim.lr"
+        )
+
+
+def _calibration(predictions: Predictions, temperature: float = 1.0) -> dict[str, Any]:
+    """Errors of the probabilities at a temperature, and the reliability curve."""
+    labels, found = predictions.labels, probabilities(predictions.logits, temperature)
     right = found.argmax(1) == labels
-    with np.errstate(divide="ignore"):
-        losses = -np.log(found[np.arange(len(labels)), labels])
     return {
         "ece": expected_error(found.max(1), right),
-        "nll": float(losses.mean()),
+        "nll": float(log_loss(predictions.logits, labels, temperature).mean()),
         "brier": brier(found, labels),
         "confidence": float(found.max(1).mean()),
         "reliability": reliability(found.max(1), right),

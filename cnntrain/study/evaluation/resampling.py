@@ -15,14 +15,15 @@ SEED = 0  # so that the same predictions have the same intervals
 Figures = Callable[[np.ndarray], dict[str, float]]
 
 
-def intervals(labels: np.ndarray, found: np.ndarray, classes: int, draws: int = DRAWS) -> dict[str, list[float]]:
+def intervals(labels: np.ndarray, found: np.ndarray, losses: np.ndarray, draws: int = DRAWS) -> dict[str, list[float]]:
     """Low and high end of the percentile interval of `LEVEL` of each figure that counts samples.
 
     Args:
         labels: int64 [n].
         found: probabilities [n, classes].
+        losses: cross-entropies [n].
     """
-    figures = _figures(labels, found, classes)
+    figures = _figures(labels, found, losses)
     generator = np.random.default_rng(SEED)
     n = len(labels)
     rows = [figures(np.bincount(generator.integers(n, size=n), minlength=n).astype(float)) for _ in range(draws)]
@@ -30,13 +31,11 @@ def intervals(labels: np.ndarray, found: np.ndarray, classes: int, draws: int = 
     return {name: np.percentile([row[name] for row in rows], ends).tolist() for name in rows[0]}
 
 
-def _figures(labels: np.ndarray, found: np.ndarray, classes: int) -> Figures:
+def _figures(labels: np.ndarray, found: np.ndarray, losses: np.ndarray) -> Figures:
     """Figures as functions of how often each sample counts."""
-    guesses, confidence, n = found.argmax(1), found.max(1), len(labels)
+    guesses, confidence, (n, classes) = found.argmax(1), found.max(1), found.shape
     right = (guesses == labels).astype(float)
     of_label = found[np.arange(n), labels]
-    with np.errstate(divide="ignore"):
-        loss = -np.log(of_label)
     squares = np.square(found).sum(1) - 2 * of_label + 1
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gap = right - confidence
@@ -46,7 +45,7 @@ def _figures(labels: np.ndarray, found: np.ndarray, classes: int) -> Figures:
         support, answers = np.bincount(labels, times, classes), np.bincount(guesses, times, classes)
         return {
             **from_counts(hits, support, answers),
-            "nll": float(times @ loss / n),
+            "nll": float(times @ losses / n),
             "brier": float(times @ squares / n),
             "ece": float(np.abs(np.bincount(bins, times * gap, BINS)).sum() / n),
         }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+from cnntrain.core.limits import NotNegative
 from cnntrain.core.words import suggest
 from cnntrain.tasks.base import Column, Objective, Task
+
+GAMMA = 2.0  # of the focal loss's paper
 
 COLUMNS = (
     Column("top1", "top-1", "accuracy", percent=True, complement="error", is_share=True),
@@ -33,9 +36,15 @@ OF_ALL = (  # that need all samples at once
 
 @dataclass(frozen=True)
 class Classify(Task):
+    fixed: ClassVar[tuple[str, ...]] = ("loss", "gamma")
+
     metrics: list[str]  # further ones of an evaluation
+    loss: Literal["cross_entropy", "focal", "bce"]
+    gamma: NotNegative | None  # of focal; None: `GAMMA`
 
     def __post_init__(self) -> None:
+        if self.gamma is not None and self.loss != "focal":
+            raise ValueError(f"gamma={self.gamma:g} is of loss=focal, and the loss is {self.loss}: leave it out")
         for each in self.metrics:
             if each not in self.offered:
                 raise ValueError(
@@ -62,7 +71,10 @@ class Classify(Task):
 
         return float(np.bincount(targets).max() / len(targets))
 
-    def start(self, label_smoothing: float, aux_weight: float) -> Objective:
+    def start(
+        self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None
+    ) -> Objective:
         from cnntrain.tasks.classify.objective import Classification
 
-        return Classification(label_smoothing, aux_weight, self.metrics)
+        gamma = GAMMA if self.gamma is None else self.gamma
+        return Classification(label_smoothing, aux_weight, self.metrics, self.loss, gamma, class_weights)

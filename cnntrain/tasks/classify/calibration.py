@@ -16,6 +16,14 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=1))
 
 
+def log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The cross-entropy [n] of each sample, which of finite logits [n, classes] is finite however sure they are."""
+    from scipy.special import log_softmax
+
+    given = log_softmax(logits.astype(np.float64) / temperature, axis=1)
+    return np.asarray(-given[np.arange(len(labels)), labels])
+
+
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """By which logits are divided so that the cross-entropy is least; None where no finite one is: of no samples, or
     where every sample or none of them is right, which only the ends of the range would suit.

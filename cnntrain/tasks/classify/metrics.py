@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from cnntrain.core import dist
-from cnntrain.core.errors import InputError
 from cnntrain.tasks import base
 
 TOP = (1, 5)
@@ -38,7 +37,7 @@ class Metrics(base.Metrics):
         if len(self.per_setting) == 1:
             return dict(self)
         if best is None:
-            raise InputError("the run had no validation yet, which chooses among its settings")
+            raise base.UnchosenError
         number = int(best["val/setting"])
         return {**self.per_setting[number], "setting": number}
 

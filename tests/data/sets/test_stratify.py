@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntrain.core.errors import InputError
-from cnntrain.data.sets.stratify import stratified
+from cnntrain.data.sets.stratify import stratified, stratified_by_rarest
 
 
 @given(
@@ -48,3 +48,33 @@ def test_a_class_without_training_images_is_refused() -> None:
     labels = np.array([0] * 500 + [1] * 2)
     with pytest.raises(InputError, match="no image to train on"):
         stratified(labels, [0.1, 0.9], 0, ["common", "rare"])
+
+
+@given(
+    shares=st.lists(st.floats(0.01, 0.6), min_size=1, max_size=6),
+    count=st.integers(30, 200),
+    fractions=st.sampled_from([[0.5, 0.5], [0.9, 0.1], [0.6, 0.2, 0.2]]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=60)
+def test_images_of_several_labels_are_shared_and_each_label_is_trained(
+    shares: list[float], count: int, fractions: list[float], seed: int
+) -> None:
+    labels = np.random.default_rng(seed).random((count, len(shares))) < np.array(shares)
+    names = [str(i) for i in range(len(shares))]
+    pieces = stratified_by_rarest(labels, fractions, seed, names)
+    np.testing.assert_array_equal(np.sort(np.concatenate(pieces)), np.arange(count))
+    for piece, fraction in zip(pieces, fractions, strict=True):
+        assert (np.diff(piece) > 0).all()
+        assert abs(len(piece) - fraction * count) <= 2 + len(shares)  # an image for each label may have moved
+    np.testing.assert_array_equal(labels[pieces[0]].any(0), labels.any(0))
+    again = stratified_by_rarest(labels, fractions, seed, names)
+    for one, same in zip(pieces, again, strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+def test_a_rare_label_is_shared_in_proportion_beside_a_frequent_one() -> None:
+    labels = np.ones((200, 2), dtype=bool)
+    labels[20:, 1] = False
+    train, val = stratified_by_rarest(labels, [0.5, 0.5], 0, ["frequent", "rare"])
+    assert labels[train].sum(0).tolist() == [100, 10] and labels[val].sum(0).tolist() == [100, 10]

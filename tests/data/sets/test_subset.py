@@ -20,8 +20,8 @@ from cnntrain.commands.eval import Eval
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.subset import reduced, val_limited
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
+from cnntrain.data.sets.subset import known, of_classes, reduced, val_limited
 from cnntrain.study.anatomy.network import Network
 
 Configure = Callable[..., Train]
@@ -231,3 +231,37 @@ def test_the_summary_has_as_many_outputs(configure: Configure) -> None:
 def test_build_is_where_it_happens(configure: Configure) -> None:
     data = load_data(configure("data.classes=[0,2]").data)
     assert data.classes == ["0", "2"] and set(data.test.labels.tolist()) == {0, 1}  # type: ignore[union-attr]
+
+
+# any number of labels an image
+
+
+def several() -> Part:
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=bool)
+    return replace(part(np.zeros(4, dtype=np.int64), "train"), labels=labels)
+
+
+def test_of_several_labels_some_are_taken_and_all_images_stay() -> None:
+    data = DataSet(["a", "b", "c"], 1, 2, several(), several(), None, "f")
+    assert reduced(data, None, None, 0).train is data.train
+    found = reduced(data, ["c", "a"], None, 0)
+    assert found.classes == ["a", "c"] and found.fingerprint != "f"
+    assert found.train.labels.tolist() == several().labels[:, [0, 2]].tolist() == found.val.labels.tolist()
+    assert len(found.train.images) == 4
+
+
+def test_several_labels_are_matched_with_a_networks_by_name() -> None:
+    images = Labelled(["a", "b", "c"], several(), "val", "f", [])
+    found, unknown = known(images, ["c", "new", "a", "b"])
+    assert unknown == {} and found.classes == ["c", "new", "a", "b"]
+    assert found.part.labels.tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]]
+    found, unknown = known(images, ["c", "a"])
+    assert unknown == {"b": 2} and found.part.ids == [several().ids[0], several().ids[1]]
+    assert found.part.labels.tolist() == [[1, 1], [0, 0]]
+
+
+def test_an_evaluation_of_some_of_several_labels_leaves_the_others_out() -> None:
+    images = Labelled(["a", "b", "c"], several(), "val", "f", [])
+    assert of_classes(images, ["a", "b", "c"]) is images
+    found = of_classes(images, ["b"])
+    assert found.classes == ["b"] and found.part.labels[:, 0].tolist() == [0, 0, 1, 1] and len(found.notes) == 1

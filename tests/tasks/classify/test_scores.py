@@ -16,7 +16,7 @@ from cnntrain.tasks.classify.calibration import probabilities
 from cnntrain.tasks.classify.judged import Judged
 from cnntrain.tasks.classify.scores import averages, per_class, scores
 
-NAMES = list(Classify("classify", []).offered)
+NAMES = list(Classify("classify", [], "cross_entropy", None).offered)
 CLASSES = 6
 
 

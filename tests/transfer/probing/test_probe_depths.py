@@ -365,9 +365,8 @@ def test_the_runs_own_test_and_an_evaluation_are_of_the_setting_that_val_chose(p
     assert result["test"]["top1"] == pytest.approx(test[chosen][0])
     assert result["test"]["loss"] == pytest.approx(-test[chosen][1], rel=1e-5)
     assert result["best"]["val/top1"] == pytest.approx(val[chosen][0])
-    wanted = {"checkpoint": None, "output": "outputs", "part": "test", "devices": 1, "device": "cpu", "data": None}
-    assert check({**wanted, "run": str(place)}, Eval).execute([]).code == 0
-    (written,) = place.glob("eval-*-test.json")
+    assert check(composed([f"run={place}", "device=cpu", "pictures=false"], "eval"), Eval).execute([]).code == 0
+    (written,) = place.glob("eval-*-test/eval.json")
     again = json.loads(written.read_text())
     assert {name: again[name] for name in result["test"]} == result["test"]
 
@@ -377,10 +376,9 @@ def test_before_the_first_validation_there_is_nothing_to_evaluate(make_run: Make
     run.report = Interrupted(run, 2)
     with pytest.raises(KilledError):
         run.fit()
-    wanted = {"run": None, "output": "outputs", "part": "test", "devices": 1, "device": "cpu", "data": None}
     path = tmp_path / "run" / checkpoint.LAST
     with pytest.raises(InputError, match="no validation yet, which chooses among its settings"):
-        check({**wanted, "checkpoint": str(path)}, Eval).execute([])
+        check(composed([f"checkpoint={path}", "device=cpu"], "eval"), Eval).execute([])
 
 
 def test_the_references_are_scikit_learns_on_the_same_features(probed: Path, result_of: Any) -> None:

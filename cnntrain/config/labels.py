@@ -1,0 +1,42 @@
+"""What of a configuration must agree on how many labels an image has, and what classes may count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnntrain.data.base import Data
+from cnntrain.tasks.base import Task
+from cnntrain.transfer.base import Transfer
+
+
+def require_fitting_labels(task: Task, data: Data, transfer: Transfer) -> None:
+    """Raises ValueError where the task, the data and the policy are not for equally many labels an image."""
+    several = task.several_labels
+    if several and not data.several_labels:
+        raise ValueError(
+            f"task={task.name} is for images with any number of labels each, which data=csv data.labels=several reads, "
+            f"and data={data.name} gives them one: that, or task=classify"
+        )
+    if data.several_labels and not several:
+        raise ValueError(
+            f"data={data.name} gives an image any number of labels, which is for task=multilabel, and "
+            f"task={task.name} learns one"
+        )
+    if several and transfer.one_label:
+        raise ValueError(
+            f"transfer={transfer.name} compares accuracies of one label an image, and task={task.name} is for any "
+            "number of them: name another policy, transfer=linear_probe, freeze_depth or full"
+        )
+
+
+def require_weights(asked: str | Mapping[str, Any] | None) -> None:
+    """Raises ValueError where weights of classes, if they are given, are not numbers from 0 up, or are all 0."""
+    given = asked if isinstance(asked, Mapping) else {}
+    wrong = [
+        f"{name}={weight}"
+        for name, weight in given.items()
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0
+    ]
+    if wrong or (given and not any(given.values())):
+        raise ValueError(f"class_weight takes numbers from 0 up, not all of them 0: not {', '.join(wrong) or given}")
