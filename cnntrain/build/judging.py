@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,10 @@ from cnntrain.build.data import eval_loader
 from cnntrain.build.trained import Trained
 from cnntrain.core import dist, stopping
 from cnntrain.core.errors import InputError
-from cnntrain.data.batches.plan import Share, eval_plan
+from cnntrain.data.batches.feed import Batch
+from cnntrain.data.batches.plan import Plan, Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.sets.dataset import Labelled
+from cnntrain.data.sets.dataset import Labelled, Part
 from cnntrain.runs import checkpoint, generations
 from cnntrain.runs.folder import result
 from cnntrain.runs.predictions import Predictions
@@ -70,17 +71,22 @@ class Member:
         elif views == "crops":
             network = Crops(network, seen.image_size)
             seen = replace(seen, image_size=round(seen.image_size * LARGER), crop_fraction=1.0)
-        loader = eval_loader(found.config, images.part, seen, found.device)
         plan = eval_plan(len(images.part), found.config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         setting = (found.best or {}).get("val/setting")
         objective = objective or self.objective
         answers = Answers(objective, None if setting is None else int(setting))
         try:
-            metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
+            metrics = evaluate(
+                network, self.batches(images.part, seen, plan), objective, found.precision, stopping.heed, answers
+            )
             chosen = metrics.chosen_by(found.best)
         except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error
         return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
+
+    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
+        """What the network is given of a part's images, in a plan's order."""
+        return eval_loader(self.found.config, part, seen, self.found.device).batches(plan)
 
     def _about(self, images: Labelled) -> dict[str, Any]:
         config = self.found.config

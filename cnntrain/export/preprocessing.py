@@ -1,9 +1,10 @@
 """`Preprocess` as part of a network: images of any size to what the network sees, in tensor operations alone.
 
-The resize is Pillow's, to the pixel (src/libImaging/Resample.c): along x, rounded to whole grey levels, then along y, with
-weights of 22 binary digits. Each direction is a product with a matrix of weights, whose sums are whole numbers below 2^53,
-which float64 adds without rounding: so any runtime finds the same pixels. From Pillow 13 on an image whose height shrinks
-by more than twice as many pixels as its width is resized along y first.
+The resize is Pillow's, to the pixel (src/libImaging/Resample.c): along x, rounded to whole grey levels, then along y,
+with weights of 22 binary digits. Each direction is a product with a matrix of weights, whose sums are whole numbers
+below 2^53, which float64 adds without rounding: so any runtime finds the same pixels. From Pillow 13 on an image whose
+height shrinks by more than twice as many pixels as its width is resized along y first. Of the nearest pixel alone the
+choice may differ, where two are equally near.
 """
 
 from __future__ import annotations
