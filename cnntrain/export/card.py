@@ -20,8 +20,9 @@ from PIL import Image
 
 session = onnxruntime.InferenceSession("model.onnx")
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-image = np.asarray(Image.open("image.png").convert("{mode}")).reshape(1, *size, {channels})
-logits, probabilities = session.run(None, {{"images": image}})
+image = Image.open("image.png").convert("{mode}")
+pixels = np.array(image).reshape(1, image.height, image.width, {channels})
+logits, probabilities = session.run(None, {{"images": pixels}})
 print(classes[probabilities[0].argmax()])
 """,
     "torch": """import numpy as np, torch
@@ -60,8 +61,8 @@ def text(facts: Mapping[str, Any], column: Column, result: Mapping[str, Any]) ->
         "## What it sees\n\n" + _seen(facts),
         "## To use it\n\n" + _use(facts),
         "## What it is for, and what not\n\n" + _limits(facts, column),
-        f"## To repeat it\n\n    {printable(result.get('command', 'cnntrain ...'))}\n    {printable(facts['command'])}\n"
-        "\n"
+        f"## To repeat it\n\n    {printable(result.get('command', 'cnntrain ...'))}\n"
+        f"    {printable(facts['command'])}\n\n"
         f"Versions: {', '.join(f'{name} {number}' for name, number in facts['versions'].items())}. `export.json` has "
         "the whole configuration.",
     ]
@@ -104,8 +105,8 @@ def _accuracy(facts: Mapping[str, Any], column: Column, result: Mapping[str, Any
     return (
         f"| images | n | {column.title} |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
         f"Intervals are of 95%. The epoch was chosen by val, so only a test tells what to expect of new images."
-        f"{calibrated} Over val {proof['changed']} of {proof['count']:,} answers changed by the export; the largest difference of a "
-        f"probability is {proof['largest']:.2g}."
+        f"{calibrated} Over val {proof['changed']} of {proof['count']:,} answers changed by the export; the largest "
+        f"difference of a probability is {proof['largest']:.2g}."
     )
 
 
@@ -118,11 +119,11 @@ def _seen(facts: Mapping[str, Any]) -> str:
     seen = facts["preprocess"]
     size, scaled = seen["image_size"], int(seen["image_size"] / seen["crop_fraction"])
     where = "Your program does this" if facts["format"] == "safetensors" else "This is in the file"
-    depth = "grey" if seen["channels"] == 1 else "RGB"
+    depth = "Grey" if seen["channels"] == 1 else "RGB"
     warmth = facts["temperature"]
     scaling = f" Probabilities are of logits divided by {warmth:.4g}, which was fitted on val." if warmth else ""
     return (
-        f"Images of {depth}, 8 bits, upright, what is transparent laid on {seen['background']}. {where}: "
+        f"{depth} images of 8 bits, upright, what is transparent laid on {seen['background']}. {where}: "
         f"{CROPS[seen['crop']].format(size=size, scaled=scaled)} ({seen['interpolation']}, as Pillow resizes); mean "
         f"{seen['mean']} and deviation {seen['std']} of values in [0, 1].{scaling}"
     )
@@ -144,10 +145,11 @@ def _use(facts: Mapping[str, Any]) -> str:
 
 
 def _limits(facts: Mapping[str, Any], column: Column) -> str:
+    count = len(facts["classes"])
     return (
-        f"To tell the {len(facts['classes'])} classes above from each other in images like those of its data. It "
-        "always names classes that it knows, of whatever image; other cameras, places or kinds of images than those of its "
-        f"data may be judged far worse than the {column.words} above says. Nothing is known of how it differs between "
-        "groups of people or things that its data do not tell apart. Judge it on images of your own before it decides "
-        "anything that matters."
+        f"To tell the {count} classes above from each other in images like those of its data. It always names classes "
+        "that it knows, of whatever image; other cameras, places or kinds of images than those of its data may be "
+        f"judged far worse than the {column.words} above says. Nothing is known of how it differs between groups of "
+        "people or things that its data do not tell apart. Judge it on images of your own before it decides anything "
+        "that matters."
     )

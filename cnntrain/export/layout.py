@@ -12,7 +12,7 @@ from torch import nn
 from cnntrain.build.model import prepared
 from cnntrain.build.trained import Trained
 from cnntrain.core import plain_json, seeds
-from cnntrain.core.files import write_atomic, writing
+from cnntrain.core.files import write_atomic
 from cnntrain.models import auxiliary, registry
 from cnntrain.runs import checkpoint
 
@@ -25,11 +25,10 @@ def write(folder: Path, found: Trained) -> None:
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in found.network.state_dict().items()}
-    with writing(folder / WEIGHTS):
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     write_atomic(folder / CONFIG, plain_json.text(_config(found), indent=2).encode())
 
 

@@ -41,16 +41,27 @@ def write(path: Path, program: ExportedProgram) -> None:
 
 
 def mark(path: Path, meta: Mapping[str, Any]) -> None:
-    """Put what is to be known into the file: all of it as JSON, and the classes and cnntrain's version by themselves,
-    for other programs."""
+    """Put what is to be known into the file: all of it as JSON, and the classes by themselves, for other programs. What
+    the exporter noted of the source of each operation goes."""
     import onnx
 
     model = onnx.load(path)
+    for each in _operations(model.graph):
+        del each.metadata_props[:]
+        each.doc_string = ""
     facts = {META: plain_json.text(meta), "classes": plain_json.text(meta["classes"])}
     onnx.helper.set_model_props(model, facts)
     model.producer_name, model.producer_version = "cnntrain", meta["versions"]["cnntrain"]
     with writing(path):
         onnx.save(model, path)
+
+
+def _operations(graph: Any) -> Iterator[Any]:
+    """With those of branches."""
+    for node in graph.node:
+        yield node
+        for each in node.attribute:
+            yield from _operations(each.g)
 
 
 @contextmanager

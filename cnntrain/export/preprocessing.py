@@ -80,6 +80,9 @@ class SeenInGraph(nn.Module):
 
     def __init__(self, seen: Preprocess):
         super().__init__()
+        self.scale: Tensor
+        self.shift: Tensor
+        self.fill: Tensor
         self.size = seen.image_size
         self.scaled = floor(seen.image_size / seen.crop_fraction)
         self.crop = seen.crop

@@ -59,7 +59,7 @@ def whole(found: Trained, temperature: float | None) -> Whole:
     setting = (found.best or {}).get("val/setting")
     if setting is None and found.config.transfer.side_by_side:
         raise InputError(f"{found.path}: the run had no validation yet, which chooses among its settings")
-    network = found.network.float().to("cpu", memory_format=torch.contiguous_format)
+    network = found.network.cpu().float().to(memory_format=torch.contiguous_format)
     task, side = found.config.task, None if setting is None else int(setting)
     return Whole(SeenInGraph(found.seen), network, side, temperature or 1.0, task.probabilities).eval()
 
@@ -95,7 +95,7 @@ def fold(program: ExportedProgram) -> int:
 def _fold(norm: Any, names: dict[str, Any], values: dict[str, Any]) -> bool:
     """Whether it could be done."""
     convolution, *parameters = norm.args[:5]
-    if not isinstance(convolution, torch.fx.Node) or convolution.target not in CONVOLUTIONS:
+    if convolution.target not in CONVOLUTIONS:
         return False
     weight = convolution.args[1]
     bias = convolution.args[2] if len(convolution.args) > 2 else None
