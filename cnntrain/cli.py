@@ -16,6 +16,7 @@ from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any, TextIO
 
 from hydra._internal.hydra import Hydra
@@ -101,7 +102,7 @@ def _run(line: Line) -> int:
         return DONE
     here, codes = os.getpid(), list[int]()
 
-    def job(composed: DictConfig) -> int:
+    def job(composed: DictConfig) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
@@ -121,11 +122,14 @@ def _run(line: Line) -> int:
             _say("the sweep has ended; resume=auto behind the same command goes on with it")
             raise SystemExit(ended.code)  # else Hydra starts the next job
         codes.append(ended.code)
-        return ended.code
+        return ended
 
     if args.multirun:
         returned = hydra.multirun(command, job, [*overrides, "hydra.mode=MULTIRUN"])
-        codes += [each.return_value for batch in returned or () for each in batch]  # those of other processes
+        jobs = [each for batch in returned or () for each in batch]  # those of other processes too
+        codes += [each.return_value.code for each in jobs]
+        if command == "train" and jobs and os.environ.get("RANK", "0") == "0":
+            _cross_validated([each.return_value for each in jobs], Path(jobs[0].hydra_cfg.hydra.sweep.dir))
         if torchrun.processes() is not None:
             from cnntrain.core import dist
 
@@ -133,6 +137,19 @@ def _run(line: Line) -> int:
     else:
         hydra.run(command, job, [*overrides, "hydra.mode=RUN"], with_log_configuration=False)
     return max(codes, default=DONE)
+
+
+def _cross_validated(ended: Sequence[Ended], place: Path) -> None:
+    """Tell what a sweep over folds comes to, and leave it in the sweep's folder."""
+    made = [Path(each.made) for each in ended if each.code == DONE and each.made is not None]
+    if len(made) > 1:
+        from cnntrain.study import folds
+
+        found = folds.validated(made)
+        for each in found:
+            tell(folds.shown(each))
+        if found:
+            tell(str(folds.write(place, found)))
 
 
 def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) -> bool:

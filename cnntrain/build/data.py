@@ -140,6 +140,7 @@ def make_loaders(
         least=2 if any(isinstance(each, _BatchNorm) for each in model.modules()) else 1,
         seed=config.seed,
         window=config.data.window,
+        balance=config.data.balance,
     )
 
 

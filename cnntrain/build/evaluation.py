@@ -78,7 +78,7 @@ def _find(asked: Asked) -> Findings:
         answerer = Answerer([averaged], asked.views)
         facts["average"] = {"how": asked.average, "of": names}
         asked = replace(asked, members=asked.members[:1])
-    temperature = judging.temperature(asked.members[0].found)
+    temperature = asked.members[0].found.temperature
     plain = answerer.is_one and asked.average is None
     if not plain and asked.val is not None:
         on_val = answerer.judged(asked.val)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,16 +11,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cnntrain.build.data import eval_loader
 from cnntrain.build.trained import Trained
 from cnntrain.core import dist, stopping
 from cnntrain.core.errors import InputError
-from cnntrain.data.batches.feed import Batch
-from cnntrain.data.batches.plan import Plan, Share, eval_plan
+from cnntrain.data.batches.plan import Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.sets.dataset import Labelled, Part
-from cnntrain.runs import checkpoint, generations
-from cnntrain.runs.folder import result
+from cnntrain.data.sets.dataset import Labelled
+from cnntrain.runs import generations
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.views import LARGER, Crops, Flips, mean_logits
 from cnntrain.tasks.base import Objective, UnchosenError
@@ -77,16 +74,12 @@ class Member:
         answers = Answers(objective, None if setting is None else int(setting))
         try:
             metrics = evaluate(
-                network, self.batches(images.part, seen, plan), objective, found.precision, stopping.heed, answers
+                network, found.batches(images.part, seen, plan), objective, found.precision, stopping.heed, answers
             )
             chosen = metrics.chosen_by(found.best)
         except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error
         return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
-
-    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
-        """What the network is given of a part's images, in a plan's order."""
-        return eval_loader(self.found.config, part, seen, self.found.device).batches(plan)
 
     def _about(self, images: Labelled) -> dict[str, Any]:
         config = self.found.config
@@ -197,18 +190,3 @@ def soup(members: Sequence[Member], val: Labelled, best: int, greedily: bool) ->
 
 def _of_val(judged: Judged) -> Mapping[str, float]:
     return {f"val/{name}": value for name, value in judged.metrics.items()}
-
-
-def require_same_classes(members: Sequence[Trained]) -> None:
-    """Raises InputError where networks are to answer as one that know other classes."""
-    for each in members[1:]:
-        if each.classes != members[0].classes:
-            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
-
-
-def temperature(found: Trained) -> float | None:
-    """That which its run fitted on val for the best epoch; None where there is none, or of another checkpoint."""
-    if found.path.name != checkpoint.BEST:
-        return None
-    value = (result(found.path.parent) or {}).get("temperature")
-    return float(value) if isinstance(value, int | float) else None

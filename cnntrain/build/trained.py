@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cnntrain.build.data import found_places
+from cnntrain.build.data import eval_loader, found_places, workers
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports
@@ -21,11 +23,19 @@ from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
+from cnntrain.data.batches.feed import Batch
+from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.given import given
+from cnntrain.data.sets.named import GivenImages, Unlabelled
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
+from cnntrain.runs.folder import result
+from cnntrain.tasks.base import UnchosenError
 from cnntrain.training.precision import autocast, place
+
+HANDED = 4096  # images that are taken at once from what a caller gives
 
 
 @dataclass(frozen=True)
@@ -70,25 +80,88 @@ class Trained:
         fitted, _ = self.seen.fit(given(image, self.seen.channels, self.seen.background), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
-    @torch.inference_mode()
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
-        """For each image (see `preprocess`) the probability of each class, the most probable first; where an image has
-        any number of them, each by itself.
+        """For each image (see `preprocess`) the probability of each class, the most probable first, at the temperature
+        that the run found on val; where an image has any number of labels, of each by itself. Files are read by worker
+        processes, as in an evaluation.
 
         Raises:
             InputError: one is no image, or the run had no validation yet to choose among its settings.
         """
-        return [self._probabilities(self.preprocess(each)) for each in images]
+        rest, found = iter(images), list[dict[str, float]]()
+        while some := list(islice(rest, HANDED)):
+            shown = GivenImages(some, self.seen.channels, self.seen.background)
+            in_files = all(isinstance(each, str | Path) for each in some)  # what is in memory is decoded already
+            for rows, problems in self.through(self.probabilities, shown, None if in_files else 0):
+                if any(problems):
+                    raise InputError(next(filter(None, problems)))
+                found += [self._ranked(row) for row in rows.tolist()]
+        return found
 
-    def _probabilities(self, seen: Tensor) -> dict[str, float]:
-        with self.precision:
-            logits = self.network(seen)
+    @torch.inference_mode()
+    def through(
+        self, network: Callable[[Tensor], Tensor], images: Images, readers: int | None = None
+    ) -> Iterator[tuple[Tensor, list[str]]]:
+        """What a network makes of images, in the run's batches and arithmetic, as an evaluation computes it.
+
+        Args:
+            network: of images as its own network is given them.
+            readers: processes that read the images; None: as the run's evaluation has, but no more than batches.
+
+        Returns:
+            A row an image, on the CPU, in their order; and for each why it cannot be read, empty where it can. What
+            stands in the row of one that cannot is of a black image.
+        """
+        part, data = Unlabelled(images, self.seen.channels), self.config.data
+        plan = eval_plan(len(part), data.batch_size, WHOLE)
+        if readers is None:
+            readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
+        config = replace(self.config, data=replace(data, num_workers=readers))
+        for batch in replace(self, config=config).batches(part, self.seen, plan):
+            with self.precision:
+                rows = network(batch.inputs)
+            yield rows.cpu(), batch.targets
+
+    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
+        """What its network is given of a part's images, in a plan's order."""
+        return eval_loader(self.config, part, seen, self.device).batches(plan)
+
+    def probabilities(self, seen: Tensor) -> Tensor:
+        """Of each class, float64 [images, classes], at the temperature that the run found on val.
+
+        Raises:
+            InputError: the run had no validation yet to choose among its settings.
+        """
+        logits = self.network(seen)
         if logits.ndim == 3:  # of several settings side by side the one that was chosen by val
             if self.best is None:
-                raise InputError(f"{self.path}: the run had no validation yet, which chooses among its settings")
+                raise InputError(f"{self.path}: {UnchosenError()}")
             logits = logits[int(self.best["val/setting"])]
-        values = self.config.task.probabilities(logits[0].double()).tolist()
+        return self.config.task.probabilities(logits.double() / (self.temperature or 1.0))
+
+    @cached_property
+    def temperature(self) -> float | None:
+        """By which logits are divided, as its run found it on val for the best epoch; None where there is none, or of
+        another checkpoint."""
+        if self.path.name != checkpoint.BEST:
+            return None
+        value = (result(self.path.parent) or {}).get("temperature")
+        return float(value) if isinstance(value, int | float) else None
+
+    def _ranked(self, values: list[float]) -> dict[str, float]:
         return dict(sorted(zip(self.classes, values, strict=True), key=lambda each: -each[1]))
+
+
+def require_same_classes(members: Sequence[Trained]) -> None:
+    """Raises InputError where networks are to answer as one that know other classes, or another number of labels."""
+    for each in members[1:]:
+        if each.config.task.several_labels != members[0].config.task.several_labels:
+            raise InputError(
+                f"{each.path} is of task={each.config.task.name}, {members[0].path} of {members[0].config.task.name}: "
+                "they cannot answer as one"
+            )
+        if each.classes != members[0].classes:
+            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
 
 
 def best_of(run: Path) -> Path:

@@ -15,8 +15,6 @@ from cnntrain.core.limits import Count, Place
 from cnntrain.core.words import listed
 
 if TYPE_CHECKING:
-    import torch
-
     from cnntrain.build.evaluation import Asked
     from cnntrain.build.judging import Member
     from cnntrain.build.trained import Trained
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import Labelled
 
 LATEST = "latest"
-BUNDLE = ".onnx"  # the ending of what ``cnntrain export`` writes
 # keys of data that change how images are seen
 SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 
@@ -77,13 +74,14 @@ class Eval(Command):
         return Ended(made=str(evaluation.evaluate(self._asked(typed), command)))
 
     def _asked(self, typed: Sequence[str]) -> Asked:
-        from cnntrain.build import judging
+        from cnntrain.build import trained
         from cnntrain.build.evaluation import Asked
         from cnntrain.core import dist
+        from cnntrain.export import bundle
 
         device = dist.pick_device(self.device)
-        found = [self._read(path, device) for path in self._checkpoints()]
-        judging.require_same_classes(found)
+        found = [bundle.read_any(path, device, self._adjusted) for path in self._checkpoints()]
+        trained.require_same_classes(found)
         if found[0].config.task.several_labels and (self.ensemble or self.tta != "none"):
             raise ConfigError(
                 f"task={found[0].config.task.name} gives each label a probability of its own, and ensemble=true and "
@@ -107,16 +105,6 @@ class Eval(Command):
             pictures=self.pictures,
         )
 
-    def _read(self, path: Path, device: torch.device) -> Trained:
-        """A checkpoint's network, or an exported one."""
-        if path.suffix == BUNDLE:
-            from cnntrain.export import bundle
-
-            return bundle.read(path, self._adjusted)
-        from cnntrain.build import trained
-
-        return trained.read(path, device, self._adjusted)
-
     def _member(self, found: Trained, typed: Sequence[str]) -> Member:
         """As it sees the images that are asked for.
 
@@ -124,18 +112,16 @@ class Eval(Command):
             ConfigError: an exported network is to see images otherwise than it was exported to.
         """
         from cnntrain.build.judging import Member
+        from cnntrain.export import bundle
 
         seen = self._seen(found, typed)
-        if found.path.suffix != BUNDLE:
-            return Member(found, seen)
-        from cnntrain.export.bundle import BundleMember
-
-        if self.tta != "none" or replace(seen, background=found.seen.background) != found.seen:
+        changed = self.tta != "none" or replace(seen, background=found.seen.background) != found.seen
+        if changed and isinstance(found, bundle.Bundle):
             raise ConfigError(
                 f"{found.path} prepares images by itself, as it was exported: leave out tta, data.image_size, "
                 "data.crop, data.crop_fraction and data.interpolation"
             )
-        return BundleMember(found, seen)
+        return Member(found, seen)
 
     def _checkpoints(self) -> list[Path]:
         from cnntrain.build import judging, trained
@@ -146,7 +132,7 @@ class Eval(Command):
         latest = partial(folder.latest, Path(self.output), checkpoint.BEST)
         places = [latest() if each == LATEST else Path(each) for each in self.run or ()]
         if self.average is None:
-            return [each if each.suffix == BUNDLE else trained.best_of(each) for each in places]
+            return [each if each.is_file() else trained.best_of(each) for each in places]
         paths = judging.kept(places[0])
         if len(paths) < 2:
             raise InputError(

@@ -55,7 +55,7 @@ class Export(Command):
         self._require_packages()
         import torch
 
-        from cnntrain.build import judging, trained
+        from cnntrain.build import trained
         from cnntrain.export import exporting, parity
         from cnntrain.runs import checkpoint, folder
         from cnntrain.runs.versions import versions
@@ -71,7 +71,7 @@ class Export(Command):
             fold=self.fold is not False and self.format != "safetensors",
             calibrate=(self.calibrate or CALIBRATED) if self.int8 else None,
             tolerance=self.tolerance if self.tolerance is not None else LOST if self.int8 else CLOSE,
-            temperature=judging.temperature(found),
+            temperature=found.temperature,
             result=folder.result(path.parent) or {},
             versions=versions(),
             command=shlex.join(["cnntrain", "export", *typed]),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
 
 from cnntrain.core.limits import Byte, Count, Place, Proportion, Whole
 from cnntrain.core.paths import absolute
@@ -32,6 +35,8 @@ class Data:
     `load`, because the configuration is checked before torch is imported.
     """
 
+    divides: ClassVar[bool] = False  # whether `load` heeds `folds` and `group`
+
     name: str
     source: str | None  # what reads it; None: the source of its name
     root: Place | None  # where the files are, or are downloaded to
@@ -48,9 +53,13 @@ class Data:
     pack_size: Count | None  # a side of what random crops are taken of, in memory; None: of the images themselves
     cache_dir: Place | None  # where they are left for other runs; None: in the user's cache folder
     split: list[float] | None  # fractions train, val[, test] where the set does not come in these parts
+    group: str | None  # what must not be on both sides of a split: a regular expression on ids with one group
+    folds: Annotated[int, Ge(2)] | None  # parts of equal size, of which each is the test part once
+    fold: Whole | None  # which of them is the test part
     split_seed: Whole  # kept apart from `seed`, so that runs of several seeds share one test set
     classes: list[str] | None  # names; only these, in the set's order
     train_per_class: Count | None  # at most so many training images of each class, drawn by `split_seed`
+    balance: bool  # whether an epoch shows each class equally often
     download: bool
 
     def __post_init__(self) -> None:
@@ -66,6 +75,23 @@ class Data:
             _check_fractions(self.split)
         if self.classes is not None:
             _check_classes(self.classes)
+        _check_folds(self.folds, self.fold)
+        for key, value in (("folds", self.folds), ("group", self.group)):
+            if value is not None and not self.divides:
+                raise ValueError(f"{key} has no meaning for data={self.name}, whose parts are made and not divided")
+        self._check_group()
+        if self.balance and self.window is not None:
+            raise ValueError("balance draws from the whole training part: it excludes shuffle_window")
+
+    def _check_group(self) -> None:
+        if self.group is None:
+            return
+        try:
+            groups = re.compile(self.group).groups
+        except re.error as error:
+            raise ValueError(f"group={self.group} is no regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError(f"group={self.group} must have one (group), such as '(patient[0-9]+)', not {groups}")
 
     @property
     def class_count(self) -> int | None:
@@ -113,6 +139,16 @@ def _check_fractions(split: list[float]) -> None:
         raise ValueError(f"split needs two or three fractions (train, val[, test]), not {len(split)}")
     if any(not 0 < fraction < 1 for fraction in split) or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"split must be fractions between 0 and 1 that sum to 1, not {split}")
+
+
+def _check_folds(folds: int | None, fold: int | None) -> None:
+    if folds is None and fold is not None:
+        raise ValueError(f"fold={fold} needs folds, of which it is one: data.folds=5")
+    if folds is not None and (fold is None or fold >= folds):
+        every = ",".join(map(str, range(folds)))
+        raise ValueError(
+            f"fold must be one of 0 to {folds - 1}, not {fold}: cnntrain -m data.folds={folds} data.fold={every}"
+        )
 
 
 def _check_classes(classes: list[str]) -> None:

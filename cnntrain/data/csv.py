@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Place
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.files import Sample
 
 
+COLUMNS = ("path", "label", "split")
+
+
 @dataclass(frozen=True)
 class Csv(Data):
     """A UTF-8 table with a header, of the columns ``path``, ``label`` and, if it comes in parts, ``split``.
+    `group` may name one more.
 
     Paths are relative to the root and stay below it. Labels are text, so ``007`` is not ``7``;
     space around them does not count. Several labels of an image are ``a;b`` in the label column, which may be empty;
     or there is no such column, and each other one is of a label, with 1 or 0.
     """
+
+    divides = True
 
     csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder
     labels: Literal["one", "several"]  # an image
@@ -37,14 +43,21 @@ class Csv(Data):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_download(self)
-        if self.several_labels and self.train_per_class is not None:
-            raise ValueError(
-                f"train_per_class={self.train_per_class} is for one label an image: leave it out with labels=several"
-            )
+        for key, value in (("train_per_class", self.train_per_class), ("balance", self.balance or None)):
+            if self.several_labels and value is not None:
+                raise ValueError(f"{key}={value} is for one label an image: leave it out with labels=several")
 
     @property
     def several_labels(self) -> bool:
         return self.labels == "several"
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.several_labels, self.group)
+
+    def _check_group(self) -> None:
+        if self.group in COLUMNS:
+            raise ValueError(f"group={self.group} must name a column of its own beside {', '.join(COLUMNS)}")
 
     def places(self) -> dict[str, str]:
         return {"csv": absolute(self.csv)} if self.root is None else super().places()
@@ -53,7 +66,9 @@ class Csv(Data):
         from cnntrain.data.sets.files import file_set
 
         table, root = self._table_and_root()
-        found, order = _found(table, root, self.several_labels)
+        found, order = _found(table, root, self._form)
+        if self.group is not None and any(each.group is None for samples in found.values() for each in samples):
+            raise InputError(f"{table}:1: has no column {self.group!r}, which data.group names")
         if "train" not in found and "all" not in found:
             raise InputError(f"{table}: no row has split=train")
         data = file_set(self, root, found, order=order)
@@ -65,7 +80,7 @@ class Csv(Data):
         from cnntrain.data.sets.files import labelled_files
 
         table, root = self._table_and_root()
-        found, order = _found(table, root, self.several_labels)
+        found, order = _found(table, root, self._form)
         return labelled_files(self, root, found, part, [], order=order)
 
     def _table_and_root(self) -> tuple[Path, Path]:
@@ -73,7 +88,24 @@ class Csv(Data):
         return table, table.parent if self.root is None else Path(absolute(self.root))
 
 
-def _found(table: Path, root: Path, several: bool) -> tuple[dict[str, list[Sample]], list[str]]:
+class Form(NamedTuple):
+    """What is asked of a table's columns.
+
+    Attributes:
+        several: labels an image.
+        group: name of the column of groups, which need not be there; None: there is none.
+    """
+
+    several: bool
+    group: str | None
+
+    def label_columns(self, columns: Iterable[str]) -> list[str]:
+        """Those that are of a label each; none where there is one of labels."""
+        given = list(columns)
+        return [] if "label" in given else [each for each in given if each not in ("path", "split", self.group)]
+
+
+def _found(table: Path, root: Path, form: Form) -> tuple[dict[str, list[Sample]], list[str]]:
     """The samples by the value of their split column, or under ``all`` where there is none; and the names of labels
     that are columns, in their order."""
     from cnntrain.data.sets.files import sample
@@ -82,8 +114,8 @@ def _found(table: Path, root: Path, several: bool) -> tuple[dict[str, list[Sampl
     first: dict[str, str] = {}
     missing: list[str] = []
     columns: list[str] = []
-    for where, row in _rows(table, several):
-        columns = columns or _label_columns(row)
+    for where, row in _rows(table, form):
+        columns = columns or form.label_columns(row)
         path = _below(root, row["path"], where)
         if path in first:
             raise InputError(f"{where}: {row['path']!r} is listed before, at {first[path]}")
@@ -92,7 +124,9 @@ def _found(table: Path, root: Path, several: bool) -> tuple[dict[str, list[Sampl
         if status is None:
             missing.append(path)
         else:
-            found.setdefault(row.get("split", "all"), []).append(sample(path, _label(where, row, several), status))
+            member = row.get(form.group) if form.group is not None else None
+            label = _label(where, row, form)
+            found.setdefault(row.get("split", "all"), []).append(sample(path, label, status, member))
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:
@@ -100,24 +134,19 @@ def _found(table: Path, root: Path, several: bool) -> tuple[dict[str, list[Sampl
     return found, [normalised(each) for each in columns]
 
 
-def _label(where: str, row: dict[str, str], several: bool) -> str:
+def _label(where: str, row: dict[str, str], form: Form) -> str:
     """As `Sample` has it."""
     from cnntrain.data.sets.files import BETWEEN, joined
 
-    if not several:
+    if not form.several:
         return row["label"]
     if "label" in row:
         return joined(each for each in row["label"].split(BETWEEN) if each.strip())
-    columns = _label_columns(row)
+    columns = form.label_columns(row)
     for name in columns:
         if row[name].strip() not in ("0", "1"):
             raise InputError(f"{where}: the column {printable(name)} is {row[name]!r}, and must be 1 or 0")
     return joined(name for name in columns if row[name].strip() == "1")
-
-
-def _label_columns(columns: Iterable[str]) -> list[str]:
-    """Those that are of a label each; none where there is one of labels."""
-    return [] if "label" in columns else [each for each in columns if each not in ("path", "split")]
 
 
 def _below(root: Path, path: str, where: str) -> str:
@@ -138,19 +167,19 @@ def _below(root: Path, path: str, where: str) -> str:
     return relative
 
 
-def _rows(table: Path, several: bool) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(table: Path, form: Form) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row with its place as ``file:line``, checked."""
     line = 1
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
-            _check_columns(table, columns, several)
+            _check_columns(table, columns, form)
             line = reader.line_num + 1
             for fields in reader:
                 where, line = f"{table}:{line}", reader.line_num + 1
                 if fields:
-                    yield where, _row(where, columns, fields, several)
+                    yield where, _row(where, columns, fields, form)
     except UnicodeDecodeError as error:
         raise InputError(f"{table}: is not UTF-8 text ({error})") from error
     except csv.Error as error:
@@ -159,16 +188,16 @@ def _rows(table: Path, several: bool) -> Iterator[tuple[str, dict[str, str]]]:
         raise InputError(f"{table}: {error.strerror}; data.csv names the table, relative to data.root") from error
 
 
-def _check_columns(table: Path, columns: list[str], several: bool) -> None:
+def _check_columns(table: Path, columns: list[str], form: Form) -> None:
     expected = "the first line must be path,label or path,label,split"
-    if several:
+    if form.several:
         expected += ", or have in place of label a column for each label"
-    unknown = [column for column in columns if column not in ("path", "label", "split")]
-    if several and "label" not in columns:
+    unknown = [column for column in columns if column not in (*COLUMNS, form.group)]
+    if form.several and "label" not in columns:
         _check_label_columns(table, unknown)
     elif unknown:
         raise InputError(f"{table}:1: unknown columns {', '.join(map(repr, unknown))}; {expected}")
-    has_labels = "label" in columns or (several and bool(unknown))
+    has_labels = "label" in columns or (form.several and bool(unknown))
     if "path" not in columns or not has_labels or len(set(columns)) < len(columns):
         raise InputError(f"{table}:1: has the columns {','.join(columns) or '(none)'}; {expected}")
 
@@ -182,15 +211,14 @@ def _check_label_columns(table: Path, columns: Sequence[str]) -> None:
         raise InputError(f"{table}:1: columns of labels need names without {BETWEEN!r}, {named}")
 
 
-def _row(where: str, columns: list[str], fields: list[str], several: bool) -> dict[str, str]:
+def _row(where: str, columns: list[str], fields: list[str], form: Form) -> dict[str, str]:
     if len(fields) != len(columns):
         raise InputError(f"{where}: {len(fields)} fields instead of {len(columns)}; text with a comma needs quotes")
     row = dict(zip(columns, fields, strict=True))
-    for column in ("path", *([] if several else ["label"])):
-        if not row[column].strip():
-            raise InputError(f"{where}: the {column} is {row[column]!r}")
-    for column in {"path", "label"} & set(row):
-        if "\0" in row[column]:
+    given = [each for each in ("path", "label", form.group) if each in row]
+    for column in given:
+        may_be_empty = column == "label" and form.several
+        if (not row[column].strip() and not may_be_empty) or "\0" in row[column]:
             raise InputError(f"{where}: the {column} is {row[column]!r}")
     if row.get("split", "train") not in ("train", "val", "test"):
         raise InputError(f"{where}: split must be train, val or test, not {row['split']!r}")

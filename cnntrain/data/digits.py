@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Digits(Data):
     """1,797 grey images of 8x8 pixels in 10 classes, which come with scikit-learn."""
 
+    divides = True
     class_count = 10
 
     def __post_init__(self) -> None:
@@ -27,13 +28,12 @@ class Digits(Data):
         import numpy as np
         from sklearn.datasets import load_digits
 
-        from cnntrain.data.sets.arrays import Arrays, array_set
-        from cnntrain.data.sets.stratify import PARTS, stratified
+        from cnntrain.data.sets.arrays import Arrays, array_set, carved
+        from cnntrain.data.sets.divide import Division
 
         bunch = load_digits()
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16
         everything = Arrays(images, bunch.target.astype(np.int64), [f"digits/{i}" for i in range(len(images))])
         classes = [str(digit) for digit in range(10)]
-        pieces = stratified(everything.labels, self.split or [0.8, 0.1, 0.1], self.split_seed, classes)
-        parts = {name: everything.take(piece) for name, piece in zip(PARTS, pieces, strict=False)}
+        parts = carved(everything, classes, Division.asked(self, [0.8, 0.1, 0.1]), self.group)
         return array_set(parts, classes, self.channels)

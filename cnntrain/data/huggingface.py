@@ -26,6 +26,8 @@ class Huggingface(Data):
     They are read row by row in any order, as files are; `root` is where the package lays them down.
     """
 
+    divides = True
+
     path: Place | None  # owner/name on the hub, or a local folder
     config_name: str | None  # which of a set's configurations; None: its only or default one
     revision: str | None  # on the hub: a commit, tag or branch; None: the newest

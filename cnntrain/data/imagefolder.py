@@ -31,6 +31,8 @@ class ImageFolder(Data):
     the extension of an image, and what lies beside the folders; a note counts them.
     """
 
+    divides = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_download(self)

@@ -29,6 +29,8 @@ class Webdataset(Data):
     are. Only the image and the label of a sample are read.
     """
 
+    divides = True
+
     train_shards: (
         list[str] | None
     )  # paths below root, with {000..099} or *; null, of all three: by the names of the shards

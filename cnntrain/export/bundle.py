@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from cnntrain.build.judging import Member
+from cnntrain.build import trained
+from cnntrain.build.reading import Adjust
 from cnntrain.build.trained import Trained
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports
@@ -77,7 +79,7 @@ class Bundle(Trained):
     """A trained network whose `network` takes images as they are: see `GraphNetwork`.
 
     Attributes:
-        own_temperature: by which the graph divides logits before they are probabilities; None: by 1.
+        own_temperature: what `temperature` is; None: 1.
     """
 
     own_temperature: float | None
@@ -90,18 +92,17 @@ class Bundle(Trained):
         """
         return _last(given(image, self.seen.channels, self.seen.background))[None]
 
+    @cached_property
+    def temperature(self) -> float | None:
+        """By which the graph divides logits before they are probabilities."""
+        return self.own_temperature
 
-class BundleMember(Member):
-    """A bundle that is judged: it sees the images themselves."""
-
-    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
+    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterator[Batch]:
+        """The images themselves: the graph does what `seen` says."""
         for positions in plan:
-            if not len(positions):
-                yield Batch(None, None, 0)
-                continue
             samples = [part.sample(each) for each in positions.tolist()]
-            targets = default_collate([target for _, target in samples])
-            yield Batch([_last(image) for image, _ in samples], targets, len(samples))
+            images, targets = [_last(image) for image, _ in samples], [target for _, target in samples]
+            yield Batch(images, default_collate(targets), len(samples)) if samples else Batch(None, None, 0)
 
 
 def _last(image: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ def _last(image: Tensor) -> Tensor:
     return image.permute(1, 2, 0).contiguous()
 
 
-def read(path: Path, adjust: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda tree: tree) -> Bundle:
+def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
     """Read an ONNX file that ``cnntrain export`` wrote; it computes on the CPU.
 
     Args:
@@ -132,7 +133,7 @@ def read(path: Path, adjust: Callable[[Mapping[str, Any]], Mapping[str, Any]] = 
     return of(path, session_graph(session), meta, adjust)
 
 
-def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Callable[[Any], Any] = lambda tree: tree) -> Bundle:
+def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree) -> Bundle:
     """A graph with what is known of it."""
     notes = imports.check(meta["imports"], str(path))
     best = {key: value for key, value in (meta["best"] or {}).items() if key != "val/setting"}  # it has one alone
@@ -149,6 +150,11 @@ def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Callable[[Any]
         device=torch.device("cpu"),
         own_temperature=meta["temperature"],
     )
+
+
+def read_any(path: Path, device: torch.device, adjust: Adjust = lambda tree: tree) -> Trained:
+    """A checkpoint, or what was exported of one; raises what `read` and `trained.read` raise."""
+    return read(path, adjust) if path.suffix == SUFFIX else trained.read(path, device, adjust)
 
 
 def _session(path: Path) -> Any:

@@ -111,7 +111,7 @@ def _write(asked: Asked, folder: Path) -> tuple[Member, dict[str, Any]]:
     else:
         with writing(path), onnx_file.quiet():
             torch.export.save(exported, path, extra_files={"cnntrain.json": plain_json.text(meta)})
-    return bundle.BundleMember(read(path, meta), found.seen), {**meta}
+    return Member(read(path, meta), found.seen), {**meta}
 
 
 def _write_onnx(asked: Asked, exported: torch.export.ExportedProgram, path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.holding import Holder
 from cnntrain.data.batches.loader import Loader
@@ -24,6 +26,7 @@ class Loaders:
         least: samples that a share of a step must have.
         seed: of the order of the training samples.
         window: of that order; see `shuffled`.
+        balance: whether an epoch shows each class equally often.
     """
 
     train: Loader
@@ -36,6 +39,7 @@ class Loaders:
     least: int
     seed: int
     window: int | None
+    balance: bool
 
     def part(self, name: str) -> Loader:
         loader: Loader | None = getattr(self, name)
@@ -67,14 +71,18 @@ class Loaders:
             done: steps of the epoch that are left out, being done.
             most: steps, at most.
         """
-        plan = train_plan(self.steps, self.seed, epoch, self.share, self.window)
+        plan = self._train_plan(epoch, self.share)
         pieces = self.share.pieces
         return plan[done * pieces : None if most is None else (done + most) * pieces]
+
+    def _train_plan(self, epoch: int, share: Share) -> Plan:
+        labels = self.train.samples.part.labels if self.balance else None
+        return train_plan(self.steps, self.seed, epoch, share, self.window, labels)
 
     def step_ids(self, epoch: int, step: int) -> list[str]:
         """The training images of an epoch's step, over all ranks."""
         ids = self.train.samples.part.ids
-        (positions,) = train_plan(self.steps, self.seed, epoch, WHOLE, self.window)[step : step + 1]
+        (positions,) = self._train_plan(epoch, WHOLE)[step : step + 1]
         return [ids[position] for position in positions.tolist()]
 
     def eval_plan(self, name: str) -> Plan:
@@ -93,6 +101,13 @@ class Loaders:
     def notes(self, asked: int) -> list[str]:
         """Lines for the user on the batch size, of which `asked` is the configured one."""
         steps, notes = self.steps, []
+        if self.balance:
+            counts = np.unique(self.train.samples.part.labels, return_counts=True)[1]
+            each = steps.count / len(counts)
+            notes.append(
+                f"note: data.balance: an epoch shows {each:,.0f} images of each class, which has "
+                f"{counts.min():,} to {counts.max():,}"
+            )
         if self.batch_size != asked:
             notes.append(f"note: the training part is smaller than data.batch_size={asked}")
         if steps.is_merged:

@@ -191,6 +191,7 @@ def _data(run: Run) -> dict[str, Any]:
         "fingerprint": run.data.fingerprint,
         "classes": len(run.data.classes),
         "majority": _majority(run),
+        **{key: getattr(run.config.data, key) for key in ("group", "folds", "fold", "balance")},
     }
 
 

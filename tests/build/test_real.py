@@ -7,12 +7,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from timm.data import create_transform, resolve_data_config
+
+from cnntrain import cli
+from cnntrain.data.sets.named import names
 
 pytestmark = pytest.mark.real
 NAME = "tf_efficientnet_lite0"
@@ -56,3 +65,35 @@ def test_logits_of_photographs_are_those_behind_timms_own_transform(
     difference = (ours - theirs).abs().max().item()
     print(f"largest difference of a logit, {len(ours)} photographs: {difference:.1e}")
     assert difference <= 1e-4
+
+
+@pytest.mark.filterwarnings("default")
+def test_features_are_worth_what_they_are_behind_timms_own_transform(weights: Path, tmp_path: Path) -> None:
+    images = weights.parent.parent / "emoji" / "google"
+    output = tmp_path / "features.parquet"
+    words = (f"model={NAME}", f"model.weights={weights}", f"images={images}", f"output={output}", "device=cpu")
+    assert cli.main(["embed", *words]) == 0
+    table = pq.read_table(output)
+    labels, ours = np.array(table["label"].to_pylist()), np.array(table["features"].to_pylist())
+
+    net = timm.create_model(NAME).eval()
+    net.load_state_dict(load_file(weights))
+    transform = create_transform(**resolve_data_config({}, model=net))
+    files, rows = names(str(images)), []
+    assert table["image"].to_pylist() == files and len(files) == 1906
+    for start in range(0, len(files), 64):
+        batch = torch.stack([transform(on_white(Path(each))) for each in files[start : start + 64]])
+        with torch.inference_mode():
+            rows.append(net.forward_head(net.forward_features(batch), pre_logits=True))
+    theirs = torch.cat(rows).numpy()
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    mine, other = (cross_val_predict(classifier, features, labels, cv=5) for features in (ours, theirs))
+    accuracy = [float((each == labels).mean()) for each in (mine, other)]
+    print(f"largest difference of a feature: {np.abs(ours - theirs).max():.1e}; accuracies {accuracy}")
+    assert np.abs(ours - theirs).max() < 1e-4 and accuracy[0] == accuracy[1]
+
+
+def on_white(path: Path) -> Image.Image:
+    """An emoji is transparent beside its figure, of which timm says nothing."""
+    image = Image.open(path).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

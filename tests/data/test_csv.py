@@ -287,3 +287,5 @@ def test_a_wrong_table_of_several_labels_is_named(table: Any, text: str, said: s
 def test_so_many_images_a_class_need_one_label_an_image(make: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="train_per_class=3 is for one label an image"):
         make("csv", train_per_class=3, **SEVERAL)
+    with pytest.raises(ConfigError, match="balance=True is for one label an image"):
+        make("csv", balance=True, **SEVERAL)

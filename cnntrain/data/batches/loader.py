@@ -111,7 +111,9 @@ class Loader:
         sizes = None
         if self.is_packed:
             targets, sizes = targets
-        images, targets = (each.to(self.device, non_blocking=True) for each in (images, targets))
+        images = images.to(self.device, non_blocking=True)
+        if isinstance(targets, Tensor):  # words, of images without labels, are on no device
+            targets = targets.to(self.device, non_blocking=True)
         if self.varied is not None and draws is not None:
             images, targets = self._varied(self.varied, images, targets, sizes, draws)
         images = images.contiguous(memory_format=self.memory_format)

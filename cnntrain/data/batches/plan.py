@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,15 +100,23 @@ class Steps:
         return torch.cat([kept, everything])
 
 
-def train_plan(steps: Steps, seed: int, epoch: int, share: Share, window: int | None = None) -> Plan:
+def train_plan(
+    steps: Steps, seed: int, epoch: int, share: Share, window: int | None = None, balanced: np.ndarray | None = None
+) -> Plan:
     """This rank's micro-batches of an epoch, `share.pieces` to an optimizer step.
 
     Every epoch is another permutation of all samples, so what one leaves out has its turn in another.
 
     Args:
         window: see `shuffled`.
+        balanced: labels of all samples, whose classes come equally often; None: each sample comes once.
     """
-    order = shuffled(steps.count, window, seeds.generator(seed, "order", epoch))
+    generator = seeds.generator(seed, "order", epoch)
+    if balanced is None:
+        order = shuffled(steps.count, window, generator)
+    else:
+        order = drawn_equally(balanced, seed, epoch)
+        order = order[torch.randperm(len(order), generator=generator)]
     ends = steps.ends
     mine = order[: int(ends[-1])][share.rank :: share.ranks]  # of each step, since all are multiples of the ranks
     sizes = ends.diff(prepend=torch.zeros(1, dtype=torch.int64)) // (share.ranks * share.pieces)
@@ -128,6 +137,32 @@ def shuffled(count: int, window: int | None, generator: torch.Generator) -> Tens
     runs = torch.arange(count).roll(shift).split(max(1, window // RUNS))
     mixed = torch.cat([runs[each] for each in torch.randperm(len(runs), generator=generator).tolist()])
     return torch.cat([each[torch.randperm(len(each), generator=generator)] for each in mixed.split(window)])
+
+
+def drawn_equally(labels: np.ndarray, seed: int, epoch: int) -> Tensor:
+    """As many positions as there are samples, int64 [n], of each class equally many; where the classes do not divide n,
+    some of them have one more, others each epoch.
+
+    A class goes through its samples in ever new orders and goes on in the next epoch where it was, so that over the
+    epochs of a run each of its samples has its turn. An epoch is a function of (labels, seed, epoch) all the same.
+    """
+    members = np.split(np.argsort(labels, kind="stable"), np.flatnonzero(np.diff(np.sort(labels))) + 1)
+    each, over = divmod(len(labels), len(members))
+    more = set(torch.randperm(len(members), generator=seeds.generator(seed, "balance", epoch))[:over].tolist())
+    pieces = []
+    for number, own in enumerate(members):
+        start, count = epoch * (each + bool(over)), each + (number in more)
+        rounds = range(start // len(own), (start + count - 1) // len(own) + 1) if count else range(0)
+        turns = [own[_turn(len(own), seed, number, one)] for one in rounds]
+        if turns:
+            first = start - rounds[0] * len(own)
+            pieces.append(np.concatenate(turns)[first : first + count])
+    return torch.from_numpy(np.concatenate(pieces))
+
+
+def _turn(count: int, seed: int, number: int, round_: int) -> np.ndarray:
+    """In which order class `number` is gone through in a round."""
+    return torch.randperm(count, generator=seeds.generator(seed, "balance", number, round_)).numpy()
 
 
 def eval_plan(count: int, batch_size: int, share: Share, epoch: int = 0) -> Plan:

@@ -11,6 +11,7 @@ import torch
 
 from cnntrain.core import plain_json
 from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.divide import Division, divided, groups_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ def _luma(images: torch.Tensor) -> torch.Tensor:
     red, green, blue = images.to(torch.int32).unbind(1)
     weighted = 19595 * red + 38470 * green + 7471 * blue  # 0.299, 0.587, 0.114 in units of 1/65536
     return ((weighted + 32768) >> 16).to(torch.uint8).unsqueeze(1)
+
+
+def carved(whole: Arrays, classes: Sequence[str], how: Division, group: str | None) -> dict[str, Arrays]:
+    """The parts of `whole`, by name.
+
+    Args:
+        group: see `groups_of`; None: there are no groups.
+
+    Raises:
+        InputError: what `divided` raises, or an id is of no group.
+    """
+    groups = None if group is None else groups_of(group, whole.ids)
+    return {name: whole.take(piece) for name, piece in divided(whole.labels, classes, how, groups).items()}
 
 
 def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> DataSet:

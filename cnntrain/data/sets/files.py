@@ -18,7 +18,8 @@ from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
 from cnntrain.data.sets.decode import decode
-from cnntrain.data.sets.stratify import PARTS, stratified, stratified_by_rarest
+from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
+from cnntrain.data.sets.stratify import PARTS
 
 NUMBER = re.compile("[0-9]{1,9}")
 BETWEEN = ";"  # several labels
@@ -33,6 +34,7 @@ class Sample(NamedTuple):
         size: in bytes.
         modified: when its content last changed, in nanoseconds of Unix time.
         file: device and inode, which tell whether two paths lead to one file.
+        group: its value in a table's column of groups.
     """
 
     id: str
@@ -40,10 +42,11 @@ class Sample(NamedTuple):
     size: int
     modified: int
     file: tuple[int, int]
+    group: str | None = None
 
 
-def sample(id_: str, label: str, status: os.stat_result) -> Sample:
-    return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+def sample(id_: str, label: str, status: os.stat_result, group: str | None = None) -> Sample:
+    return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino), group)
 
 
 def joined(labels: Iterable[str]) -> str:
@@ -99,15 +102,12 @@ def file_set(
         only = f"only {classes[0]!r} was found" if classes else "none was found"
         raise InputError(f"{root}: needs at least {'one label' if several else 'two classes'}, but {only}")
     _check_known(root, classes, found, several)
-    if "val" in found:
-        if source.split is not None:
-            raise InputError(f"{root}: has its own train and val parts, so data.split={source.split} must be null")
-        divided = dict(found)
-    else:
-        divided = _carve(source, root, found, classes)
-    _check_apart(root, divided)
+    by_part = _carve(source, root, found, classes)
+    _check_apart(root, by_part)
+    if source.group is not None:
+        check_groups_apart({name: _groups(source.group, samples) for name, samples in by_part.items()})
     show = show or _files(source, root)
-    parts = {name: _part(divided[name], classes, show, several) for name in PARTS if name in divided}
+    parts = {name: _part(by_part[name], classes, show, several) for name in PARTS if name in by_part}
     return DataSet(
         classes=classes,
         channels=source.channels,
@@ -115,9 +115,9 @@ def file_set(
         train=parts["train"],
         val=parts["val"],
         test=parts.get("test"),
-        fingerprint=_fingerprint(divided, classes, source.channels),
-        modified=_modified(divided),
-        notes=[*notes, *merged],
+        fingerprint=_fingerprint(by_part, classes, source.channels),
+        modified=_modified(by_part),
+        notes=[*notes, *merged, *sealed(source.folds, "test" in found)],
     )
 
 
@@ -198,17 +198,32 @@ def _check_apart(root: Path | str, parts: Mapping[str, Sequence[Sample]]) -> Non
 
 def _carve(
     source: Data, root: Path | str, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
-) -> dict[str, Sequence[Sample]]:
-    """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2]."""
+) -> Mapping[str, Sequence[Sample]]:
+    """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2].
+
+    Of folds one is the test part, and the set's own is left out. Where there is a val part nothing is split.
+    """
+    if "val" in found:
+        for key, value in (("split", source.split), ("folds", source.folds)):
+            if value is not None:
+                raise InputError(f"{root}: has its own train and val parts, so data.{key}={value} must be null")
+        return found
     whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in found else ("train", [0.9, 0.1])
     fractions = source.split or fractions
-    if "test" in found and len(fractions) == 3:
+    if "test" in found and len(fractions) == 3 and source.folds is None:
         raise InputError(f"{root}: has its own test part, so data.split={fractions} must have two fractions")
     samples = found[whole]
-    divide = stratified_by_rarest if source.several_labels else stratified
-    pieces = divide(_labels(samples, classes, source.several_labels), fractions, source.split_seed, classes)
-    carved = {name: [samples[i] for i in piece] for name, piece in zip(PARTS, pieces, strict=False)}
+    groups = None if source.group is None else _groups(source.group, samples)
+    labels = _labels(samples, classes, source.several_labels)
+    pieces = divided(labels, classes, Division.asked(source, fractions), groups)
+    carved = {name: [samples[i] for i in piece] for name, piece in pieces.items()}
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
+
+
+def _groups(pattern: str, samples: Sequence[Sample]) -> list[str]:
+    """Those of a table's column where there is one, else what the pattern finds in the ids."""
+    named = [each.group for each in samples if each.group is not None]
+    return named or groups_of(pattern, [each.id for each in samples])
 
 
 def numbered(samples: Mapping[str, Sequence[Sample]]) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,8 @@ DIGITS = [str(digit) for digit in range(10)]  # one spelling, so that mnist's mo
 @dataclass(frozen=True)
 class TorchvisionSet(Data):
     """A set with official train and test parts; the val part is carved from train."""
+
+    divides = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,14 +56,17 @@ class TorchvisionSet(Data):
         return self._carved(official, classes)
 
     def _carved(self, official: Mapping[str, Arrays], classes: Sequence[str]) -> DataSet:
-        """The set of the official train and test parts, with val carved from train."""
-        from cnntrain.data.sets.arrays import array_set
-        from cnntrain.data.sets.stratify import stratified
+        """The set of the official train and test parts, with val carved from train; with folds, test too."""
+        from cnntrain.data.sets.arrays import array_set, carved
+        from cnntrain.data.sets.divide import Division, check_groups_apart, groups_of, sealed
+        from cnntrain.data.sets.stratify import PARTS
 
-        whole, fractions = official["train"], self.split or [0.9, 0.1]
-        kept, carved = stratified(whole.labels, fractions, self.split_seed, classes)
-        parts = {"train": whole.take(kept), "val": whole.take(carved), "test": official["test"]}
-        return array_set(parts, classes, self.channels)
+        parts = carved(official["train"], classes, Division.asked(self, [0.9, 0.1]), self.group)
+        parts = {"test": official["test"], **parts}
+        if self.group is not None:
+            check_groups_apart({name: groups_of(self.group, part.ids) for name, part in parts.items()})
+        found = array_set({name: parts[name] for name in PARTS}, classes, self.channels)
+        return replace(found, notes=sealed(self.folds, own_test=True))
 
     def _open(self, kind: Any, which: dict[str, Any]) -> Any:
         """Torchvision's object. It verifies md5 sums before it unpickles anything."""

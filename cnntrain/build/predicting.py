@@ -1,0 +1,76 @@
+"""Answers to images without labels, by one network or by several as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.build.trained import Trained
+from cnntrain.core.errors import InputError
+from cnntrain.core.words import listed
+from cnntrain.data.sets.files import FileImages
+
+
+def files(found: Trained, names: Sequence[str]) -> FileImages:
+    """Images of files as the network's run reads them."""
+    return FileImages("", names, found.seen.channels, found.seen.background)
+
+
+def answers(members: Sequence[Trained], names: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:
+    """The mean of the probabilities that members give, float64 [images, classes], a batch at a time in the order of the
+    files, and for each file why it cannot be read, empty where it can. Members that see images alike read them once.
+    """
+    data = members[0].config.data
+    members = [replace(each, config=replace(each.config, data=data)) for each in members]  # in the same batches
+    groups = [list(each) for _, each in groupby(sorted(members, key=_look), key=_look)]
+    streams = [each[0].through(_sum(each), files(each[0], names)) for each in groups]
+    for batches in zip(*streams, strict=True):
+        total = torch.stack([rows for rows, _ in batches]).sum(0)
+        yield (
+            total / len(members),
+            [next(filter(None, each), "") for each in zip(*(p for _, p in batches), strict=True)],
+        )
+
+
+def _look(found: Trained) -> str:
+    """Equal for networks that are given the same tensors."""
+    trainer = found.config.trainer
+    return f"{type(found)} {found.seen} {trainer.precision} {trainer.memory_format}"
+
+
+def _sum(members: Sequence[Trained]) -> Callable[[Tensor], Tensor]:
+    return lambda seen: torch.stack([each.probabilities(seen) for each in members]).sum(0)
+
+
+def threshold(members: Sequence[Trained], share: float) -> float:
+    """The greatest probability below which an answer is none: so low that of the right answers on val at most this
+    share is lost.
+
+    Raises:
+        InputError: what a run answered on val is not known, or not the same images were judged.
+    """
+    from cnntrain.runs import predictions
+    from cnntrain.tasks.classify.calibration import probabilities
+
+    paths = [each.path.parent / "val" / predictions.PREDICTIONS for each in members]
+    found = [predictions.read(each) for each in paths]
+    for member, path, each in zip(members, paths, found, strict=True):
+        if each.about.get("epoch") != member.epoch or list(each.classes) != member.classes:
+            raise InputError(f"reject: {path} is not of {member.path}: only a run's best checkpoint has answers on val")
+        if list(each.ids) != list(found[0].ids):
+            raise InputError(f"reject: {path} and {paths[0]} are of other images: ensembles need one val part")
+        if each.labels.ndim != 1:
+            raise InputError(f"reject: {path} is of images with several labels each")
+    each_run = [
+        probabilities(each.logits, member.temperature or 1.0) for member, each in zip(members, found, strict=True)
+    ]
+    whole = np.mean(each_run, axis=0)
+    right = whole.argmax(1) == found[0].labels
+    if not right.any():
+        raise InputError(f"reject: {listed([str(each.path) for each in members])} gave no right answer on val")
+    return float(np.quantile(whole.max(1)[right], share, method="lower"))

@@ -1,0 +1,108 @@
+"""Images without labels: files that are named one by one, and what is handed over from Python."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cnntrain.core.errors import InputError
+from cnntrain.data.base import Background
+from cnntrain.data.sets.dataset import Images, Part
+from cnntrain.data.sets.decode import extensions
+from cnntrain.data.sets.given import given
+
+STDIN = "-"
+PATH = "path"  # the column of a table
+
+
+def names(images: str) -> list[str]:
+    """The files that are asked for, in order; whether each is an image shows when it is read.
+
+    Args:
+        images: a file, a folder (all images below it), a pattern such as ``photos/*.jpg`` or ``photos/**/*.png``, a
+            table ``*.csv`` with a column ``path``, relative to the table, or ``-`` for lines of standard input.
+
+    Raises:
+        InputError: there are none, or the folder or the table cannot be read.
+    """
+    if images == STDIN:
+        found = [line for line in (each.rstrip("\r\n") for each in sys.stdin) if line]
+    elif os.path.isdir(images):
+        found = list(_below(images))
+    elif images.lower().endswith(".csv"):
+        found = list(_listed(Path(images)))
+    elif has_magic(images) and not os.path.exists(images):
+        found = sorted(each for each in glob(images, recursive=True) if not os.path.isdir(each))
+    elif os.path.exists(images):
+        found = [images]
+    else:
+        raise InputError(f"images={images} does not exist: give a file, a folder, a pattern, a table *.csv or -")
+    if not found:
+        raise InputError(f"images={images}: no images are there")
+    return found
+
+
+def _below(folder: str) -> Iterator[str]:
+    """The images in a folder and below it, but for those that are hidden or behind a link to a folder."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"images={folder}: {error.filename}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for each in sorted(files):
+            if not each.startswith(".") and os.path.splitext(each)[1].lower() in extensions():
+                yield os.path.join(place, each)
+
+
+def _listed(table: Path) -> Iterator[str]:
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, strict=True)
+            if PATH not in (rows.fieldnames or ()):
+                raise InputError(f"images={table}: the first line must name the columns, and one of them must be path")
+            for row in rows:
+                if not row[PATH]:
+                    raise InputError(f"images={table}:{rows.line_num}: the path is empty")
+                yield os.path.join(table.parent, row[PATH])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"images={table}: is not a table in UTF-8 text: {error}") from error
+    except OSError as error:
+        raise InputError(f"images={table}: {error.strerror}") from error
+
+
+class GivenImages:
+    """Images that are handed over from Python; see `given` for what they may be."""
+
+    def __init__(self, images: Sequence[Any], channels: int, background: Background):
+        self.images = images
+        self.channels = channels
+        self.background = background
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return given(self.images[index], self.channels, self.background)
+
+
+class Unlabelled(Part):
+    """Images of which each has for its target why it cannot be read, empty where it can; a black one stands for it."""
+
+    def __init__(self, images: Images, channels: int):
+        super().__init__(images, np.full(len(images), -1, dtype=np.int64), [])
+        self.channels = channels
+
+    def sample(self, position: int) -> tuple[Any, Any]:
+        try:
+            return self.images[position], ""
+        except InputError as error:
+            return torch.zeros(self.channels, 1, 1, dtype=torch.uint8), str(error)
