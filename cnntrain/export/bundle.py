@@ -120,8 +120,8 @@ def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
         InputError: the file is missing, damaged, or of another program.
         ConfigError: onnxruntime is not installed, or the network needs code of the user's own that is not imported.
     """
-    session = _session(path)
-    text = session.get_modelmeta().custom_metadata_map.get(META)
+    opened = session(path)
+    text = opened.get_modelmeta().custom_metadata_map.get(META)
     if text is None:
         raise InputError(f"{path} is no bundle of cnntrain's: it does not say what it was trained on")
     try:
@@ -130,7 +130,7 @@ def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
         raise InputError(f"{path} is damaged: {error}") from error
     if meta["format"] != FORMAT:
         raise InputError(f"{path} is of format {meta['format']}, and this cnntrain reads {FORMAT}")
-    return of(path, session_graph(session), meta, adjust)
+    return of(path, graph_of(opened), meta, adjust)
 
 
 def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree) -> Bundle:
@@ -157,7 +157,8 @@ def read_any(path: Path, device: torch.device, adjust: Adjust = lambda tree: tre
     return read(path, adjust) if path.suffix == SUFFIX else trained.read(path, device, adjust)
 
 
-def _session(path: Path) -> Any:
+def session(path: Path) -> Any:
+    """Of onnxruntime on the CPU; raises as `read` does."""
     runtime = extras.needed(f"run={path}", "onnxruntime", "export")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
@@ -171,5 +172,6 @@ def _session(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as an ONNX file ({reason})") from error
 
 
-def session_graph(session: Any) -> Graph:
+def graph_of(session: Any) -> Graph:
+    """Of a session of onnxruntime."""
     return lambda images: session.run([LOGITS], {IMAGES: images})[0]

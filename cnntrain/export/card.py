@@ -8,6 +8,7 @@ from typing import Any
 from cnntrain.core.words import listed, printable
 from cnntrain.tasks.base import Column
 
+WHOLE = 10**6  # characters: a command is given whole
 CROPS = {
     "center": "the shorter side is resized to {scaled} pixels, and the middle {size}x{size} are taken",
     "pad": "the longer side is resized to {scaled} pixels, a border is added, and the middle {size}x{size} are taken",
@@ -35,7 +36,7 @@ logits, probabilities = model(pixels)
 """,
     "timm": """import timm
 
-model = timm.create_model("{name}", num_classes={classes}, checkpoint_path="model.safetensors"{arguments}).eval()
+model = timm.create_model("{name}", num_classes={classes}, in_chans={channels}, checkpoint_path="model.safetensors").eval()
 """,
     "cnntrain": """cnntrain model={name} model.weights=model.safetensors ...
 """,
@@ -61,8 +62,8 @@ def text(facts: Mapping[str, Any], column: Column, result: Mapping[str, Any]) ->
         "## What it sees\n\n" + _seen(facts),
         "## To use it\n\n" + _use(facts),
         "## What it is for, and what not\n\n" + _limits(facts, column),
-        f"## To repeat it\n\n    {printable(result.get('command', 'cnntrain ...'))}\n"
-        f"    {printable(facts['command'])}\n\n"
+        f"## To repeat it\n\n    {printable(result.get('command', 'cnntrain ...'), WHOLE)}\n"
+        f"    {printable(facts['command'], WHOLE)}\n\n"
         f"Versions: {', '.join(f'{name} {number}' for name, number in facts['versions'].items())}. `export.json` has "
         "the whole configuration.",
     ]
@@ -132,13 +133,11 @@ def _seen(facts: Mapping[str, Any]) -> str:
 def _use(facts: Mapping[str, Any]) -> str:
     seen, config = facts["preprocess"], facts["config"]
     kind = facts["format"] if facts["format"] != "safetensors" else "timm" if facts["timm"] else "cnntrain"
-    arguments = f", in_chans={seen['channels']}" if seen["channels"] != 3 else ""
     code = USES[kind].format(
         mode="L" if seen["channels"] == 1 else "RGB",
         channels=seen["channels"],
         name=config["model"]["name"],
         classes=len(facts["classes"]),
-        arguments=arguments,
     )
     again = "\n`cnntrain eval run=model.onnx` judges it on images with labels.\n" if kind == "onnx" else ""
     return f"```{'bash' if kind == 'cnntrain' else 'python'}\n{code}```\n{again}"

@@ -63,7 +63,7 @@ def export(asked: Asked, target: Path) -> Proof:
         RunError: what was exported does not answer as the network does, or the disk is full; nothing is left.
     """
     task = asked.found.config.task
-    with _new(target) as folder:
+    with new(target) as folder:
         exported, facts = _write(asked, folder)
         ours = Member(asked.found, asked.found.seen)
         proof = parity.compared(task, asked.val, ours, exported, asked.temperature)
@@ -75,7 +75,7 @@ def export(asked: Asked, target: Path) -> Proof:
 
 
 @contextmanager
-def _new(target: Path) -> Iterator[Path]:
+def new(target: Path) -> Iterator[Path]:
     """A folder that gets its name when the block has ended well, and is gone when it has not."""
     if target.exists():
         raise InputError(f"{target} is there already: remove it, or give output=<another folder>")

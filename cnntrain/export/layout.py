@@ -57,8 +57,10 @@ def _config(found: Trained) -> dict[str, Any]:
 def _arguments(found: Trained) -> dict[str, Any]:
     """Of the constructor, but for what auxiliary heads need, which are not exported."""
     heads = {"aux_logits"} if auxiliary.possible_heads(found.network) else set()
-    channels = {"in_chans": found.seen.channels} if found.seen.channels != 3 else {}
-    return {**channels, **{key: value for key, value in found.config.model.args.items() if key not in heads}}
+    return {
+        "in_chans": found.seen.channels,
+        **{key: value for key, value in found.config.model.args.items() if key not in heads},
+    }
 
 
 def loaded(folder: Path, found: Trained) -> tuple[nn.Module, bool]:

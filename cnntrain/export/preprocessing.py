@@ -101,7 +101,7 @@ class SeenInGraph(nn.Module):
         down, seen_down = self._weights(rows, images.shape[1])
         pixels = images.permute(0, 3, 1, 2).double()
         if self.may_begin_with_y:
-            pixels = torch.cond(self._begins_with_y(rows, columns), _y_first, _x_first, (pixels, down, across))
+            pixels = _either(self._begins_with_y(rows, columns), _y_first, _x_first, pixels, down, across)
         else:
             pixels = _x_first(pixels, down, across)
         if self.crop == "pad":
@@ -151,6 +151,13 @@ class SeenInGraph(nn.Module):
         if self.crop != "center":
             return found
         return found & (torch.maximum(rows.resized, columns.resized) <= LONG * self.scaled)  # else by its middle
+
+
+def _either(which: Tensor, first: Callable[..., Tensor], second: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """What the one function or the other makes of what is given; a program has both."""
+    if torch.compiler.is_exporting():
+        return torch.cond(which, first, second, given)
+    return first(*given) if which else second(*given)
 
 
 def _x_first(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
