@@ -36,7 +36,8 @@ logits, probabilities = model(pixels)
 """,
     "timm": """import timm
 
-model = timm.create_model("{name}", num_classes={classes}, in_chans={channels}, checkpoint_path="model.safetensors").eval()
+model = timm.create_model("{name}", num_classes={classes}, in_chans={channels}, checkpoint_path="model.safetensors")
+model.eval()
 """,
     "cnntrain": """cnntrain model={name} model.weights=model.safetensors ...
 """,
