@@ -82,6 +82,7 @@ class Eval(Command):
         device = dist.pick_device(self.device)
         found = [bundle.read_any(path, device, self._adjusted) for path in self._checkpoints()]
         trained.require_same_classes(found)
+        bundle.require_cpu(found, self.device)
         if found[0].config.task.several_labels and (self.ensemble or self.tta != "none"):
             raise ConfigError(
                 f"task={found[0].config.task.name} gives each label a probability of its own, and ensemble=true and "

@@ -58,6 +58,7 @@ class Predict(Command):
         assert self.images is not None
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
         members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust, bundle.read_any)
+        bundle.require_cpu(members, self.device)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
         if least is not None:

@@ -22,7 +22,7 @@ from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import extras, plain_json
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -155,6 +155,13 @@ def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambd
 def read_any(path: Path, device: torch.device, adjust: Adjust = lambda tree: tree) -> Trained:
     """A checkpoint, or what was exported of one; raises what `read` and `trained.read` raise."""
     return read(path, adjust) if path.suffix == SUFFIX else trained.read(path, device, adjust)
+
+
+def require_cpu(members: Sequence[Trained], device: str) -> None:
+    """Raises ConfigError where an exported network is asked to compute on a GPU."""
+    for each in members:
+        if isinstance(each, Bundle) and device == "cuda":
+            raise ConfigError(f"{each.path} computes on the CPU: leave out device=cuda")
 
 
 def session(path: Path) -> Any:

@@ -79,7 +79,7 @@ def new(target: Path) -> Iterator[Path]:
     """A folder that gets its name when the block has ended well, and is gone when it has not."""
     if target.exists():
         raise InputError(f"{target} is there already: remove it, or give output=<another folder>")
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with writing(beside):
             beside.mkdir(parents=True)

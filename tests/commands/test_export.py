@@ -119,10 +119,12 @@ def test_the_card_says_how_good_it_is_and_how_it_was_made(run: Path, exported: P
     assert said[0] in CLASSES
 
 
-def test_what_was_exported_is_not_seen_otherwise(exported: Path) -> None:
+def test_what_was_exported_is_neither_seen_nor_computed_otherwise(exported: Path) -> None:
     for word in ("data.crop_fraction=0.5", "tta=flip"):
         with pytest.raises(ConfigError, match="prepares images by itself"):
             compose_and_start("eval", [f"run={exported / 'model.onnx'}", word])
+    with pytest.raises(ConfigError, match="computes on the CPU"):
+        bundle.require_cpu([bundle.read(exported / "model.onnx")], "cuda")
 
 
 def test_a_file_that_is_none_of_ours_is_named(exported: Path, tmp_path: Path) -> None:
