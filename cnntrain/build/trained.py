@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from cnntrain.build.data import eval_loader, found_places, workers
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
-from cnntrain.config import imports
-from cnntrain.config.check import check
+from cnntrain.config import imports, since
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
@@ -186,7 +185,7 @@ def read(
     state = checkpoint.load_run(path)
     notes = imports.check(state["imports"], str(path))
     data = {**state["config"]["data"], **found_places(state)}
-    config = check(adjust({**state["config"], "data": data}), TrainConfig)
+    config, newer = since.checked(adjust({**state["config"], "data": data}))
     seen, classes = kept_preprocess(path, state), list(state["classes"])
     shape = len(classes), seen.channels, seen.image_size
     with seeds.generators_kept():  # its random weights are not used
@@ -199,4 +198,4 @@ def read(
     auxiliary.remove(network)
     place(network.eval(), config.trainer, device)
     epoch, best = (state["progress"][key] for key in ("epoch", "best"))
-    return Trained(path, config, network, seen, classes, epoch, best, state["fingerprint"], notes, device)
+    return Trained(path, config, network, seen, classes, epoch, best, state["fingerprint"], [*notes, *newer], device)

@@ -6,7 +6,7 @@ A user's folder adds options to groups, and commands of code of his own; the roo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from filecmp import cmp
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,7 @@ USER = "cnntrain-user"  # what Hydra calls the user's folders
 
 # Hydra reads these whenever it composes; set by `looking_in`
 _user_dirs: tuple[Path, ...] = ()
+_is_looking = False
 
 
 @contextmanager
@@ -46,8 +47,8 @@ def looking_in(config_dir: str | None) -> Iterator[None]:
     Raises:
         ConfigError: there is no such folder.
     """
-    global _user_dirs
-    before = _user_dirs
+    global _user_dirs, _is_looking
+    before = _user_dirs, _is_looking
     found = []
     if config_dir is not None:
         folder = expanded(config_dir).absolute()
@@ -63,11 +64,18 @@ def looking_in(config_dir: str | None) -> Iterator[None]:
     OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
     for plugin in (UserDirs, UserYaml, TimmModels):
         Plugins.instance().register(plugin)
+    _is_looking = True
     try:
         yield
     finally:
-        _user_dirs = before
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+        _user_dirs, _is_looking = before
+        if not _is_looking:
+            OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def looking() -> AbstractContextManager[None]:
+    """Where the block around this looks; outside of any beside the user's code and in the package alone."""
+    return nullcontext() if _is_looking else looking_in(None)
 
 
 def _own(group: str, name: str, otherwise: str) -> str:

@@ -1,0 +1,61 @@
+"""A configuration that a checkpoint holds, as this version has it: keys may have come since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from cnntrain.config.check import check, plain
+from cnntrain.config.groups import PLUGINS
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core import plain_json
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.keys import flat
+
+Tree = Mapping[str, Any]
+
+
+def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
+    """The configuration, in which a key that it lacks has its default, and a line that names those.
+
+    A key's default is what was done before there was the key.
+
+    Raises:
+        ConfigError: it is wrong in another way.
+    """
+    try:
+        return check(saved, TrainConfig), []
+    except ConfigError:
+        tree = _filled(saved, _defaults(saved))
+        new = sorted(flat(tree).keys() - flat(saved).keys())
+        if not new:
+            raise
+        config = check(tree, TrainConfig)
+    values = flat(tree)
+    named = ", ".join(f"{key}={plain_json.text(values[key])}" for key in new)
+    return config, [f"keys that are newer than the checkpoint have their defaults: {named}"]
+
+
+def _defaults(saved: Tree) -> Tree:
+    """What is composed of the choices that were made, as far as there is a file of them."""
+    from cnntrain.config.compose import compose_config
+    from cnntrain.config.search_path import looking
+
+    with looking():
+        found = plain(compose_config("train", []))
+        for group in PLUGINS.keys() & saved.keys():
+            with suppress(ConfigError):  # a choice without a file of its name, whose keys are all the checkpoint's own
+                found[group] = plain(compose_config("train", [f"{group}={saved[group]['name']}"]))[group]
+    return found
+
+
+def _filled(saved: Tree, defaults: Tree) -> dict[str, Any]:
+    """The keys of both, with the values that were saved; what was saved as a group of free keys stays as it is."""
+    tree = dict(saved)
+    for key, value in defaults.items():
+        if key not in saved:
+            tree[key] = value
+        elif isinstance(value, Mapping) and isinstance(saved[key], Mapping) and value:
+            tree[key] = _filled(saved[key], value)
+    return tree
