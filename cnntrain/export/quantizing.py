@@ -11,6 +11,7 @@ import numpy as np
 from cnntrain.export.onnx_file import IMAGES, quiet
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")  # which take the time; what is between them stays in float32
+CLIPPED = ("Relu", "Clip")  # so that what a product is quantised to is what passes on of it
 UNSIGNED, SIGNED, FLOAT = "QUInt8", "QInt8", 1
 
 
@@ -32,7 +33,7 @@ def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
             str(target),
             _Reader(iter(images)),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(PRODUCTS),
+            op_types_to_quantize=[*PRODUCTS, *CLIPPED],
             nodes_to_exclude=_not_float32(onnx.load(path)),
             per_channel=True,
             reduce_range=True,
