@@ -59,9 +59,10 @@ class RangeError(ValueError):
 
 
 class Described(NamedTuple):
-    """An image as `decode` gives it, and the mode and the format of its file in PIL's words, such as P and PNG."""
+    """An image as `decode` gives it, but as uint8 [height, width, channels], and the mode and the format of its file in
+    PIL's words, such as P and PNG."""
 
-    pixels: torch.Tensor
+    values: np.ndarray
     mode: str
     format: str
 
@@ -100,7 +101,7 @@ def decode(path: str, channels: int, background: Background, content: bytes | No
         ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
             pixels of a type without a known range (floating point, 32-bit).
     """
-    return described(path, channels, background, content).pixels
+    return _channels_first(described(path, channels, background, content).values)
 
 
 def described(path: str, channels: int, background: Background, content: bytes | None = None) -> Described:
@@ -111,7 +112,7 @@ def described(path: str, channels: int, background: Background, content: bytes |
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path if content is None else BytesIO(content), formats=formats()) as image:
                 mode, written_as = image.mode, str(image.format)
-                return Described(pixels(image, channels, background), mode, written_as)
+                return Described(_values(image, channels, background), mode, written_as)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
         kind, reason = _reason(path, content, error)
         raise ImageError(f"{path}: cannot be read as an image ({reason}): repair or remove it", kind) from error
@@ -123,11 +124,20 @@ def pixels(image: Image.Image, channels: int, background: Background) -> torch.T
     Raises:
         ValueError: it has pixels of a type without a known range.
     """
+    return _channels_first(_values(image, channels, background))
+
+
+def _channels_first(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values).permute(2, 0, 1).contiguous()
+
+
+def _values(image: Image.Image, channels: int, background: Background) -> np.ndarray:
+    """As `pixels`, but uint8 [height, width, channels]."""
     if isinstance(image, ImageFile.ImageFile):
         image.filename = ""  # PIL would map an uncompressed file, and one that is to be turned in a wrong shape
     image.load()  # which may turn it already
     values = np.array(_plain(_upright(image), image.format, channels, background))
-    return torch.from_numpy(values).reshape(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
+    return values.reshape(*values.shape[:2], channels)
 
 
 def _plain(image: Image.Image, written_as: str | None, channels: int, background: Background) -> Image.Image:

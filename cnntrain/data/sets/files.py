@@ -17,7 +17,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
-from cnntrain.data.sets.decode import Described, described
+from cnntrain.data.sets.decode import Described, decode, described
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.stratify import PARTS
 
@@ -72,7 +72,7 @@ class FileImages:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return self.described(index).pixels
+        return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
     def described(self, index: int) -> Described:
         """The image, and what is told of its file."""

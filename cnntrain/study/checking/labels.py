@@ -17,7 +17,7 @@ FOLDS = 5
 LEAST = 2 * FOLDS  # images of a class, of which fewer teach nothing
 MOST_TAUGHT = 10_000  # images that a fold learns from
 DIRECTIONS, CELLS = 8, 4  # of gradients; a side
-STEPS = 60  # of the solver: an approximate optimum is as good here
+STEPS = 30  # of the solver: an approximate optimum is as good here
 STRENGTH = 0.05  # of the inverse of the regularisation
 CERTAIN = 20.0  # times as probable as the given label is the other one
 

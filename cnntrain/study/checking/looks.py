@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.readable import each_of, kind_of
 from cnntrain.data.sets import decode
 from cnntrain.data.sets.dataset import Images, Part
+from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.subset import SomeImages
 from cnntrain.runs.screen import Screen
 
@@ -128,26 +128,23 @@ def _note(found: Looks, row: int, each: Look | Bad) -> None:
 
 def _looked(images: Images, position: int) -> Look | Bad:
     try:
-        pixels, written_as = _read(images, position)
+        values, written_as = _read(images, position)
     except InputError as error:
         return Bad(kind_of(error), str(error))
-    values = pixels.permute(1, 2, 0).numpy()
-    picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if values.shape[2] == 1 else values))
+    picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
     height, width = values.shape[:2]
-    digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=DIGEST)
-    digest.update(pixels.contiguous().numpy().data)
-    is_flat = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all())
-    is_blank = is_flat and bool((pixels == pixels[:, :1, :1]).all())
-    return Look((height, width), digest.digest(), small, is_blank, written_as)
+    digest = hashlib.sha256(f"{values.shape}".encode())
+    digest.update(values.data)
+    is_blank = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all() and (values == values[:1, :1]).all())
+    return Look((height, width), digest.digest()[:DIGEST], small, is_blank, written_as)
 
 
-def _read(images: Images, position: int) -> tuple[torch.Tensor, str]:
-    """An image, and how it is written, where it is a file."""
+def _read(images: Images, position: int) -> tuple[np.ndarray, str]:
+    """An image, uint8 [height, width, channels], and how it is written, where it is a file."""
     if isinstance(images, SomeImages):
         return _read(images.images, int(images.index[position]))
-    described = getattr(images, "described", None)
-    if described is None:
-        return images[position], ""
-    found: decode.Described = described(position)
-    return found.pixels, f"{found.mode} {found.format}"
+    if not isinstance(images, FileImages):
+        return np.ascontiguousarray(images[position].permute(1, 2, 0).numpy()), ""
+    found = images.described(position)
+    return found.values, f"{found.mode} {found.format}"
