@@ -50,7 +50,7 @@ def load(run: str | Path, *, imports: Sequence[str] = (), device: Literal["auto"
     """A trained network with its classes and its preprocessing.
 
     Args:
-        run: a run's folder, of which the best checkpoint is taken, or a checkpoint's file.
+        run: a run's folder, of which the best checkpoint is taken, a checkpoint's file, or an exported .onnx.
         imports: files or modules of your own that the run was made with.
 
     Raises:
@@ -59,7 +59,8 @@ def load(run: str | Path, *, imports: Sequence[str] = (), device: Literal["auto"
     from cnntrain.build import trained
     from cnntrain.config.imports import imported
     from cnntrain.core.dist import pick_device
+    from cnntrain.export.bundle import read_any
 
     path = Path(run)
     with imported(imports):
-        return trained.read(trained.best_of(path) if path.is_dir() else path, pick_device(device))
+        return read_any(trained.best_of(path) if path.is_dir() else path, pick_device(device))

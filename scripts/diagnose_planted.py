@@ -70,7 +70,7 @@ def quietly(command: str, words: list[str]) -> str | None:
 
 def diagnosed(words: list[str], folder: str) -> dict[str, str]:
     """The status of each check."""
-    quietly("diagnose", [*words, f"report={folder}"])
+    quietly("diagnose", [*words, f"findings={folder}"])
     found = json.loads((Path(folder) / "diagnose.json").read_text())
     return {each["check"]: each["status"] for each in found["checks"]}
 

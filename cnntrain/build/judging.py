@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cnntrain.build.data import eval_loader
 from cnntrain.build.trained import Trained
 from cnntrain.core import dist, stopping
 from cnntrain.core.errors import InputError
@@ -69,13 +68,14 @@ class Member:
         elif views == "crops":
             network = Crops(network, seen.image_size)
             seen = replace(seen, image_size=round(seen.image_size * LARGER), crop_fraction=1.0)
-        loader = eval_loader(found.config, images.part, seen, found.device)
         plan = eval_plan(len(images.part), found.config.data.batch_size, Share(dist.rank(), dist.world_size(), 1))
         setting = (found.best or {}).get("val/setting")
         objective = objective or self.objective
         answers = Answers(objective, None if setting is None else int(setting))
         try:
-            metrics = evaluate(network, loader.batches(plan), objective, found.precision, stopping.heed, answers)
+            metrics = evaluate(
+                network, found.batches(images.part, seen, plan), objective, found.precision, stopping.heed, answers
+            )
             chosen = metrics.chosen_by(found.best)
         except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -12,8 +12,9 @@ import torch
 from timm.models import adapt_input_conv
 from torch import Tensor
 
+from cnntrain.models.ordering import COUNT, in_order
+
 NESTINGS = ("state_dict_ema", "model_ema", "state_dict", "model")  # timm's order: the average comes first
-COUNT = "num_batches_tracked"  # of BatchNorm, which torch before 0.4.1 did not save; only momentum=None reads it
 # DenseNet's layers before torch 0.4: "norm.1" became "norm1"
 OLD_DENSE = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
 
@@ -42,6 +43,30 @@ def layouts(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> Iterator[Lay
             tensors = {key.removeprefix(prefix): value for key, value in nested.tensors.items()}
             notes = [*nested.notes, *([f"without the prefix {prefix!r} of its keys"] if prefix else [])]
             yield _converted(Layout(tensors, notes), own)
+
+
+def ordered_layout(state: Mapping[str, Any], own: Mapping[str, Tensor], may_differ: Callable[[str], bool]) -> Layout:
+    """The reading of a file whose tensors have other names, but the model's order and shapes.
+
+    Args:
+        may_differ: whether a tensor of the model's is of a head, and so may have another shape.
+
+    Raises:
+        ValueError: there is none; the message says what differs.
+    """
+
+    def fits(name: str, value: Tensor) -> bool:
+        return value.shape == own[name].shape or may_differ(name) or _is_colour_of_grey(value, own[name])
+
+    reasons: list[ValueError] = []
+    for nested in _nested(state):
+        try:
+            tensors = in_order(nested.tensors, own, fits)
+        except ValueError as error:
+            reasons.append(error)
+        else:
+            return _converted(Layout(tensors, [*nested.notes, "by order: its names are not the model's"]), own)
+    raise reasons[0]
 
 
 def _nested(state: Mapping[str, Any]) -> Iterator[Layout]:

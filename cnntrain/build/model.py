@@ -20,7 +20,7 @@ from cnntrain.core.version import __version__
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.statistics import mean_and_deviation
 from cnntrain.data.sets.dataset import DataSet
-from cnntrain.models.pretrained import published_preprocessing
+from cnntrain.models.pretrained import pretrained_note, published_preprocessing
 from cnntrain.runs import checkpoint
 
 OWN = {
@@ -48,7 +48,11 @@ def build_model(
         model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
     if kept is not None:
         return model, kept, []
-    notes = weights.load(model, source, data.classes) if source is not None else []
+    notes: list[str] = []
+    if source is not None:
+        notes = weights.load(model, source, data.classes, config.model.weights_match == "order")
+    elif pretrained:
+        notes = pretrained_note(config.model.name)
     return model, _preprocess(config, data, model, seen, source), notes
 
 

@@ -40,7 +40,7 @@ def answers(members: Sequence[Trained], names: Sequence[str]) -> Iterator[tuple[
 def _look(found: Trained) -> str:
     """Equal for networks that are given the same tensors."""
     trainer = found.config.trainer
-    return f"{found.seen} {trainer.precision} {trainer.memory_format}"
+    return f"{type(found)} {found.seen} {trainer.precision} {trainer.memory_format}"
 
 
 def _sum(members: Sequence[Trained]) -> Callable[[Tensor], Tensor]:

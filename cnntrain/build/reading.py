@@ -20,6 +20,7 @@ from cnntrain.runs import checkpoint, folder
 
 LATEST = "latest"
 Adjust = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Read = Callable[[Path, torch.device, Adjust], Trained]
 
 
 def adjusting(device: str, batch_size: int | None, num_workers: int | None) -> Adjust:
@@ -34,11 +35,14 @@ def adjusting(device: str, batch_size: int | None, num_workers: int | None) -> A
     return adjust
 
 
-def members(runs: Sequence[str], below: str, device: torch.device, adjust: Adjust) -> list[Trained]:
+def members(
+    runs: Sequence[str], below: str, device: torch.device, adjust: Adjust, read: Read = trained.read
+) -> list[Trained]:
     """The networks of runs' folders, of each its best checkpoint, of checkpoints' files, or of the latest run.
 
     Args:
         below: the folder in which the latest run is looked for.
+        read: a file.
 
     Raises:
         InputError: one cannot be read, or they know other classes than one another.
@@ -47,7 +51,7 @@ def members(runs: Sequence[str], below: str, device: torch.device, adjust: Adjus
     for each in runs:
         place = folder.latest(Path(below), checkpoint.BEST) if each == LATEST else Path(each)
         path = place if place.is_file() else trained.best_of(place)
-        found.append(trained.read(path, device, adjust))
+        found.append(read(path, device, adjust))
     trained.require_same_classes(found)
     return found
 

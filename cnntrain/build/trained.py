@@ -22,9 +22,10 @@ from cnntrain.config import imports, since
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
-from cnntrain.data.batches.plan import WHOLE, eval_plan
+from cnntrain.data.batches.feed import Batch
+from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.sets.dataset import Images
+from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.given import given
 from cnntrain.data.sets.named import GivenImages, Unlabelled
 from cnntrain.models import auxiliary
@@ -115,10 +116,14 @@ class Trained:
         if readers is None:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
         config = replace(self.config, data=replace(data, num_workers=readers))
-        for batch in eval_loader(config, part, self.seen, self.device).batches(plan):
+        for batch in replace(self, config=config).batches(part, self.seen, plan):
             with self.precision:
                 rows = network(batch.inputs)
             yield rows.cpu(), batch.targets
+
+    def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
+        """What its network is given of a part's images, in a plan's order."""
+        return eval_loader(self.config, part, seen, self.device).batches(plan)
 
     def probabilities(self, seen: Tensor) -> Tensor:
         """Of each class, float64 [images, classes], at the temperature that the run found on val.

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cnntrain.build.layouts import layouts
+from cnntrain.build.layouts import Layout, layouts, ordered_layout
 from cnntrain.config.check import section
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.preprocess import Preprocess
@@ -66,33 +66,61 @@ def kept_preprocess(path: Path | str, state: Mapping[str, Any]) -> Preprocess:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
-def load(model: nn.Module, source: Source, classes: Sequence[str]) -> list[str]:
+def load(model: nn.Module, source: Source, classes: Sequence[str], by_order: bool = False) -> list[str]:
     """Load a file's weights into `model`; only the head may differ, and auxiliary heads, which a file or a model may
     also lack. A head that is known to be for other classes than `classes` is not loaded, whatever its shape.
+
+    Args:
+        by_order: whether tensors under names that are not the model's are taken for those at the same places.
 
     Returns:
         Lines on how they are not as the file has them: a nesting or a prefix that is left out, say.
 
     Raises:
-        InputError: its keys do not match; the first mismatches are listed.
+        InputError: its keys do not match; the first mismatches are listed, or that its order would.
     """
     own = model.state_dict()
     tried = []
     for layout in layouts(source.tensors, own):
         problems = _mismatches(model, own, layout.tensors)
         if not problems:
-            _load(model, own, layout.tensors, source.classes is not None and list(source.classes) != list(classes))
-            return [f"{source.path}: {each}" for each in layout.notes]
+            return _loaded(model, own, layout, source, classes)
         tried.append(problems)
-    problems = min(tried, key=len)
+    try:
+        layout = ordered_layout(source.tensors, own, lambda name: name.startswith(_heads(model)))
+    except ValueError as error:
+        if by_order:
+            raise InputError(f"model.weights={source.path}: model.weights_match=order: {error}") from error
+        raise _unlike(model, source, min(tried, key=len)) from error
+    if not by_order:
+        raise InputError(
+            f"model.weights={source.path} has other names than {type(model).__name__}, but the same "
+            f"{len(layout.tensors)} tensors in the same order and shapes: model.weights_match=order loads it"
+        )
+    return _loaded(model, own, layout, source, classes)
+
+
+def _unlike(model: nn.Module, source: Source, problems: Sequence[str]) -> InputError:
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
     lines = "\n".join(f"  {each}" for each in [*problems[:LISTED], *more])
-    raise InputError(f"model.weights={source.path} does not match {type(model).__name__}:\n{lines}")
+    return InputError(f"model.weights={source.path} does not match {type(model).__name__}:\n{lines}")
+
+
+def _loaded(
+    model: nn.Module, own: Mapping[str, Tensor], layout: Layout, source: Source, classes: Sequence[str]
+) -> list[str]:
+    _load(model, own, layout.tensors, source.classes is not None and list(source.classes) != list(classes))
+    return [f"{source.path}: {each}" for each in layout.notes]
+
+
+def _heads(model: nn.Module) -> tuple[str, ...]:
+    """What the names of the tensors of classifiers begin with, auxiliary ones that the model may lack among them."""
+    return tuple(f"{name}." for name in (*classifier_modules(model), *auxiliary.possible_heads(model)))
 
 
 def _mismatches(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Any]) -> list[str]:
     """What does not fit, in words."""
-    may_differ = tuple(f"{name}." for name in (*classifier_modules(model), *auxiliary.possible_heads(model)))
+    may_differ = _heads(model)
     absent = tuple(f"{each}." for each in auxiliary.possible_heads(model) if each not in auxiliary.heads(model))
     problems = []
     for key, value in state.items():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LATEST = "latest"
 FILE = "diagnose.json"
 OWN = {
-    "run", "human_error", "steps", "images", "train_images", "curve", "curve_epochs", "fractions", "report", "format",
+    "run", "human_error", "steps", "images", "train_images", "curve", "curve_epochs", "fractions", "findings", "format",
     "output",
 }  # fmt: skip
 PLACES = {"trainer.device", "data.root", "data.num_workers", "data.cache_dir", "data.resident", "data.download"}
@@ -42,7 +42,7 @@ class Diagnose(TrainConfig):
     curve: bool
     curve_epochs: Count
     fractions: list[Proportion]
-    report: Place | None
+    findings: Place | None
     format: Literal["table", "json"]
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Diagnose(TrainConfig):
             place = self._place()
             case = self._case(place, typed)
             result = {**self._found(case), "command": shlex.join(["cnntrain", "diagnose", *typed])}
-            left = Path(self.report) if self.report is not None else None if place is None else place / "diagnose"
+            left = Path(self.findings) if self.findings is not None else None if place is None else place / "diagnose"
             if left is not None:
                 _write(left, result)
             self._show(result)

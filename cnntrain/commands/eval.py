@@ -80,19 +80,21 @@ class Eval(Command):
         return Ended(made=str(made))
 
     def _asked(self, typed: Sequence[str]) -> Asked:
-        from cnntrain.build import judging, trained
+        from cnntrain.build import trained
         from cnntrain.build.evaluation import Asked
         from cnntrain.core import dist
+        from cnntrain.export import bundle
 
         device = dist.pick_device(self.device)
-        found = [trained.read(path, device, self._adjusted) for path in self._checkpoints()]
+        found = [bundle.read_any(path, device, self._adjusted) for path in self._checkpoints()]
         trained.require_same_classes(found)
+        bundle.require_cpu(found, self.device)
         if found[0].config.task.several_labels and (self.ensemble or self.tta != "none"):
             raise ConfigError(
                 f"task={found[0].config.task.name} gives each label a probability of its own, and ensemble=true and "
                 "tta average those of one label an image: leave them out"
             )
-        members = [judging.Member(each, self._seen(each, typed)) for each in found]
+        members = [self._member(each, typed) for each in found]
         first = members[0]
         background = first.seen.background
         combined = len(members) > 1 or self.average is not None or self.tta != "none"
@@ -110,6 +112,24 @@ class Eval(Command):
             pictures=self.pictures,
         )
 
+    def _member(self, found: Trained, typed: Sequence[str]) -> Member:
+        """As it sees the images that are asked for.
+
+        Raises:
+            ConfigError: an exported network is to see images otherwise than it was exported to.
+        """
+        from cnntrain.build.judging import Member
+        from cnntrain.export import bundle
+
+        seen = self._seen(found, typed)
+        changed = self.tta != "none" or replace(seen, background=found.seen.background) != found.seen
+        if changed and isinstance(found, bundle.Bundle):
+            raise ConfigError(
+                f"{found.path} prepares images by itself, as it was exported: leave out tta, data.image_size, "
+                "data.crop, data.crop_fraction and data.interpolation"
+            )
+        return Member(found, seen)
+
     def _checkpoints(self) -> list[Path]:
         from cnntrain.build import judging, trained
         from cnntrain.runs import checkpoint, folder
@@ -119,7 +139,7 @@ class Eval(Command):
         latest = partial(folder.latest, Path(self.output), checkpoint.BEST)
         places = [latest() if each == LATEST else Path(each) for each in self.run or ()]
         if self.average is None:
-            return [trained.best_of(each) for each in places]
+            return [each if each.is_file() else trained.best_of(each) for each in places]
         paths = judging.kept(places[0])
         if len(paths) < 2:
             raise InputError(

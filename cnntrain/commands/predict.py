@@ -53,10 +53,12 @@ class Predict(Command):
         from cnntrain.build import predicting, reading
         from cnntrain.core import dist
         from cnntrain.data.sets.named import names
+        from cnntrain.export import bundle
 
         assert self.images is not None
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
-        members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust)
+        members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust, bundle.read_any)
+        bundle.require_cpu(members, self.device)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
         if least is not None:

@@ -17,6 +17,7 @@ from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
+from cnntrain.core.keys import flat
 from cnntrain.core.lock import held
 from cnntrain.core.words import tell
 from cnntrain.runs import folder, looks
@@ -36,12 +37,14 @@ class Train(TrainConfig):
         from cnntrain.core import dist
         from cnntrain.runs import generations
         from cnntrain.runs.report import Report
+        from cnntrain.runs.trackers.base import Log, require
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
         from cnntrain.training.profiling import Profiler
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
 
+        require(self.report.trackers)
         with ExitStack() as stack:
             place, saved, lines = Path(self.resume) if self.resume else None, None, list[str]()
             if place is not None:
@@ -67,7 +70,9 @@ class Train(TrainConfig):
             commands = dist.from_first(lambda: folder.commands(place))
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
-            report = Report.open(place, self.task.columns, progress.step, progress.epoch)
+            told = self.report
+            log = Log(place, progress.step, progress.epoch, told.project, told.online, flat(asdict(self)))
+            report = Report.open(log, self.task.columns, told.trackers)
             stack.callback(report.close)
             if self.trainer.profile and dist.rank() == 0:
                 run.profiler = Profiler(place, report.say)

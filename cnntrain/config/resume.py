@@ -22,12 +22,13 @@ EXACT = {
     "data.root", "data.download", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
     "checkpoint.every_steps", "checkpoint.time_share", "checkpoint.keep",
     "trainer.log_every", "trainer.profile", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
+    "report.trackers", "report.project", "report.online",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
-    "model.name", "model.args", "model.weights", "model.pretrained", "data.name", "data.source", "data.channels",
-    "data.image_size", "data.classes", "data.crop", "data.crop_fraction", "data.interpolation", "data.background",
-    "task.name", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+    "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "data.name", "data.source",
+    "data.channels", "data.image_size", "data.classes", "data.crop", "data.crop_fraction", "data.interpolation",
+    "data.background", "task.name", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
 STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
 

@@ -57,6 +57,7 @@ class Model:
     name: str
     pretrained: bool | None  # None: as the transfer policy implies, unless `weights` is given
     weights: Place | None
+    weights_match: Literal["names", "order"]  # by what the tensors of `weights` are told
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
@@ -65,6 +66,8 @@ class Model:
     def __post_init__(self) -> None:
         if self.pretrained and self.weights is not None:
             raise ValueError("pretrained=true and weights=<file> exclude each other: give one of them")
+        if self.weights_match == "order" and self.weights is None:
+            raise ValueError("weights_match=order says how model.weights=<file> is read: give that too")
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
@@ -75,17 +78,18 @@ class Model:
         Raises:
             ValueError: pretrained weights are asked for, and the policy loads none.
         """
-        weights, pretrained = self.weights, self.pretrained
+        weights, match, pretrained = self.weights, self.weights_match, self.pretrained
         if not transfer.loads_weights:
             if pretrained:
                 raise ValueError(
                     f"model.pretrained=true: transfer={transfer.name} starts from random weights; transfer=full trains "
                     "everything from pretrained ones"
                 )
-            weights = None  # not refused, so that one multirun can compare transfer=scratch with the others
+            # not refused, so that one multirun can compare transfer=scratch with the others
+            weights, match = None, "names"
         if pretrained is None:
             pretrained = transfer.wants_pretrained and weights is None
-        return replace(self, weights=weights, pretrained=pretrained)
+        return replace(self, weights=weights, weights_match=match, pretrained=pretrained)
 
     def create(
         self, classes: int, channels: int, size: int | None, pretrained: bool, small_stem: bool | None = None
@@ -164,6 +168,22 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Reporting:
+    """Where the numbers of a run go, besides its own files."""
+
+    trackers: list[Literal["tensorboard", "csv", "wandb", "mlflow"]]
+    project: str  # under which wandb and mlflow put the run
+    online: bool  # whether they may leave this machine
+
+    def __post_init__(self) -> None:
+        twice = sorted({each for each in self.trackers if self.trackers.count(each) > 1})
+        if twice:
+            raise ValueError(f"trackers must name each tracker once, not {', '.join(twice)} twice")
+        if self.online and not {"wandb", "mlflow"} & {*self.trackers}:
+            raise ValueError("online=true is of wandb and mlflow, and report.trackers has neither")
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a command ended: its exit code, and what it made, which is the last line that it prints."""
 
@@ -220,6 +240,7 @@ class TrainConfig(Command):
     transfer: Transfer
     trainer: Trainer
     checkpoint: Checkpoint
+    report: Reporting
 
     def __post_init__(self) -> None:
         if self.name and not is_below(self.name):

@@ -1,4 +1,4 @@
-"""A folder of images with one folder a class."""
+"""A folder of images with one folder a class, or a .tar or .zip of one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from cnntrain.data.sets.checks import refuse_download
 from cnntrain.data.sets.parts import SPELLINGS
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from cnntrain.data.sets.archives import Entry
     from cnntrain.data.sets.dataset import DataSet, Labelled
-    from cnntrain.data.sets.files import Sample
+    from cnntrain.data.sets.files import Sample, Show
+
+    AnyEntry: TypeAlias = os.DirEntry[str] | Entry
 
 KINDS = 5  # extensions that a note names
 
@@ -26,6 +31,8 @@ KINDS = 5  # extensions that a note names
 @dataclass(frozen=True)
 class ImageFolder(Data):
     """Either ``root/train/<class>``, ``root/val/<class>``, ``root/test/<class>``, or just ``root/<class>``.
+
+    The root may be a .tar or .zip of such a folder, which is read in place.
 
     Images may lie in folders below the class's. Names that begin with a dot are left out, and so are files without
     the extension of an image, and what lies beside the folders; a note counts them.
@@ -37,7 +44,10 @@ class ImageFolder(Data):
         super().__post_init__()
         refuse_download(self)
         if self.root is None:
-            raise ValueError("root is required: data.root=<folder with train/ and val/, or with one folder a class>")
+            raise ValueError(
+                "root is required: data.root=<folder with train/ and val/, or with one folder a class, or a .tar or "
+                ".zip of it>"
+            )
 
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
@@ -48,7 +58,8 @@ class ImageFolder(Data):
             others = ", ".join(repr(each.name) for each in parts.values())
             raise InputError(f"{folder.root}: has {others} but no 'train' folder")
         found = {name: folder.samples(each, needed=name == "train") for name, each in parts.items()}
-        return file_set(self, folder.root, found or {"all": folder.samples(folder.root, True)}, folder.notes())
+        found = found or {"all": folder.samples(folder.root, True)}
+        return file_set(self, folder.root, found, folder.notes(), folder.show(self))
 
     def labelled(self, part: str) -> Labelled:
         from cnntrain.data.sets.files import labelled_files
@@ -58,7 +69,7 @@ class ImageFolder(Data):
         if part in parts:
             parts = {part: parts[part]}
         found = {name: folder.samples(each, needed=False) for name, each in parts.items()}
-        return labelled_files(self, folder.root, found, part, folder.notes())
+        return labelled_files(self, folder.root, found, part, folder.notes(), folder.show(self))
 
     def _path(self) -> Path:
         assert self.root is not None
@@ -73,9 +84,14 @@ class _Folder:
     """
 
     def __init__(self, root: Path, skips: bool):
+        from cnntrain.data.sets.archives import Archive
+
         self.root = root
         self.skips = skips
+        self.archive = Archive(root) if root.is_file() else None
         self.left_out: Counter[str] = Counter()
+        if self.archive is not None and self.archive.of_macos:
+            self.left_out["that macOS adds to archives"] = self.archive.of_macos
         self.extensions: Counter[str] = Counter()
 
     def notes(self) -> list[str]:
@@ -87,13 +103,20 @@ class _Folder:
             reasons.append(f"{self.extensions.total():,} without the extension of an image ({named}{more})")
         return [f"left out of {self.root}: {'; '.join(reasons)}"] if reasons else []
 
+    def show(self, source: Data) -> Show | None:
+        """How the images of an archive are read; None: as files."""
+        archive = self.archive
+        if archive is None:
+            return None
+        return lambda samples: archive.show(samples, source.channels, source.background)
+
     def parts(self) -> dict[str, Path]:
         """The folders of the parts by name; empty where the root itself holds the class folders.
 
         A lone folder called `train` that holds images directly is a class (of vehicles, say), not a part.
         """
         parts: dict[str, Path] = {}
-        folders = [entry for entry in _entries(self.root) if _is_dir(entry)]
+        folders = [entry for entry in self._entries(self.root) if _is_dir(entry)]
         for folder in folders:
             for name, spellings in SPELLINGS.items():
                 if folder.name.lower() in spellings:
@@ -101,7 +124,9 @@ class _Folder:
                         both = f"both {parts[name].name!r} and {folder.name!r}"
                         raise InputError(f"{self.root}: {both} could be the {name} part")
                     parts[name] = Path(folder.path)
-        if len(parts) == 1 and not any(_is_dir(each) for folder in parts.values() for each in _entries(folder)):
+        if len(parts) == 1 and not any(
+            _is_dir(each) for folder in parts.values() for each in self._entries(Path(folder))
+        ):
             return {}
         if parts:
             self._count_others(self.root, list(parts.values()), "parts")
@@ -111,7 +136,7 @@ class _Folder:
         """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
         from cnntrain.data.sets.decode import extensions
 
-        folders = [Path(entry.path) for entry in _entries(part) if _is_dir(entry)]
+        folders = [Path(entry.path) for entry in self._entries(part) if _is_dir(entry)]
         if not folders:
             raise InputError(f"{part}: holds no class folders")
         self._count_others(part, folders, "classes")
@@ -135,9 +160,39 @@ class _Folder:
             raise InputError(f"{part}: class folders without images: {listed(empty)}{left_out}")
         return samples
 
-    def _sample(self, id_: str, label: str, entry: os.DirEntry[str]) -> Sample:
+    def _count_others(self, folder: Path, taken: Collection[Path], of: str) -> None:
+        """Count what lies beside the folders that are taken."""
+        beside = [each for each in self._entries(folder, hidden=self.left_out) if Path(each.path) not in taken]
+        if beside:
+            self.left_out[f"beside the folders of the {of}"] += len(beside)
+
+    def _walk(self, folder: Path, above: frozenset[str]) -> Iterator[AnyEntry]:
+        """Everything below a folder that is no folder. Links are followed, but never back to a folder `above`."""
+        real = os.path.realpath(folder)
+        if real in above:
+            return
+        for entry in self._entries(folder, hidden=self.left_out):
+            if _is_dir(entry):
+                yield from self._walk(Path(entry.path), above | {real})
+            else:
+                yield entry
+
+    def _entries(self, folder: Path, hidden: Counter[str] | None = None) -> list[AnyEntry]:
+        """What a folder holds, in order, without what is hidden, which is counted."""
+        listed = _listed(folder) if self.archive is None else self.archive.entries(folder)
+        found: list[AnyEntry] = sorted(listed, key=lambda entry: entry.name)
+        shown = [entry for entry in found if not entry.name.startswith(".")]
+        if hidden is not None and len(shown) < len(found):
+            hidden["hidden"] += len(found) - len(shown)
+        return shown
+
+    def _sample(self, id_: str, label: str, entry: AnyEntry) -> Sample:
+        from cnntrain.data.sets.archives import Entry
         from cnntrain.data.sets.files import absent, sample
 
+        if isinstance(entry, Entry):
+            assert self.archive is not None
+            return self.archive.sample(id_, label, entry)
         try:
             return sample(id_, label, _status(entry))
         except InputError:
@@ -145,38 +200,16 @@ class _Folder:
                 raise
             return absent(id_, label)
 
-    def _count_others(self, folder: Path, taken: Collection[Path], of: str) -> None:
-        """Count what lies beside the folders that are taken."""
-        beside = [each for each in _entries(folder, hidden=self.left_out) if Path(each.path) not in taken]
-        if beside:
-            self.left_out[f"beside the folders of the {of}"] += len(beside)
 
-    def _walk(self, folder: Path, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
-        """Everything below a folder that is no folder. Links are followed, but never back to a folder `above`."""
-        real = os.path.realpath(folder)
-        if real in above:
-            return
-        for entry in _entries(folder, hidden=self.left_out):
-            if _is_dir(entry):
-                yield from self._walk(Path(entry.path), above | {real})
-            else:
-                yield entry
-
-
-def _entries(folder: Path, hidden: Counter[str] | None = None) -> list[os.DirEntry[str]]:
-    """What a folder holds, in order, without what is hidden, which is counted."""
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            return list(entries)
     except OSError as error:
         raise InputError(f"data.root: {folder}: {error.strerror or error}") from error
-    shown = [entry for entry in found if not entry.name.startswith(".")]
-    if hidden is not None and len(shown) < len(found):
-        hidden["hidden"] += len(found) - len(shown)
-    return shown
 
 
-def _is_dir(entry: os.DirEntry[str]) -> bool:
+def _is_dir(entry: AnyEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself

@@ -10,7 +10,7 @@ from torch import nn
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.models import inception_v3, registry
-from cnntrain.models.pretrained import require_reachable
+from cnntrain.models.pretrained import available
 from cnntrain.models.stem import use_cifar_stem
 
 
@@ -38,8 +38,9 @@ def create(
     published = timm.get_pretrained_cfg(name.split(".", 1)[0])
     if size is not None and published is not None and published.fixed_input_size:
         kwargs["img_size"] = size
-    if pretrained:
-        require_reachable(name)
+    found = available(name) if pretrained else None
+    if found is not None:
+        kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(name)}
     try:
         built = timm.create_model(name, pretrained=pretrained, **kwargs | dict(args))
     except (TypeError, AssertionError, ValueError) as error:
@@ -51,6 +52,8 @@ def create(
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {reason}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={name}: {str(error).splitlines()[0]}") from error
+    if found is not None:
+        vars(built)["pretrained_cfg"].pop("state_dict")  # else they were in memory twice
     inception_v3.adapt(built)
     if stem is not None and not use_cifar_stem(built) and stem == "cifar":
         raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")

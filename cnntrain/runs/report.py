@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.core import dist
 from cnntrain.runs.folder import METRICS
 from cnntrain.runs.screen import Screen
-from cnntrain.runs.sinks import JsonLines, Sink, TensorBoard
+from cnntrain.runs.sinks import JsonLines, Sink
+from cnntrain.runs.trackers import base as trackers
+from cnntrain.runs.trackers.base import Log
 from cnntrain.tasks.base import LOSS, Column
 
 if TYPE_CHECKING:
@@ -44,15 +45,16 @@ class Report:
         self.screen = screen
 
     @classmethod
-    def open(cls, folder: Path, columns: Sequence[Column], step: int, epoch: int) -> Report:
-        """The report of a run in `folder` that has done so many steps and whole epochs.
+    def open(cls, log: Log, columns: Sequence[Column], names: Sequence[str]) -> Report:
+        """The report of a run to its metrics.jsonl and to the trackers of these names.
 
         What a killed run logged later is dropped: the resumed one logs it again.
         """
         if dist.rank() > 0:
             return cls(columns)
-        lines = JsonLines(folder / METRICS, step, epoch)
-        report = cls(columns, [lines, TensorBoard(folder / "tb", step)], Screen(folder / LOG))
+        lines = JsonLines(log.folder / METRICS, log.step, log.epoch)
+        report = cls(columns, [lines], Screen(log.folder / LOG))
+        report.sinks += trackers.sinks(names, log, report.say)
         for each in lines.unread:
             report.say(f"note: a line of {METRICS} cannot be read and is left out: {each}")
         return report

@@ -71,7 +71,7 @@ def evaluate(
         StopError: a signal came.
     """
     network.eval()
-    totals = objective.judged(next(network.parameters()).device)
+    totals = objective.judged(next(network.parameters(), torch.empty(0)).device)
     for batch in batches:
         if batch.count:
             with precision:

@@ -27,7 +27,8 @@ from torch import nn
 from cnntrain import cli
 from cnntrain.build import weights
 from cnntrain.build.run import build
-from cnntrain.config.schema import Model
+from cnntrain.config.check import check
+from cnntrain.config.schema import Model, TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
 from cnntrain.data.batches.preprocess import Preprocess
@@ -435,3 +436,38 @@ def test_weights_of_a_resumed_run_are_not_fetched_again(
     state = make_run(f"model={TINY}", "data.image_size=32").state_dict()
     run = build(configure(f"model={TINY}", "data.image_size=32", "model.pretrained=true"), state)
     assert run.loaders.preprocess.mean == state["preprocess"]["mean"]
+
+
+def test_other_names_in_the_same_order_are_said_and_loaded_when_asked(tmp_path: Path) -> None:
+    source, model = tiny(seed=1), tiny(classes=7, seed=2)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = {f"_{key.replace('.', '/')}.{key.rpartition('.')[2]}": each for key, each in source.state_dict().items()}
+    file = weights.read(save("state dict", state, tmp_path))
+    said = "the same {} tensors in the same order and shapes: model.weights_match=order loads it"
+    with pytest.raises(InputError, match=f"^model.weights={file.path} .*{said.format(len(state))}$"):
+        weights.load(model, file, CLASSES)
+    assert same(model, before)
+    assert weights.load(model, file, CLASSES, by_order=True) == [
+        f"{file.path}: by order: its names are not the model's"
+    ]
+    assert same(model, source.state_dict(), but=("fc.",)) and same(model, {"fc.bias": before["fc.bias"]})
+
+
+def test_names_that_match_are_taken_by_name_whatever_their_order(tmp_path: Path) -> None:
+    source, model = tiny(seed=1), tiny(seed=2)
+    turned = dict(reversed(source.state_dict().items()))
+    assert weights.load(model, weights.read(save("state dict", turned, tmp_path)), CLASSES, by_order=True) == []
+    assert same(model, source.state_dict())
+
+
+def test_an_order_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    state = {f"_{key}": value for key, value in timm.create_model("test_vit").state_dict().items()}
+    with pytest.raises(InputError, match=r"model\.weights_match=order: the file's _cls_token would be the model's"):
+        weights.load(tiny(), weights.read(save("state dict", state, tmp_path)), CLASSES, by_order=True)
+
+
+def test_the_order_is_of_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"weights_match=order says how model\.weights=<file> is read"):
+        check(composed(["model.weights_match=order"]), TrainConfig)
+    scratch = check(composed(["model.weights_match=order", "model.weights=x.pth", "transfer=scratch"]), TrainConfig)
+    assert (scratch.model.weights, scratch.model.weights_match) == (None, "names")

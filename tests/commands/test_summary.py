@@ -35,7 +35,7 @@ def show(perform: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Show:
     def refuse(*args: Any) -> None:
         raise AssertionError("a summary loads nothing")
 
-    monkeypatch.setattr(create, "require_reachable", refuse)
+    monkeypatch.setattr(create, "available", refuse)
     monkeypatch.setattr(weights, "read", refuse)
 
     return lambda *overrides: perform(settings(*overrides))

@@ -25,7 +25,8 @@ def values_of(name: str) -> dict[str, Any]:
 
 def make_source(name: str, **changes: Any) -> Data:
     """The source, checked as the command line checks it."""
-    return section({**values_of(name), **changes}, plugin_class("data", name), "data")
+    values = {**values_of(name), **changes}
+    return section(values, plugin_class("data", values["source"] or name), "data")
 
 
 def write_image(path: Path, value: int = 0, size: tuple[int, int] = (5, 4)) -> Path:

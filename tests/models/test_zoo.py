@@ -87,6 +87,9 @@ FIGURES = {
     "efficientnet_b5": (30.390, 10.266, 456),
     "efficientnet_b6": (43.041, 19.068, 528),
     "efficientnet_b7": (66.348, 37.746, 600),
+    "efficientnet_lite0": (4.652, 0.3852, 224),
+    "efficientnet_lite1": (5.417, 0.6002, 240),
+    "efficientnet_lite2": (6.092, 0.8597, 260),
 }
 
 ONE_OF_EACH = {  # the others of a family are the slow tests

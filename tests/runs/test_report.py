@@ -18,7 +18,9 @@ from cnntrain.core.errors import RunError
 from cnntrain.runs import history, report
 from cnntrain.runs.report import LOG, METRICS, Report
 from cnntrain.runs.screen import Screen
-from cnntrain.runs.sinks import JsonLines, TensorBoard
+from cnntrain.runs.sinks import JsonLines
+from cnntrain.runs.trackers.base import Log
+from cnntrain.runs.trackers.tensorboard import TensorBoard
 from cnntrain.tasks.classify import COLUMNS
 from cnntrain.training.opening import opening
 from cnntrain.training.outcome import _finished
@@ -26,6 +28,10 @@ from cnntrain.training.run import Run
 from cnntrain.transfer.probing.accuracy_by_depth import _table
 
 Configure = Callable[..., TrainConfig]
+
+
+def opened(folder: Path, step: int, epoch: int) -> Report:
+    return Report.open(Log(folder, step, epoch, "project", False, {}), COLUMNS, ["tensorboard"])
 
 
 @pytest.fixture
@@ -154,7 +160,7 @@ def test_lines_that_are_no_runs_are_shown_before_they_go(tmp_path: Path, capsys:
     whole = '{"step": 2, "train/loss": 1.0}\n'
     own = '{"note": 1}\n'  # has no step, so the run did not write it
     (tmp_path / METRICS).write_text(f'{whole}[1, 2]\n{own}{{"step": "a"}}\n\x1b[2J\n{{"st')
-    Report.open(tmp_path, COLUMNS, 4, 1).close()
+    opened(tmp_path, 4, 1).close()
     assert (tmp_path / METRICS).read_text() == whole + own
     note = f"note: a line of {METRICS} cannot be read and is left out: "
     shown = ("[1, 2]", '{"step": "a"}', "\\x1b[2J")
@@ -165,7 +171,7 @@ def test_lines_that_are_no_runs_are_shown_before_they_go(tmp_path: Path, capsys:
 
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """TensorBoard's thread says nothing of its own, and there is room for the result."""
-    tell = Report.open(tmp_path, COLUMNS, 0, 0)
+    tell = opened(tmp_path, 0, 0)
     lines, board = tell.sinks
     assert isinstance(board, TensorBoard)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -248,9 +254,8 @@ def test_a_report_without_sinks_or_screen_says_nothing(
 
 def test_ranks_other_than_the_first_have_no_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.dist, "rank", lambda: 1)
-    opened = Report.open(tmp_path, COLUMNS, 0, 0)
-    assert opened.sinks == []
-    assert opened.screen is None
+    assert opened(tmp_path, 0, 0).sinks == []
+    assert opened(tmp_path, 0, 0).screen is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tarfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,11 +25,10 @@ from cnntrain.core.store import Entry
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.decode import extensions
+from cnntrain.data.sets.tars import headers
 
 INDEX = "shards"  # the kind of entries of the store
 META = re.compile("__[^/]*__($|/)")  # what webdataset skips
-END = 2**20  # bytes: more than the padding of any tar
-PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 LABEL = 2**16  # bytes at most: a class, not a picture
 
 Member = tuple[str, int, int]  # its name, and its offset and its size in bytes
@@ -175,40 +173,16 @@ def _label(where: str, content: bytes, wanted: Wanted) -> str:
 
 
 def _members(shard: Shard, left_out: Counter[str]) -> Iterator[Member]:
-    """The files in a shard.
-
-    Python's reader takes a damaged header for the end, so what follows the last member must be the padding.
-    """
-    last = "its beginning"
-    try:
-        with tarfile.open(shard.path, "r:") as tar:
-            for each in tar:
-                tar.members.clear()  # type: ignore[attr-defined]  # which would grow with the shard
-                last = each.name
-                if each.isdir() or META.match(each.name):
-                    continue
-                if not each.isreg() or each.sparse is not None:
-                    left_out["links and other members that are no plain files"] += 1
-                elif os.path.basename(each.name).partition(".")[0] and "." in os.path.basename(each.name):
-                    yield each.name, each.offset_data, each.size
-                else:
-                    left_out["without an extension, or hidden"] += 1
-            assert tar.fileobj is not None
-            tar.fileobj.seek(tar.offset)
-            rest = tar.fileobj.read(END)
-    except (tarfile.TarError, OSError) as error:
-        raise InputError(_damage(shard, last, str(error))) from error
-    if not rest or rest.strip(b"\0"):
-        raise InputError(_damage(shard, last, "another archive follows, or damage" if rest else "it has no end"))
-
-
-def _damage(shard: Shard, last: str, reason: str) -> str:
-    with open(shard.path, "rb") as file:
-        start = file.read(8)
-    packed = next((name for magic, name in PACKED.items() if start.startswith(magic)), None)
-    if packed is not None:
-        return f"{shard.path}: is packed by {packed}, and its members have no offsets: unpack it to a plain .tar"
-    return f"{shard.path}: is damaged or incomplete after {printable(last)} ({reason}): copy or make it anew"
+    """The files in a shard."""
+    for each in headers(shard.path):
+        if each.isdir() or META.match(each.name):
+            continue
+        if not each.isreg() or each.sparse is not None:
+            left_out["links and other members that are no plain files"] += 1
+        elif os.path.basename(each.name).partition(".")[0] and "." in os.path.basename(each.name):
+            yield each.name, each.offset_data, each.size
+        else:
+            left_out["without an extension, or hidden"] += 1
 
 
 def _kept(root: Path, key: str) -> Index | None:

@@ -1,0 +1,197 @@
+"""What torchvision says of its sets: which files are of which part and class, or the images themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core import network
+from cnntrain.core.errors import InputError
+from cnntrain.data.base import Data
+from cnntrain.data.sets.arrays import Arrays, array_set
+from cnntrain.data.sets.dataset import DataSet
+from cnntrain.data.sets.files import Sample, file_set, sample
+from cnntrain.data.sets.stratify import PARTS, stratified
+
+BY_SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
+BY_FLAG = {"train": {"train": True}, "test": {"train": False}}
+WHOLE: dict[str, dict[str, Any]] = {"all": {}}
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a class of torchvision's is asked.
+
+    Attributes:
+        origin: where it downloads from; None: it cannot.
+        parts: the arguments by which it gives each of ours; ``all``: it comes in none.
+        classes: names, where it gives none; of so many numbers where that is an integer.
+    """
+
+    origin: str | None
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: WHOLE)
+    classes: Sequence[str] | int | None = None
+
+
+THREE = {**BY_SPLIT, "val": {"split": "val"}}
+FEELINGS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+SETS = {
+    "Caltech101": Table("https://drive.google.com"),
+    "Caltech256": Table("https://drive.google.com"),
+    "Country211": Table("https://openaipublic.azureedge.net", {**BY_SPLIT, "val": {"split": "valid"}}),
+    "DTD": Table("https://www.robots.ox.ac.uk", THREE),
+    "EMNIST": Table(
+        "https://biometrics.nist.gov",
+        {"train": {"split": "balanced", "train": True}, "test": {"split": "balanced", "train": False}},
+    ),
+    "EuroSAT": Table("https://huggingface.co"),
+    "FER2013": Table(None, BY_SPLIT, FEELINGS),
+    "FGVCAircraft": Table("https://www.robots.ox.ac.uk", THREE),
+    "Flowers102": Table("https://thor.robots.ox.ac.uk", THREE, 102),
+    "Food101": Table("https://data.vision.ee.ethz.ch", BY_SPLIT),
+    "GTSRB": Table("https://sid.erda.dk", BY_SPLIT, 43),
+    "Imagenette": Table(
+        "https://s3.amazonaws.com", {"train": {"split": "train"}, "val": {"split": "val"}}
+    ),
+    "KMNIST": Table("http://codh.rois.ac.jp", BY_FLAG),
+    "OxfordIIITPet": Table("https://thor.robots.ox.ac.uk", {**BY_SPLIT, "train": {"split": "trainval"}}),
+    "QMNIST": Table("https://raw.githubusercontent.com", BY_FLAG, 10),
+    "RenderedSST2": Table("https://openaipublic.azureedge.net", THREE),
+    "SEMEION": Table("http://archive.ics.uci.edu", WHOLE, 10),
+    "SUN397": Table("http://vision.princeton.edu"),
+    "StanfordCars": Table(None, BY_SPLIT),
+    "USPS": Table("https://www.csie.ntu.edu.tw", BY_FLAG, 10),
+}  # fmt: skip
+
+
+def load(source: Data, root: Path, kind: str) -> DataSet:
+    """The set of torchvision's class `kind` in a folder, downloaded first where that is wanted and possible.
+
+    Raises:
+        InputError: files are missing and cannot be downloaded, or are damaged.
+    """
+    table = SETS[kind]
+    opened = {name: _open(source, root, kind, arguments) for name, arguments in table.parts.items()}
+    first = next(iter(opened.values()))
+    classes = _classes(first, table, kind)
+    if hasattr(first, "data") or kind == "FER2013":
+        return _of_arrays(source, {name: _arrays(each, name) for name, each in opened.items()}, classes)
+    found = {name: _samples(each, root, classes) for name, each in opened.items()}
+    return file_set(source, root, found, order=classes)
+
+
+def _open(source: Data, root: Path, kind: str, arguments: Mapping[str, Any]) -> Any:
+    """Torchvision's object, which verifies what it downloads by md5."""
+    from torchvision import datasets
+
+    make, origin = getattr(datasets, kind), SETS[kind].origin
+    given = dict(arguments) if origin is None else {**arguments, "download": False}
+    try:
+        return make(str(root), **given)
+    except MemoryError:
+        raise
+    except Exception as error:  # missing is a RuntimeError or an OSError, damaged may be anything
+        problem = error
+    if origin is not None and source.download:
+        problem = OSError(network.unreachable([origin]) or "")
+        if not str(problem):
+            try:
+                return _downloaded(make, root, given)
+            except Exception as error:
+                problem = error
+    elif origin is not None:
+        problem = OSError(f"data.download is false; torchvision says: {problem}")
+    raise _missing(source, root, kind, origin, problem) from problem
+
+
+def _downloaded(make: Any, root: Path, given: Mapping[str, Any]) -> Any:
+    """In limited time, with what is said on the way on stderr."""
+    root.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(network.SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return make(str(root), **{**given, "download": True})
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _missing(source: Data, root: Path, kind: str, origin: str | None, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    away = f" from {origin}" if origin else ", which torchvision cannot download,"
+    return InputError(
+        f"data={source.name}: not found, or damaged, and not downloaded: {reason}\n"
+        f"  Put its files{away} below {root}, as torchvision.datasets.{kind} lays them out,\n"
+        "  or set data.root=<the folder of another copy>, or take data=digits or data=fake, which need no download."
+    )
+
+
+def _classes(opened: Any, table: Table, kind: str) -> list[str]:
+    """Names in the order of the labels."""
+    given = table.classes
+    if given is None:
+        given = opened.categories if hasattr(opened, "categories") else opened.classes
+    if isinstance(given, int):
+        given = [str(number) for number in range(given)]
+    if kind == "Caltech256":  # "001.ak47"
+        return [each.partition(".")[2] for each in given]
+    return [each if isinstance(each, str) else each[0] for each in given]  # Imagenette has synonyms
+
+
+def _samples(opened: Any, root: Path, classes: Sequence[str]) -> list[Sample]:
+    """The files of a part, in the order of their paths."""
+    return sorted(_sample(root, Path(path), classes[int(label)]) for path, label in _labelled(opened))
+
+
+def _sample(root: Path, path: Path, label: str) -> Sample:
+    try:
+        return sample(path.relative_to(root).as_posix(), label, path.stat())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: delete the set's folder, so that it is unpacked again") from error
+
+
+def _labelled(opened: Any) -> list[tuple[str, int]]:
+    """Paths and labels, which each of torchvision's classes keeps under names of its own."""
+    if hasattr(opened, "categories"):  # Caltech's
+        folder = next(Path(opened.root).glob("*_ObjectCategories"))
+        files = [(label, folder / name) for label, name in enumerate(opened.categories)]
+        return [(str(each), label) for label, path in files for each in sorted(path.glob("*.jpg"))]
+    for name in ("samples", "_samples"):
+        if hasattr(opened, name):
+            return list(getattr(opened, name))
+    paths = opened._image_files if hasattr(opened, "_image_files") else opened._images
+    return list(zip(map(str, paths), opened._labels, strict=True))
+
+
+def _arrays(opened: Any, name: str) -> Arrays:
+    """Grey images [n, height, width] with their labels."""
+    if hasattr(opened, "data"):
+        images = np.asarray(opened.data)
+        labels = np.asarray(opened.targets if hasattr(opened, "targets") else opened.labels)
+        labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST's writers and forms stand beside
+    else:
+        if any(label is None for _, label in opened._samples):
+            raise InputError(f"the {name} part has no labels: FER-2013 has them in fer2013.csv and icml_face_data.csv")
+        images = np.stack([image.numpy() for image, _ in opened._samples])
+        labels = np.array([label for _, label in opened._samples])
+    return Arrays(images[:, None], labels.astype(np.int64), [f"{name}/{number}" for number in range(len(labels))])
+
+
+def _of_arrays(source: Data, official: Mapping[str, Arrays], classes: Sequence[str]) -> DataSet:
+    """The set of official parts, or of one whole, with what is missing carved from it."""
+    whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in official else ("train", [0.9, 0.1])
+    fractions = source.split or fractions
+    if "test" in official and len(fractions) == 3:
+        raise InputError(
+            f"data={source.name}: has its own test part, so data.split={fractions} must have two fractions"
+        )
+    pieces = stratified(official[whole].labels, fractions, source.split_seed, classes)
+    carved = {name: official[whole].take(piece) for name, piece in zip(PARTS, pieces, strict=False)}
+    return array_set({**official, **carved} if whole == "train" else carved, classes, source.channels)

@@ -1,0 +1,1 @@
+"""Trained networks in files that other programs run."""
