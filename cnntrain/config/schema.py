@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.reporting import Reporting
 from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
@@ -165,22 +166,6 @@ class Checkpoint:
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str | None  # one of the task's, of val; None: the first
-
-
-@dataclass(frozen=True)
-class Reporting:
-    """Where the numbers of a run go, besides its own files."""
-
-    trackers: list[Literal["tensorboard", "csv", "wandb", "mlflow"]]
-    project: str  # under which wandb and mlflow put the run
-    online: bool  # whether they may leave this machine
-
-    def __post_init__(self) -> None:
-        twice = sorted({each for each in self.trackers if self.trackers.count(each) > 1})
-        if twice:
-            raise ValueError(f"trackers must name each tracker once, not {', '.join(twice)} twice")
-        if self.online and not {"wandb", "mlflow"} & {*self.trackers}:
-            raise ValueError("online=true is of wandb and mlflow, and report.trackers has neither")
 
 
 @dataclass(frozen=True)
