@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
-from cnntrain.config.reporting import Reporting
 from cnntrain.config.labels import require_fitting_labels, require_weights
+from cnntrain.config.refused_args import REFUSED_ARGS
+from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
@@ -28,27 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
-_WEIGHTS = "model.weights=<file> loads weights, as tensors alone"
-_LEAVE = "leave it out"
-# arguments of timm's that load files (older timm's load can run code) or overrule what other keys decide, and what to
-# use instead
-REFUSED_ARGS = {
-    "checkpoint_path": _WEIGHTS,
-    "pretrained_cfg": _WEIGHTS,
-    "pretrained_cfg_overlay": _WEIGHTS,
-    "pretrained_strict": "weights fit exactly, up to a new classifier: leave it out",
-    "pretrained_model_args": _LEAVE,
-    "pretrained": "model.pretrained says whether published weights are loaded",
-    "cache_dir": "the environment's HF_HOME and TORCH_HOME say where published weights are",
-    "num_classes": "the data decide; data.classes=[<name>, ...] takes some of theirs",
-    "in_chans": "data.channels decides",
-    "features_only": "a network without a classifier learns no classes: leave it out",
-    "scriptable": _LEAVE,
-    "exportable": _LEAVE,
-    "no_jit": _LEAVE,
-    "device": "trainer.device decides",
-    "dtype": "trainer.precision decides",
-}
 
 
 @dataclass(frozen=True)
