@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,7 @@ class Train(TrainConfig):
         from cnntrain.build.run import build
         from cnntrain.core import dist
         from cnntrain.runs import generations
-        from cnntrain.runs.report import Report
-        from cnntrain.runs.trackers.base import Log, require
+        from cnntrain.runs.trackers.base import require
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
         from cnntrain.training.profiling import Profiler
@@ -70,10 +69,7 @@ class Train(TrainConfig):
             commands = dist.from_first(lambda: folder.commands(place))
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
-            told = self.report
-            log = Log(place, progress.step, progress.epoch, told.project, told.online, flat(asdict(self)))
-            report = Report.open(log, self.task.columns, told.trackers)
-            stack.callback(report.close)
+            report = stack.enter_context(closing(self._opened(place, progress.step, progress.epoch)))
             if self.trainer.profile and dist.rank() == 0:
                 run.profiler = Profiler(place, report.say)
             stack.enter_context(signals.handled())
@@ -84,6 +80,15 @@ class Train(TrainConfig):
             if saved is not None and saved["fingerprint"] != run.data.fingerprint:
                 report.say("note: the data's files or their split have changed: this resume is inexact")
             return _train(run, report, saver, commands, free_room)
+
+    def _opened(self, place: Path, step: int, epoch: int) -> Report:
+        """The report of the run, which has done so many steps and whole epochs."""
+        from cnntrain.runs.report import Report
+        from cnntrain.runs.trackers.base import Log
+
+        told = self.report
+        log = Log(place, step, epoch, told.project, told.online, flat(asdict(self)))
+        return Report.open(log, self.task.columns, told.trackers)
 
     def _fill(self, place: Path, command: str) -> None:
         """Write what a new run is made of."""

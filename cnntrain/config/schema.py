@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
 from cnntrain.config.labels import require_fitting_labels, require_weights
+from cnntrain.config.refused_args import REFUSED_ARGS
+from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
@@ -27,27 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
-_WEIGHTS = "model.weights=<file> loads weights, as tensors alone"
-_LEAVE = "leave it out"
-# arguments of timm's that load files (older timm's load can run code) or overrule what other keys decide, and what to
-# use instead
-REFUSED_ARGS = {
-    "checkpoint_path": _WEIGHTS,
-    "pretrained_cfg": _WEIGHTS,
-    "pretrained_cfg_overlay": _WEIGHTS,
-    "pretrained_strict": "weights fit exactly, up to a new classifier: leave it out",
-    "pretrained_model_args": _LEAVE,
-    "pretrained": "model.pretrained says whether published weights are loaded",
-    "cache_dir": "the environment's HF_HOME and TORCH_HOME say where published weights are",
-    "num_classes": "the data decide; data.classes=[<name>, ...] takes some of theirs",
-    "in_chans": "data.channels decides",
-    "features_only": "a network without a classifier learns no classes: leave it out",
-    "scriptable": _LEAVE,
-    "exportable": _LEAVE,
-    "no_jit": _LEAVE,
-    "device": "trainer.device decides",
-    "dtype": "trainer.precision decides",
-}
 
 
 @dataclass(frozen=True)
@@ -165,22 +146,6 @@ class Checkpoint:
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str | None  # one of the task's, of val; None: the first
-
-
-@dataclass(frozen=True)
-class Reporting:
-    """Where the numbers of a run go, besides its own files."""
-
-    trackers: list[Literal["tensorboard", "csv", "wandb", "mlflow"]]
-    project: str  # under which wandb and mlflow put the run
-    online: bool  # whether they may leave this machine
-
-    def __post_init__(self) -> None:
-        twice = sorted({each for each in self.trackers if self.trackers.count(each) > 1})
-        if twice:
-            raise ValueError(f"trackers must name each tracker once, not {', '.join(twice)} twice")
-        if self.online and not {"wandb", "mlflow"} & {*self.trackers}:
-            raise ValueError("online=true is of wandb and mlflow, and report.trackers has neither")
 
 
 @dataclass(frozen=True)
