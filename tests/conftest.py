@@ -60,17 +60,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         seen.add(name)
 
 
-class OneWorkerForRanks(LoadScopeScheduling):
-    """A test at a time for each worker of pytest-xdist, but all tests of several processes for one."""
+class OneWorkerForShared(LoadScopeScheduling):
+    """A test at a time for each worker of pytest-xdist, but all tests of several processes for one, and all of a net
+    that test_fidelity.py builds once for them."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "ranks" if "_processes_" in nodeid else nodeid
+        if "_processes_" in nodeid:
+            return "ranks"
+        return nodeid.partition("[")[2] if "test_fidelity.py" in nodeid else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """The marks of --dist loadgroup have no effect in xdist 3.8 with pytest 9."""
-    return OneWorkerForRanks(config, log)
+    return OneWorkerForShared(config, log)
 
 
 @dataclass

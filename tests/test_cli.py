@@ -25,8 +25,10 @@ from cnntrain.commands.eval import Eval
 from cnntrain.config import compose, help
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir, command_class, command_names
+from cnntrain.config.line import command_of
 from cnntrain.config.schema import Ended, TrainConfig
 from cnntrain.config.search_path import groups
+from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun
 from cnntrain.core.errors import RunError
 
@@ -253,14 +255,15 @@ def test_help_shows_commands_groups_and_examples(cnn: Any, flag: str) -> None:
 
 
 @pytest.mark.parametrize("command", command_names())
-def test_the_examples_of_the_help_compose(cnn: Any, command: str) -> None:
+def test_the_examples_of_the_help_compose(command: str) -> None:
     examples = help.text(command).split("examples\n")[1].split("flags")[0].strip().splitlines()
     keys = {each.name for each in fields(command_class(command))}
     assert len(examples) >= min(2, len(keys))  # a command of one key has no second way to be called
     for example in examples:
-        screen = cnn(*shlex.split(example.strip().split("  ")[0])[1:], "--cfg", "job")
-        assert (screen.code, screen.err) == (0, ""), example
-        assert set(yaml.safe_load(screen.out)) == keys
+        found, overrides = command_of(shlex.split(example.strip().split("  ")[0])[1:])
+        tree = plain(compose.compose_config(found, compose.force(compose.parse(as_text(found, overrides)))))
+        assert found == command and set(tree) == keys
+        check(tree, command_class(command))
 
 
 @pytest.mark.parametrize("command", command_names())

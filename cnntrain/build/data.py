@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from cnntrain.build.sound import Once, sound, sound_labelled
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import cores, dist, store
 from cnntrain.core.errors import ConfigError
@@ -33,12 +34,21 @@ PACKED = 8 / 7  # the side of a packed image, of what the network sees: 256 for 
 def load_data(data: Data) -> DataSet:
     """Load the set, on rank 0 first since it may download, and take what is asked for of it."""
     with dist.first_rank_first():
-        return read_data(data)
+        found = data.load()
+    return _asked(data, found, dist.from_first)
 
 
 def read_data(data: Data) -> DataSet:
     """What is asked for of the set, in this process alone."""
-    return reduced(data.load(), data.classes, data.train_per_class, data.split_seed)
+    return _asked(data, data.load(), lambda make: make())
+
+
+def _asked(data: Data, found: DataSet, once: Once) -> DataSet:
+    """What is asked for of the set, of images that can be read where others are to be skipped."""
+    if data.on_bad == "skip":  # of other classes none needs to be read, and what is drawn is drawn of sound ones
+        found = reduced(found, data.classes, None, data.split_seed)
+        return reduced(sound(data, found, workers(data), once), None, data.train_per_class, data.split_seed)
+    return reduced(found, data.classes, data.train_per_class, data.split_seed)
 
 
 def load_labelled(data: Data, part: str) -> Labelled:
@@ -49,7 +59,8 @@ def load_labelled(data: Data, part: str) -> Labelled:
     """
     with dist.first_rank_first():
         found = data.labelled(part)
-    return found if data.classes is None else of_classes(found, data.classes)
+    found = found if data.classes is None else of_classes(found, data.classes)
+    return sound_labelled(found, workers(data), dist.from_first) if data.on_bad == "skip" else found
 
 
 def where_it_was(data: Data, saved: Mapping[str, Any]) -> Data:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from typing import Any
@@ -25,6 +25,7 @@ from cnntrain.data.sets.dataset import DataSet
 from cnntrain.data.sets.subset import val_limited
 from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.study.anatomy.layers import multiply_adds
+from cnntrain.study.checking.classes import class_findings
 from cnntrain.tasks.weights import class_weights, weight_notes
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import autocast, place
@@ -51,7 +52,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     device = dist.pick_device(config.trainer.device)
     usage = usage or Usage(device)
     source = config.data if saved is None else where_it_was(config.data, saved)
-    data = val_limited(load_data(source), config.trainer.val_limit)
+    data = val_limited(_with_warnings(load_data(source)), config.trainer.val_limit)
     seeds.seed_step(config.seed, "init")
     model, seen, notes = build_model(config, data, saved)
     macs = multiply_adds(model, seen.channels, seen.image_size)
@@ -85,6 +86,12 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
         usage=usage,
         around=partial(_around, config, data, loaders, device, precision),
     )
+
+
+def _with_warnings(data: DataSet) -> DataSet:
+    """With a note on what can be told of its classes without a look at any image."""
+    found = [f"{each.kind.title}: {each.words} (cnntrain check)" for each in class_findings(data.parts(), data.classes)]
+    return replace(data, notes=[*data.notes, *found])
 
 
 def _plan(

@@ -65,13 +65,19 @@ class Eval(Command):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Evaluate, and leave a folder ``eval-<data>-<part>`` beside the checkpoint."""
         from cnntrain.build import evaluation
-        from cnntrain.runs import predictions
+        from cnntrain.core import dist
+        from cnntrain.runs import looks, predictions
 
         command = shlex.join(["cnntrain", "eval", *typed])
         if self.predictions is not None:
             path = Path(self.predictions)
             return Ended(made=str(evaluation.again(predictions.read(path), path.parent, command)))
-        return Ended(made=str(evaluation.evaluate(self._asked(typed), command)))
+        asked = self._asked(typed)
+        made = evaluation.evaluate(asked, command)
+        if self.part == "test" and dist.rank() == 0:
+            for run in {each.found.path.parent: each.found.path for each in asked.members}.values():
+                looks.count(run, command, asked.images.fingerprint)
+        return Ended(made=str(made))
 
     def _asked(self, typed: Sequence[str]) -> Asked:
         from cnntrain.build import judging, trained

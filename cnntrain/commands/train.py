@@ -19,7 +19,7 @@ from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
 from cnntrain.core.lock import held
 from cnntrain.core.words import tell
-from cnntrain.runs import folder
+from cnntrain.runs import folder, looks
 
 if TYPE_CHECKING:
     from cnntrain.runs.report import Report
@@ -146,10 +146,20 @@ def _train(
         found = result(run, place, outcome, commands)
         if free_room is not None:
             free_room()
-            files.write_atomic(place / folder.RESULT, plain_json.text(found, indent=2).encode())
+            _leave(place, found, commands[-1]["command"])
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
     for each in summary(found, run.config.task.columns):
         report.say(each)
     return Ended(made=str(place))
+
+
+def _leave(place: Path, found: Mapping[str, Any], command: str) -> None:
+    """Write the result, with how often the test part was looked at."""
+    try:
+        if found["test"] is not None:
+            looks.add(place, command, found["data"]["fingerprint"])
+    finally:
+        content = plain_json.text({**found, looks.KEY: looks.of(place)}, indent=2)
+        files.write_atomic(place / folder.RESULT, content.encode())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
@@ -24,6 +24,7 @@ from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.limits import Home
+from cnntrain.core.shapes import hints
 from cnntrain.core.words import LINE, is_text, printable, similar, suggest
 
 LIMITS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
@@ -111,14 +112,13 @@ def _section(schema: type[T], node: Any, path: str, problems: Problems) -> T | N
         if key not in names:
             problems.add(f"{path}{key}", f"unknown key '{path}{key}'{_hint(str(key), path, names)}")
     values = {}
-    hints = get_type_hints(schema, include_extras=True)
+    kinds = hints(schema)
     for each in fields(schema):  # type: ignore[arg-type]
         if each.name not in node or node[each.name] == "???":
             key = f"{path}{each.name}"
             problems.add(key, f"missing key '{key}': give it a value, or inherit one with a defaults list")
         else:
-            kind, value = hints[each.name], node[each.name]
-            values[each.name] = _value(kind, value, f"{path}{each.name}", problems)
+            values[each.name] = _value(kinds[each.name], node[each.name], f"{path}{each.name}", problems)
     if len(problems.found) > before:
         return None
     try:

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -17,7 +16,7 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.groups import command_class
 from cnntrain.config.loader import PLUGIN_GROUPS, Loader, typed_problems
 from cnntrain.config.search_path import groups, is_model, model_names
-from cnntrain.config.text import takes_text
+from cnntrain.config.text import PARSER, takes_text
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.keys import is_within
 from cnntrain.core.words import suggest
@@ -40,7 +39,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     problems, parsed = [], []
     for text in overrides:
         try:
-            parsed += OverridesParser.create().parse_overrides([text])
+            parsed += PARSER.parse_overrides([text])
         except HydraException:
             problems.append(
                 f"cannot read '{text}': write key=value, and quote values that hold , : {{ }} [ ] or spaces, once more "

@@ -271,6 +271,8 @@ class TrainConfig(Command):
             for column in self.task.columns
             if column.in_training or part != "train"
         ]
+        if metric.startswith("test/"):
+            raise ValueError(f"{key}={metric}: test is sealed, for what it chose it cannot judge: take val{metric[4:]}")
         name = metric.removeprefix("val/")
         if metric not in known and name in self.task.offered:
             raise ValueError(f"{key}={metric} needs that metric computed: add task.metrics=[{name}]")

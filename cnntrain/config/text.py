@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
 from hydra.errors import HydraException
 
 from cnntrain.config.groups import PLUGINS, command_class, plugin_class, plugin_names
+from cnntrain.core.shapes import hints
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "'\""
+PARSER = OverridesParser.create()  # which takes a millisecond, and more than most overrides
 FUNCTIONS = (ValueType.CHOICE_SWEEP, ValueType.GLOB_CHOICE_SWEEP, ValueType.RANGE_SWEEP, ValueType.INTERVAL_SWEEP)
 
 
@@ -88,7 +90,7 @@ def _parts(text: str) -> list[str]:
 
 def _parsed(override: str) -> Override | None:
     try:
-        return OverridesParser.create().parse_override(override)
+        return PARSER.parse_override(override)
     except HydraException:
         return None
 
@@ -97,8 +99,8 @@ def _kinds(command: str, key: str) -> set[Any]:
     """The types that a dotted key has, without null and limits; of a group's key all that its choices give it."""
     kinds: set[Any] = {command_class(command)}
     for name in key.split("."):
-        hints = [get_type_hints(kind, include_extras=True) for kind in kinds if is_dataclass(kind)]
-        kinds = {kind for each in hints if name in each for kind in _choices(name, _bare(each[name]))}
+        found = [hints(kind) for kind in kinds if is_dataclass(kind)]
+        kinds = {kind for each in found if name in each for kind in _choices(name, _bare(each[name]))}
     return kinds
 
 

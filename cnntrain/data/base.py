@@ -60,6 +60,7 @@ class Data:
     classes: list[str] | None  # names; only these, in the set's order
     train_per_class: Count | None  # at most so many training images of each class, drawn by `split_seed`
     balance: bool  # whether an epoch shows each class equally often
+    on_bad: Literal["stop", "skip"]  # whether images that cannot be read end a run, or are left out before it begins
     download: bool
 
     def __post_init__(self) -> None:

@@ -66,7 +66,7 @@ class Csv(Data):
         from cnntrain.data.sets.files import file_set
 
         table, root = self._table_and_root()
-        found, order = _found(table, root, self._form)
+        found, order = _found(table, root, self._form, skips=self.on_bad == "skip")
         if self.group is not None and any(each.group is None for samples in found.values() for each in samples):
             raise InputError(f"{table}:1: has no column {self.group!r}, which data.group names")
         if "train" not in found and "all" not in found:
@@ -80,7 +80,7 @@ class Csv(Data):
         from cnntrain.data.sets.files import labelled_files
 
         table, root = self._table_and_root()
-        found, order = _found(table, root, self._form)
+        found, order = _found(table, root, self._form, skips=self.on_bad == "skip")
         return labelled_files(self, root, found, part, [], order=order)
 
     def _table_and_root(self) -> tuple[Path, Path]:
@@ -105,10 +105,14 @@ class Form(NamedTuple):
         return [] if "label" in given else [each for each in given if each not in ("path", "split", self.group)]
 
 
-def _found(table: Path, root: Path, form: Form) -> tuple[dict[str, list[Sample]], list[str]]:
+def _found(table: Path, root: Path, form: Form, skips: bool) -> tuple[dict[str, list[Sample]], list[str]]:
     """The samples by the value of their split column, or under ``all`` where there is none; and the names of labels
-    that are columns, in their order."""
-    from cnntrain.data.sets.files import sample
+    that are columns, in their order.
+
+    Args:
+        skips: whether a missing file is a sample that cannot be read, rather than an error.
+    """
+    from cnntrain.data.sets.files import absent, sample
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}
@@ -121,12 +125,13 @@ def _found(table: Path, root: Path, form: Form) -> tuple[dict[str, list[Sample]]
             raise InputError(f"{where}: {row['path']!r} is listed before, at {first[path]}")
         first[path] = where
         status = _status(root / path)
-        if status is None:
+        if status is None and not skips:
             missing.append(path)
         else:
             member = row.get(form.group) if form.group is not None else None
             label = _label(where, row, form)
-            found.setdefault(row.get("split", "all"), []).append(sample(path, label, status, member))
+            each = absent(path, label, member) if status is None else sample(path, label, status, member)
+            found.setdefault(row.get("split", "all"), []).append(each)
     if missing:
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:

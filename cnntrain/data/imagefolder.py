@@ -42,7 +42,7 @@ class ImageFolder(Data):
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
-        folder = _Folder(self._path())
+        folder = _Folder(self._path(), skips=self.on_bad == "skip")
         parts = folder.parts()
         if parts and "train" not in parts:
             others = ", ".join(repr(each.name) for each in parts.values())
@@ -53,7 +53,7 @@ class ImageFolder(Data):
     def labelled(self, part: str) -> Labelled:
         from cnntrain.data.sets.files import labelled_files
 
-        folder = _Folder(self._path())
+        folder = _Folder(self._path(), skips=self.on_bad == "skip")
         parts = folder.parts() or {"all": folder.root}
         if part in parts:
             parts = {part: parts[part]}
@@ -66,10 +66,15 @@ class ImageFolder(Data):
 
 
 class _Folder:
-    """A folder that is searched for images; counts what is left out, and why."""
+    """A folder that is searched for images; counts what is left out, and why.
 
-    def __init__(self, root: Path):
+    Args:
+        skips: whether a link to nothing is a sample that cannot be read, rather than an error.
+    """
+
+    def __init__(self, root: Path, skips: bool):
         self.root = root
+        self.skips = skips
         self.left_out: Counter[str] = Counter()
         self.extensions: Counter[str] = Counter()
 
@@ -105,7 +110,6 @@ class _Folder:
     def samples(self, part: Path, needed: bool) -> list[Sample]:
         """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
         from cnntrain.data.sets.decode import extensions
-        from cnntrain.data.sets.files import sample
 
         folders = [Path(entry.path) for entry in _entries(part) if _is_dir(entry)]
         if not folders:
@@ -120,7 +124,7 @@ class _Folder:
                 extension = os.path.splitext(entry.name)[1]
                 if extension.lower() in extensions():
                     id_ = entry.path[len(above) :].replace(os.sep, "/")
-                    images.append(sample(id_, folder.name, _status(entry)))
+                    images.append(self._sample(id_, folder.name, entry))
                 else:
                     self.extensions[extension or "with none"] += 1
             samples += sorted(images)
@@ -130,6 +134,16 @@ class _Folder:
             left_out = "".join(f"; {line}" for line in self.notes())
             raise InputError(f"{part}: class folders without images: {listed(empty)}{left_out}")
         return samples
+
+    def _sample(self, id_: str, label: str, entry: os.DirEntry[str]) -> Sample:
+        from cnntrain.data.sets.files import absent, sample
+
+        try:
+            return sample(id_, label, _status(entry))
+        except InputError:
+            if not self.skips:
+                raise
+            return absent(id_, label)
 
     def _count_others(self, folder: Path, taken: Collection[Path], of: str) -> None:
         """Count what lies beside the folders that are taken."""

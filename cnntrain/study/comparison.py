@@ -144,18 +144,18 @@ def compare(
         except AbsentError as absent:
             shown.left_out[str(run.folder)] = str(absent)
     cells = [cell for group in asked.values() for cell in group.values()]
-    splitting = _telling([key for key in _differing(cells) if not is_within(key, average)], cells)
+    splitting = telling([key for key in differing(cells) if not is_within(key, average)], cells)
     groups: dict[str, dict[Any, list[Finished]]] = {}
     for label in ordered(asked):
         for place, run in ((place, run) for place, cell in asked[label].items() for run in cell):
-            parts = [*([label] if label else []), *(f"{_short(key)}={_value(run, key)}" for key in splitting)]
+            parts = [*([label] if label else []), *(f"{short(key)}={written(run, key)}" for key in splitting)]
             groups.setdefault(", ".join(parts) or "all", {}).setdefault(place, []).append(run)
     for metric in metrics:
         build = _by_epoch if x == EPOCH else _by_setting
         shown.curves[metric] = [build(label, group, metric, shown) for label, group in groups.items()]
         if not any(each.points for each in shown.curves[metric]):
             raise ConfigError(f"no run has all of {', '.join(each for each in (curve, x, metric) if each)}")
-    shown.averaged_over = _differing(cell for group in groups.values() for cell in group.values())
+    shown.averaged_over = differing(cell for group in groups.values() for cell in group.values())
     shown.notes += _limits(runs, metrics)
     return shown
 
@@ -198,7 +198,7 @@ def _check_names(runs: Sequence[Finished], x: str, metrics: Sequence[str], curve
 
 def _known_keys(runs: Sequence[Finished]) -> set[str]:
     keys = {key for run in runs for key in run.config}
-    return keys | {_short(key) for key in keys}
+    return keys | {short(key) for key in keys}
 
 
 def _refuse_unknown(asked: Sequence[tuple[str, str]], keys: set[str]) -> None:
@@ -235,17 +235,17 @@ def _by_setting(label: str, group: dict[Any, list[Finished]], metric: str, shown
     return Curve(label, points)
 
 
-def _differing(cells: Iterable[list[Finished]]) -> list[str]:
+def differing(cells: Iterable[list[Finished]]) -> list[str]:
     """The keys in which runs differ that share a cell."""
     keys = set()
     for cell in cells:
         for key in {key for run in cell for key in run.config}.difference(INDIFFERENT):
-            if len({_value(run, key) for run in cell}) > 1:
+            if len({written(run, key) for run in cell}) > 1:
                 keys.add(key)
     return sorted(keys)
 
 
-def _telling(keys: Sequence[str], cells: Iterable[list[Finished]]) -> list[str]:
+def telling(keys: Sequence[str], cells: Iterable[list[Finished]]) -> list[str]:
     """Of the keys in which runs differ as few as tell the same runs apart, names of choices before their settings."""
     found: list[str] = []
     parts = [cell for cell in cells if len(cell) > 1]
@@ -260,15 +260,15 @@ def _telling(keys: Sequence[str], cells: Iterable[list[Finished]]) -> list[str]:
 def _parted(runs: Sequence[Finished], key: str) -> list[list[Finished]]:
     parts: dict[str, list[Finished]] = {}
     for run in runs:
-        parts.setdefault(_value(run, key), []).append(run)
+        parts.setdefault(written(run, key), []).append(run)
     return list(parts.values())
 
 
-def _value(run: Finished, key: str) -> str:
+def written(run: Finished, key: str) -> str:
     return text(run.config.get(key))
 
 
-def _short(key: str) -> str:
+def short(key: str) -> str:
     """``data`` for ``data.name``, as it is typed."""
     return key.removesuffix(NAME)
 

@@ -192,6 +192,7 @@ def _data(run: Run) -> dict[str, Any]:
         "classes": len(run.data.classes),
         "majority": _majority(run),
         **{key: getattr(run.config.data, key) for key in ("group", "folds", "fold", "balance")},
+        "skipped": run.data.skipped,
     }
 
 

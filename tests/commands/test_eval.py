@@ -115,6 +115,7 @@ def test_the_test_part_gets_the_metrics_of_the_run(fake_run: Path, perform: Perf
         assert found["data"]["fingerprint"] == result_of(fake_run)["data"]["fingerprint"]
         assert out.splitlines()[-1] == str(fake_run / "eval-fake-test")
         assert f"{expected['top1']:.2%}" in out
+    assert [each["command"] for each in result_of(fake_run)["test_looks"]] == ["cnntrain", *["cnntrain eval run=x"] * 3]
 
 
 def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, result_of: Any) -> None:
@@ -122,6 +123,7 @@ def test_the_validation_part_gets_the_metrics_of_the_best_epoch(fake_run: Path, 
     found, best = read(fake_run / "eval-fake-val" / EVALUATION), result_of(fake_run)["best"]
     assert found["epoch"] == best["epoch"]
     assert (found["top1"], found["loss"]) == (best["val/top1"], best["val/loss"])
+    assert len(result_of(fake_run)["test_looks"]) == 1
 
 
 def test_keys_of_the_data_are_laid_over_the_runs(fake_run: Path) -> None:

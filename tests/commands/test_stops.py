@@ -11,17 +11,17 @@ import pytest
 from cnntrain.core import signals
 
 CASES = {
-    "plain": ("trainer.epochs=2", "data.val_size=40", "data.test_size=40"),
+    "plain": ("trainer.epochs=2", "data.train_size=32", "data.val_size=40", "data.test_size=40"),
     "kept": ("model.pretrained=false", "transfer=linear_probe", "transfer.cache=ram", "trainer.epochs=1"),
     "references": (
-        "model=resnet20", "data.image_size=16", "data.train_size=32", "transfer=probe_depths", "model.pretrained=false",
+        "data.image_size=16", "data.train_size=32", "transfer=probe_depths", "model.pretrained=false",
         "transfer.references=[knn]", "trainer.epochs=1", "transfer.lr_grid=[1]", "transfer.decay_grid=[1]",
     ),
 }  # fmt: skip
 
 
-# plain: 3 steps and 3 batches of val an epoch, then val and the test of the best; kept: 3 + 1 batches of activations
-ASKED = {"plain": 18, "kept": 10, "references": 18}
+# plain: 2 steps and 3 batches of val an epoch, then val and the test of the best; kept: 3 + 1 batches of activations
+ASKED = {"plain": 16, "kept": 10, "references": 16}
 
 
 class Signal:

@@ -261,14 +261,6 @@ def test_strictness_holds_for_the_users_own_keys(own: Any, run: Run) -> None:
     assert "unknown key 'data.stripe'; did you mean 'data.stripes'" in err
 
 
-def test_several_processes_have_the_users_code(own: Any, result_of: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    words = ("--import", str(own.nets), "--import", str(own.parts), f"model={own.model}", *OWN)
-    assert cli.main([*words, "devices=2", "trainer.device=cpu"]) == 0
-    out, err = capfd.readouterr()
-    assert err == ""
-    assert result_of(Path(out.splitlines()[-1]))["test"]["top1"] == 1.0
-
-
 def test_nothing_is_left_of_an_import(own: Any) -> None:
     before = command_names(), plugin_names("data"), list(sys.path)
     with imports.imported([str(own.parts)]):

@@ -22,8 +22,9 @@ import pytest
 import torch
 from torch import nn
 
+from cnntrain import cli
 from cnntrain.cli import compose_and_start
-from cnntrain.config.schema import Ended, TrainConfig
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, signals
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.launch import _contained, _remove_abandoned, launch, report
@@ -159,6 +160,16 @@ def test_a_process_that_was_killed_is_said_and_this_one_is_as_it_was(capfd: pyte
     assert launch(killed, (), 2, "cpu") == (1, None)
     assert process() == before
     assert "cnntrain: a process of the run was ended by SIGKILL (out of memory?)" in capfd.readouterr().err
+
+
+def wrong() -> tuple[int, None]:
+    """A run with a mistake of the user's, which each process finds."""
+    raise InputError("transfer.depth=99: this model has 5 groups")
+
+
+def test_a_users_error_on_several_processes_is_one_message(capfd: pytest.CaptureFixture[str]) -> None:
+    assert launch(wrong, (), 2, "cpu") == (2, None)
+    assert capfd.readouterr() == ("", "cnntrain: transfer.depth=99: this model has 5 groups\n")
 
 
 def hung() -> tuple[int, None]:
@@ -314,22 +325,38 @@ def difference(one: Path, other: Path) -> float:
     return max((weights[key] - others[key]).abs().max().item() for key in weights)
 
 
+OWN_CODE = """
+from dataclasses import dataclass
+from cnntrain.schedule.base import Schedule
+
+@dataclass(frozen=True)
+class Halving(Schedule):
+    def decay(self, position):
+        return 0.5 ** (position.step // position.steps_per_epoch)
+"""
+
+
 @pytest.mark.traced
 def test_two_processes_train_as_one_does(
-    configure: Callable[..., TrainConfig], tmp_path: Path, result_of: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    tmp_path: Path, result_of: Any, metrics_of: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """Those that cnntrain itself starts."""
-    assert configure(*DDP[1:]).execute([]).code == 0
-    alone = only_run(tmp_path)
+    """Those that cnntrain itself starts, which have the user's own code too."""
+    (tmp_path / "configs" / "schedule").mkdir(parents=True)
+    (tmp_path / "configs" / "schedule" / "halving.yaml").write_text("defaults: [base, _self_]\nname: halving\n")
+    (tmp_path / "own_halving.py").write_text(OWN_CODE)
+    words = ("--import", str(tmp_path / "own_halving.py"), *DDP, "schedule=halving")
+    assert cli.main([*words, f"output={tmp_path / 'one'}"]) == 0
+    alone = only_run(tmp_path / "one")
+    assert metrics_of(alone)[-2]["lr"] == 0.01  # of the second epoch
     temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # not below tmp_path: a socket's path has 107 letters at most
     capfd.readouterr()
     with monkeypatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
         patch.setattr(tempfile, "tempdir", None)
-        ended = compose_and_start("train", [*DDP, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}"])
+        code = cli.main([*words, "devices=2", "data.num_workers=1", f"output={tmp_path / 'two'}"])
     out, err = capfd.readouterr()
     two = only_run(tmp_path / "two")
-    assert (ended, err) == (Ended(0, str(two)), "")
+    assert (code, out.splitlines()[-1], err) == (0, str(two), "")
     left = [each.name for each in temporary.iterdir()]
     assert not [name for name in left if not name.startswith("torchinductor_")]  # torch's cache
     shutil.rmtree(temporary)
@@ -383,16 +410,6 @@ def test_three_processes_evaluate_as_one_does(
     assert compose_and_start("eval", [f"run={alone}", "devices=3", "device=cpu"]).code == 0
     assert capfd.readouterr().err == ""
     assert counts(evaluated(alone)) == counts(result_of(alone)["test"])
-
-
-def test_a_users_error_on_several_processes_is_one_message(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    words = ("devices=2", "transfer=freeze_depth", "transfer.depth=99", "model.pretrained=false")
-    assert compose_and_start("train", [*DDP, *words, f"output={tmp_path / 'wrong'}"]) == Ended(2)
-    out, err = capfd.readouterr()
-    assert err.startswith("cnntrain: transfer.depth=99: this model has ")
-    assert err.count("\n") == 1
-    assert out == ""
-    assert not (tmp_path / "wrong").exists()
 
 
 @pytest.mark.parametrize("average", ["null", "0.5"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,24 @@ def test_in_a_notebook_what_goes_to_a_file_is_not_shown(
     console(file=file).print("kept")
     console().print("shown")
     assert (file.getvalue(), capsys.readouterr().out) == ("kept\n", "shown\n")
+
+
+def test_a_page_is_whole_and_holds_text_as_text() -> None:
+    opened: list[str] = []
+    cells: list[str] = []
+
+    class Read(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            opened.extend([tag] if tag not in ("meta", "img") else [])
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+        def handle_data(self, data: str) -> None:
+            cells.extend([data] if opened and opened[-1] in ("td", "th", "p", "h1") else [])
+
+    grid = tables.Grid("a table", ["n", "<v>"], [["\x1b[2J", "<b>1</b> & 2"]], left=["n"])
+    page = tables.page("t<i>", [grid], ["a line"], b"png")
+    Read().feed(page)
+    assert opened == [] and cells == ["t<i>", "n", "<v>", r"\x1b[2J", "<b>1</b> & 2", "a line"]
+    assert page.count('class="left"') == 2 and "base64,cG5n" in page and "<img" not in tables.page("t", [], [])

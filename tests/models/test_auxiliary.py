@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,9 +53,14 @@ INCEPTION = ("model=inception_v3", "data.image_size=75", *SMALL, "optim.lr=0.01"
 every = pytest.mark.parametrize("name", NETS)
 
 
-def built(name: str, aux_logits: bool = True, classes: int = 3, **kwargs: Any) -> nn.Module:
+def built(name: str, aux_logits: bool = True, classes: int = 3) -> nn.Module:
+    return deepcopy(_built(name, aux_logits, classes, torch.get_default_device()))
+
+
+@lru_cache(maxsize=6)  # drawing the weights of an Inception takes longer than to copy it
+def _built(name: str, aux_logits: bool, classes: int, device: torch.device) -> nn.Module:
     torch.manual_seed(0)
-    return create(name, classes, 3, None, {"aux_logits": aux_logits, **kwargs}, pretrained=False)
+    return create(name, classes, 3, None, {"aux_logits": aux_logits}, pretrained=False)
 
 
 def images(name: str, count: int = 2) -> Tensor:
@@ -132,7 +139,7 @@ def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Pa
 @pytest.mark.parametrize(("depth", "trained"), [(5, {"aux.1"}), (-1, set()), (0, {"aux.0", "aux.1"}), (8, set())])
 def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained: set[str], tmp_path: Path) -> None:
     overrides = (*GOOGLENET, AUX, "transfer=freeze_depth", f"transfer.depth={depth}", "model.pretrained=false")
-    run = make_run(*overrides, folder=tmp_path / "run")
+    run = make_run(*overrides, "trainer.epochs=1", folder=tmp_path / "run")
     before = state(run.model)
     assert run.fit() == loop.FINISHED
     changed = moved(before, state(run.model))
@@ -210,10 +217,10 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
     policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path
 ) -> None:
     overrides = (
-        *GOOGLENET, AUX, *policy, "model.pretrained=false", "data.train_size=12", "checkpoint.every_steps=1",
+        *GOOGLENET, AUX, *policy, "model.pretrained=false", "data.train_size=12", "checkpoint.every_steps=2",
         "augment=flip_crop",
     )  # fmt: skip
-    straight = make_run(*overrides, folder=tmp_path / "straight")
+    straight = make_run(*overrides, "checkpoint.every_steps=null", folder=tmp_path / "straight")
     assert straight.fit() == loop.FINISHED
 
     killed = make_run(*overrides, folder=tmp_path / "killed")
@@ -346,16 +353,22 @@ def test_the_table_of_models_counts_the_network_alone(look_in: Callable[[Path], 
 # weights from a file
 
 
-@pytest.mark.parametrize("classes", [3, 5])
 @every
-def test_weights_load_with_heads_and_without(name: str, classes: int) -> None:
+def test_weights_load_with_heads_and_without(name: str) -> None:
     paths = tuple(f"{path}." for path in NETS[name][0])
     with_heads, without = built(name), built(name, aux_logits=False)
     for each in (with_heads, without):
         for parameter in each.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
     body = {key for key in without.state_dict() if not key.startswith(("fc.", "classifier."))}
-    for source, on in ((with_heads, False), (without, True), (with_heads, True)):
+    cases = [
+        (with_heads, False, 3),
+        (without, True, 3),
+        (with_heads, True, 3),
+        (without, True, 5),
+        (with_heads, True, 5),
+    ]
+    for source, on, classes in cases:
         target = built(name, aux_logits=on, classes=classes)
         before = state(target)
         weights.load(target, weights.Source(Path("x.pt"), source.state_dict()), [])

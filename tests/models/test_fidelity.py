@@ -5,8 +5,10 @@ A new model is a new row in `ROWS` of one of tests/models/tables/*.py, a dict of
 """
 
 import copy
+import io
 import runpy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,23 @@ class Case:
     def __str__(self) -> str:
         return "-".join([self.name, *map(str, self.kwargs.values())])
 
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    @lru_cache(maxsize=1)  # noqa: B019  # the tests of a net follow each other
     def count_only(self) -> nn.Module:
-        """The net as it is, without weights."""
+        """The net as it is, without weights, for evaluation; no test may change it."""
         with torch.device("meta"):
-            return timm.create_model(self.name, **self.kwargs)
+            return timm.create_model(self.name, **self.kwargs).eval()
+
+    @lru_cache(maxsize=1)  # noqa: B019
+    def whole(self) -> nn.Module:
+        """The net as the tests run it, for evaluation; no test may change it."""
+        return self.build().eval()
+
+    def copied(self) -> nn.Module:
+        """The same net, for training and for changes."""
+        return copy.deepcopy(self.whole()).train()
 
     def build(self, **kwargs: Any) -> nn.Module:
         """The net as the tests run it."""
@@ -101,7 +116,9 @@ MANY_LAYERS = {  # whose export takes seconds
 def slow_if(names: set[str], cases: list[Case]) -> pytest.MarkDecorator:
     """Parametrize, the cases of some names among the slow tests."""
     marked = [pytest.param(case, marks=pytest.mark.slow) if case.name in names else case for case in cases]
-    return pytest.mark.parametrize("case", marked, ids=str)
+    return pytest.mark.parametrize(
+        "case", marked, ids=str, scope="module"
+    )  # all tests of a case, then those of the next
 
 
 SHALLOW = [case for case in CASES if not case.deep]
@@ -119,7 +136,7 @@ def test_every_local_model_has_a_row():
 
 @every
 def test_parameters_and_macs(case):
-    net, images = case.count_only().eval(), torch.empty(1, *case.image, device="meta")
+    net, images = case.count_only(), torch.empty(1, *case.image, device="meta")
     assert count(net) == case.params
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         assert net(images).shape == (1, case.classes)
@@ -165,7 +182,7 @@ def test_default_cfg_names_the_first_convolution_and_the_classifier(case):
 
 @shallow
 def test_features_head_and_logits_agree(case):
-    net, images = case.build().eval(), case.images()
+    net, images = case.whole(), case.images()
     features = net.forward_features(images)
     assert features.shape[:2] == (2, net.num_features)
     embedding = net.forward_head(features, pre_logits=True)
@@ -177,7 +194,7 @@ def test_features_head_and_logits_agree(case):
 
 @shallow
 def test_reset_classifier(case):
-    net, images = case.build().double().eval(), case.images().double()
+    net, images = case.copied().double().eval(), case.images().double()
     before = count(net)
     embedding = net.forward_head(net.forward_features(images), pre_logits=True)
     net.reset_classifier(3)
@@ -191,7 +208,7 @@ def test_reset_classifier(case):
 
 @shallow
 def test_features_only_gives_every_stage(case):
-    images, whole = case.images(), case.build().eval()
+    images, whole = case.images(), case.whole()
     features = case.build(features_only=True).eval()
     assert features.feature_info.channels() == [info["num_chs"] for info in whole.feature_info]
     maps = features(images)
@@ -211,7 +228,7 @@ def test_features_only_gives_every_stage(case):
 
 @shallow
 def test_forward_intermediates(case):
-    net, images = case.build().eval(), case.images()
+    net, images = case.whole(), case.images()
     final, maps = net.forward_intermediates(images)
     assert len(maps) == len(net.feature_info) and final is maps[-1]
     assert torch.equal(final, net.forward_features(images))
@@ -225,7 +242,7 @@ def test_forward_intermediates(case):
 
 @shallow
 def test_prune_intermediate_layers(case):
-    net, images = case.build().eval(), case.images()
+    net, images = case.copied().eval(), case.images()
     _, maps = net.forward_intermediates(images)
     assert net.prune_intermediate_layers([0]) == [0]
     assert torch.equal(net(images), maps[0])
@@ -235,7 +252,7 @@ def test_prune_intermediate_layers(case):
 
 @shallow
 def test_traces_with_timm(case):
-    net, images = case.build().eval(), case.images()
+    net, images = case.whole(), case.images()
     stages = [info["module"] for info in net.feature_info]
     head = net.pretrained_cfg["classifier"]
     traced = create_feature_extractor(net, [*stages, head])(images)
@@ -249,7 +266,7 @@ def test_traces_with_timm(case):
 
 @slow_if(MANY_LAYERS, SHALLOW)
 def test_exports_with_a_dynamic_batch(case):
-    net = case.build().eval()
+    net = case.whole()
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(net, (case.images(),), dynamic_shapes=({0: batch},))
     images = case.images(5)
@@ -257,21 +274,21 @@ def test_exports_with_a_dynamic_batch(case):
 
 
 @shallow
-def test_state_dict_round_trip(case, tmp_path):
-    net = case.build()
+def test_state_dict_round_trip(case):
+    net, file = case.copied(), io.BytesIO()
     net(case.images())  # moves batch statistics off their initial values
-    torch.save(net.state_dict(), tmp_path / "net.pt")
-    other = case.build()
+    torch.save(net.state_dict(), file)
+    other = case.copied()
     for parameter in other.parameters():
         nn.init.zeros_(parameter)
-    other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True), strict=True)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True), strict=True)
     assert torch.equal(other.eval()(case.images()), net.eval()(case.images()))
 
 
 @shallow
 def test_gradient_checkpointing_changes_no_gradient(case):
-    plain, images = case.build(), case.images(4)
-    saving = copy.deepcopy(plain)
+    plain, saving, images = case.copied(), case.copied(), case.images()
     saving.set_grad_checkpointing()
     for net in (plain, saving):
         torch.manual_seed(0)  # the same dropout
@@ -286,10 +303,11 @@ def test_two_steps_of_sgd_lower_the_loss(case):
     labels = torch.arange(8) % case.classes
     optimizer = torch.optim.SGD(net.parameters(), lr=case.lr)
     losses = []
-    for _ in range(3):
+    for step in range(3):
         loss = nn.functional.cross_entropy(net(images), labels)
         losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        if step < 2:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     assert losses[2] < losses[1] < losses[0] < 10

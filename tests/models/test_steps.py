@@ -26,9 +26,11 @@ def test_two_steps_lower_the_loss(name, side, small):
     net = timm.create_model(name, num_classes=4, drop_rate=0.0, **small).train()
     images, labels = torch.randn(8, 3, side, side), torch.arange(8) % 4
     losses = []
-    for _ in range(3):
+    for step in range(3):
         loss = nn.functional.cross_entropy(net(images), labels)
         losses.append(loss.item())
+        if step == 2:
+            break
         net.zero_grad()
         loss.backward()
         squares = sum(parameter.grad.square().sum().item() for parameter in net.parameters())

@@ -1,4 +1,4 @@
-"""Configurations for tests, composed once for each choice of groups: composing takes a third of a second."""
+"""Configurations for tests, composed once for each command line, which takes a third of a second."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from cnntrain.config.text import as_text
 
 def composed(overrides: Sequence[str], command: str = "train") -> dict[str, Any]:
     """The tree of a command line, its values laid over what the choices compose, as Hydra lays them."""
+    return deepcopy(_composed(tuple(folders()), command, tuple(overrides)))
+
+
+@cache
+def _composed(places: tuple[Path, ...], command: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     parsed = compose.parse(as_text(command, overrides))
     values = [each for each in parsed if each.key_or_group not in groups()]
     choices = compose.force([each for each in parsed if each not in values])
-    tree = deepcopy(_chosen(tuple(folders()), command, tuple(choices)))
+    tree = deepcopy(_chosen(places, command, tuple(choices)))
     for each in values:
         if each.is_delete():
             section, _, key = each.key_or_group.rpartition(".")
@@ -33,5 +38,5 @@ def composed(overrides: Sequence[str], command: str = "train") -> dict[str, Any]
 
 
 @cache
-def _chosen(folders: tuple[Path, ...], command: str, lines: tuple[str, ...]) -> DictConfig:
+def _chosen(places: tuple[Path, ...], command: str, lines: tuple[str, ...]) -> DictConfig:
     return compose.compose_config(command, lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import islice
@@ -741,23 +742,24 @@ def test_images_in_memory_and_images_read_by_workers_train_alike(
     make_run: MakeRun, tmp_path: Path, lines: list[str], precision: str
 ) -> None:
     words, found = (*kept_photographs(tmp_path), f"trainer.precision={precision}"), {}
-    for name, more in {
+    ways = {
         "workers": ("data.resident=off", "data.num_workers=2"),
-        "alone": ("data.resident=off",),
         "ram": ("data.resident=ram",),
+        "alone": ("data.resident=off",),
         "disk": (),
         "found": (),
-    }.items():
+    }
+    for name, more in list(ways.items())[: 2 if precision == "float64" else None]:
         run = make_run(*words, *more)
         run.fit()
         found[name] = digest(run.model.state_dict())
     assert set(found.values()) == {found["workers"]}, "to the byte"
     kept = [line for line in lines if line.startswith("images are read once")]
-    assert ["kept in memory:" in line for line in kept] == [True, False, False] and "found in" in kept[2]
+    if precision == "float32":
+        assert ["kept in memory:" in line for line in kept] == [True, False, False] and "found in" in kept[2]
 
 
-@pytest.mark.parametrize("resident", ["ram", "auto", "off"])
-def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun, tmp_path: Path, resident: str) -> None:
+def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun, tmp_path: Path) -> None:
     words = (*kept_photographs(tmp_path), "checkpoint.every_steps=1")
     straight = make_run(*words, "data.resident=ram")
     straight.fit()
@@ -765,9 +767,11 @@ def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun,
     killed.report = Interrupted(killed, kill_at=5)
     with pytest.raises(KilledError):
         killed.fit()
-    resumed = make_run(*words, f"data.resident={resident}", folder=tmp_path / "run")
-    assert resumed.fit() == loop.FINISHED
-    assert digest(resumed.model.state_dict()) == digest(straight.model.state_dict())
+    for resident in ("ram", "auto", "off"):
+        shutil.copytree(tmp_path / "run", tmp_path / resident)
+        resumed = make_run(*words, f"data.resident={resident}", folder=tmp_path / resident)
+        assert resumed.fit() == loop.FINISHED
+        assert digest(resumed.model.state_dict()) == digest(straight.model.state_dict()), resident
 
 
 @pytest.mark.parametrize("model", ["lenet5", "resnet20"])

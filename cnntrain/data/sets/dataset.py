@@ -29,14 +29,20 @@ class Part:
         labels: int64 array [n], positions in `DataSet.classes`; where an image has any number of them, bool
             [n, classes].
         ids: one name a sample (a path below the root, or ``<part>/<index>``), which per-sample reports print.
+        groups: what a table's column of groups says of each sample; None where there is none.
     """
 
     images: Images
     labels: np.ndarray
     ids: Sequence[str]
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def counts(self, classes: int) -> np.ndarray:
+        """Images of each class, int64 [classes]; one with several labels counts for each."""
+        return self.labels.sum(axis=0) if self.labels.ndim == 2 else np.bincount(self.labels, minlength=classes)
 
     def sample(self, position: int) -> tuple[Any, Any]:
         """An image and its target, as a transform takes them."""
@@ -57,6 +63,7 @@ class DataSet:
         modified: digest of when the image files changed; empty where the fingerprint covers their contents.
         notes: lines for the user, on what was asked of the set and could not be had.
         val_of: how many images the val part was drawn from, where a run takes only some of them.
+        skipped: ids of images that cannot be read and are in no part, with the kind of the reason.
     """
 
     classes: list[str]
@@ -69,6 +76,7 @@ class DataSet:
     modified: str = ""
     notes: list[str] = field(default_factory=list)
     val_of: int | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Part]:
         """Those that there are, by name."""

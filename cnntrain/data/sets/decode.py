@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,44 @@ TURNS = {  # EXIF orientation to what undoes it; 1 is upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class Kind(NamedTuple):
+    """Of what is wrong with an image file: its name for scripts, and what it means."""
+
+    name: str
+    title: str
+
+
+EMPTY = Kind("empty", "files of 0 bytes")
+NO_IMAGE = Kind("not_an_image", "no images, whatever their names say, or of an unknown format")
+DAMAGED = Kind("damaged", "damaged or cut short")
+TOO_LARGE = Kind("too_large", "more pixels than the limit")
+NO_RANGE = Kind("no_range", "pixels of a type without a known range: floating point, 32 bits")
+MISSING = Kind("missing", "not there: listed files, links to nothing")
+UNREADABLE = Kind("unreadable", "there, but may not or cannot be read")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")  # of the commonest formats
+KINDS = (EMPTY, NO_IMAGE, DAMAGED, TOO_LARGE, NO_RANGE, MISSING, UNREADABLE)
+
+
+class ImageError(InputError):
+    """An image cannot be read, for a reason of one of `KINDS`."""
+
+    def __init__(self, message: str, kind: Kind = DAMAGED):
+        super().__init__(message)
+        self.kind = kind
+
+
+class RangeError(ValueError):
+    """Pixels of a type without a known range."""
+
+
+class Described(NamedTuple):
+    """An image as `decode` gives it, and the mode and the format of its file in PIL's words, such as P and PNG."""
+
+    pixels: torch.Tensor
+    mode: str
+    format: str
 
 
 @cache
@@ -58,18 +97,24 @@ def decode(path: str, channels: int, background: Background, content: bytes | No
         content: of the file, where it has been read already; `path` is then its name in messages.
 
     Raises:
-        InputError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
+        ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
             pixels of a type without a known range (floating point, 32-bit).
     """
+    return described(path, channels, background, content).pixels
+
+
+def described(path: str, channels: int, background: Background, content: bytes | None = None) -> Described:
+    """As `decode`, with what is told of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path if content is None else BytesIO(content), formats=formats()) as image:
-                return pixels(image, channels, background)
+                mode, written_as = image.mode, str(image.format)
+                return Described(pixels(image, channels, background), mode, written_as)
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
-        reason = _reason(path, content, error)
-        raise InputError(f"{path}: cannot be read as an image ({reason}): repair or remove it") from error
+        kind, reason = _reason(path, content, error)
+        raise ImageError(f"{path}: cannot be read as an image ({reason}): repair or remove it", kind) from error
 
 
 def pixels(image: Image.Image, channels: int, background: Background) -> torch.Tensor:
@@ -88,7 +133,7 @@ def pixels(image: Image.Image, channels: int, background: Background) -> torch.T
 def _plain(image: Image.Image, written_as: str | None, channels: int, background: Background) -> Image.Image:
     """The image in mode L or RGB, as `channels` says; `written_as` is the format of its file."""
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
+        raise RangeError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         full_range = written_as in ("PNG", "PPM") or image.mode != "I"  # these readers widen values to 16 bits
         image = _grey(np.asarray(image), full_range, image.info.get("transparency"))
@@ -127,17 +172,32 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_8_bits(values: np.ndarray, full_range: bool) -> np.ndarray:
     """Integers of 16 bits to 8: PIL's own conversion clips them at 255, which turns most images white."""
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no fixed range; save it with 8 or 16 bits")
+        raise RangeError("32-bit pixels have no fixed range; save it with 8 or 16 bits")
     if not full_range and values.max() <= 255:
         return values.astype(np.uint8)
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _reason(path: str, content: bytes | None, error: Exception) -> str:
+def _reason(path: str, content: bytes | None, error: Exception) -> tuple[Kind, str]:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"it has more pixels than the limit of {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
+        return TOO_LARGE, f"it has more pixels than the limit of {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
     if content == b"" or (content is None and os.path.isfile(path) and os.path.getsize(path) == 0):
-        return "the file is empty"
+        return EMPTY, "the file is empty"
     if isinstance(error, UnidentifiedImageError):
-        return "the format is unknown or the file is damaged"
-    return str(error) or type(error).__name__
+        return DAMAGED if _start(path, content).startswith(STARTS) else NO_IMAGE, (
+            "the format is unknown or the file is damaged"
+        )
+    reason = str(error) or type(error).__name__
+    if isinstance(error, RangeError):
+        return NO_RANGE, reason
+    if isinstance(error, OSError) and error.errno is not None:  # of the system; PIL's own have no number
+        return MISSING if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR) else UNREADABLE, reason
+    return DAMAGED, reason
+
+
+def _start(path: str, content: bytes | None) -> bytes:
+    """Its first few bytes."""
+    if content is not None:
+        return content[:8]
+    with open(path, "rb") as file:
+        return file.read(8)

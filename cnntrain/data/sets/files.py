@@ -17,7 +17,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
 from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
-from cnntrain.data.sets.decode import decode
+from cnntrain.data.sets.decode import Described, described
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.stratify import PARTS
 
@@ -49,6 +49,11 @@ def sample(id_: str, label: str, status: os.stat_result, group: str | None = Non
     return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino), group)
 
 
+def absent(id_: str, label: str, group: str | None = None) -> Sample:
+    """A file that is listed and not there, to be found so when images are read (``data.on_bad=skip``)."""
+    return Sample(id_, label, 0, 0, (0, 0), group)
+
+
 def joined(labels: Iterable[str]) -> str:
     """Several labels as one text, the same for the same labels."""
     return BETWEEN.join(sorted({normalised(each) for each in labels}))
@@ -67,7 +72,11 @@ class FileImages:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
+        return self.described(index).pixels
+
+    def described(self, index: int) -> Described:
+        """The image, and what is told of its file."""
+        return described(os.path.join(self.root, self.ids[index]), self.channels, self.background)
 
 
 Show = Callable[[Sequence[Sample]], Images]  # from samples to their images
@@ -243,7 +252,8 @@ def _files(source: Data, root: Path | str) -> Show:
 
 
 def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show, several: bool) -> Part:
-    return Part(show(samples), _labels(samples, classes, several), [sample.id for sample in samples])
+    groups = [each.group for each in samples if each.group is not None]
+    return Part(show(samples), _labels(samples, classes, several), [each.id for each in samples], groups or None)
 
 
 def _labels(samples: Sequence[Sample], classes: Sequence[str], several: bool) -> np.ndarray:

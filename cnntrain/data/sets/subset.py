@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,6 +80,70 @@ def val_limited(data: DataSet, limit: int | None) -> DataSet:
 def _having(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The positions of the samples that are of these classes; where they have any number of labels, all."""
     return np.flatnonzero(np.isin(labels, kept)) if labels.ndim == 1 else np.arange(len(labels))
+
+
+def without(data: DataSet, bad: Mapping[str, Mapping[int, str]]) -> DataSet:
+    """The data set without images that cannot be read.
+
+    Args:
+        bad: of each part their positions, each with the kind of the reason.
+
+    Raises:
+        InputError: a part, or a class that others are trained beside, has no image left.
+    """
+    if not any(bad.values()):
+        return data
+    parts = data.parts()
+    index = {name: _but(len(part), bad[name]) for name, part in parts.items()}
+    taken = {name: _some_of(part, index[name]) for name, part in parts.items()}
+    for name, part in taken.items():
+        if not len(part):
+            raise InputError(f"data.on_bad=skip: none of the {len(bad[name]):,} images of the {name} part can be read")
+    before, after = (each.counts(len(data.classes)) for each in (data.train, taken["train"]))
+    lost = [data.classes[label] for label in np.flatnonzero((before > 0) & (after == 0))]
+    if lost:
+        raise InputError(f"data.on_bad=skip: no training image can be read of the classes {listed(lost)}")
+    skipped = {parts[name].ids[row]: kind for name, rows in bad.items() for row, kind in rows.items()}
+    fingerprint = data.fingerprint
+    for name in taken:
+        fingerprint = _fingerprint(fingerprint, np.arange(len(data.classes)), index[name])
+    return replace(
+        data,
+        train=taken["train"],
+        val=taken["val"],
+        test=taken.get("test"),
+        fingerprint=fingerprint,
+        skipped=skipped,
+        notes=[*data.notes, _left_out(skipped)],
+    )
+
+
+def labelled_without(images: Labelled, bad: Mapping[int, str]) -> Labelled:
+    """The same of images that are to be judged.
+
+    Raises:
+        InputError: no image is left.
+    """
+    if not bad:
+        return images
+    index = _but(len(images.part), bad)
+    if not len(index):
+        raise InputError(f"data.on_bad=skip: none of the {len(bad):,} images of the {images.name} part can be read")
+    return replace(
+        images,
+        part=_some_of(images.part, index),
+        fingerprint=_fingerprint(images.fingerprint, np.arange(len(images.classes)), index),
+        notes=[*images.notes, _left_out([images.part.ids[row] for row in bad])],
+    )
+
+
+def _but(count: int, rows: Mapping[int, str]) -> np.ndarray:
+    """The positions that are not in `rows`."""
+    return np.setdiff1d(np.arange(count), np.array(sorted(rows), dtype=np.int64))
+
+
+def _left_out(ids: Collection[str]) -> str:
+    return f"left out, since they cannot be read (data.on_bad=skip): {len(ids):,} images: {listed(list(ids))}"
 
 
 def of_classes(images: Labelled, classes: Sequence[str]) -> Labelled:
@@ -185,7 +249,8 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
 
 def _some_of(part: Part, index: np.ndarray) -> Part:
     """The samples at the positions `index`."""
-    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index])
+    groups = None if part.groups is None else [part.groups[i] for i in index]
+    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index], groups)
 
 
 def _fingerprint(whole: str, kept: np.ndarray, index: np.ndarray) -> str:

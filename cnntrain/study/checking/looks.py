@@ -1,0 +1,153 @@
+"""One pass over the images of a set: what each looks like, in a few numbers, and which cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cnntrain.core.errors import InputError
+from cnntrain.data.batches.readable import each_of, kind_of
+from cnntrain.data.sets import decode
+from cnntrain.data.sets.dataset import Images, Part
+from cnntrain.data.sets.subset import SomeImages
+from cnntrain.runs.screen import Screen
+
+SIDE = 16  # pixels of a small picture
+DIGEST = 16  # bytes
+FLAT = 3  # grey levels: a small picture that varies less may be of one colour
+
+
+class Look(NamedTuple):
+    """Of one image.
+
+    Attributes:
+        size: height and width.
+        digest: of size and pixels.
+        small: the picture squashed to uint8 [SIDE, SIDE, 3].
+        is_blank: whether it is of one colour.
+        written_as: mode and format of its file, such as ``RGB JPEG``; empty where it is no file.
+    """
+
+    size: tuple[int, int]
+    digest: bytes
+    small: np.ndarray
+    is_blank: bool
+    written_as: str
+
+
+class Bad(NamedTuple):
+    """Of an image that cannot be read."""
+
+    kind: decode.Kind
+    message: str
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Of all images of a set.
+
+    Attributes:
+        parts: the name of each one's.
+        labels: positions in `classes`, int64 [n]; -1 for an image with several labels.
+        is_sound: bool [n]; of the others everything below is zero.
+        digests: void of `DIGEST` bytes [n].
+        small: uint8 [n, SIDE, SIDE, 3].
+        sizes: heights and widths, int32 [n, 2].
+        is_blank: bool [n].
+        written_as: see `Look`.
+        bad: by position.
+    """
+
+    ids: Sequence[str]
+    parts: np.ndarray
+    labels: np.ndarray
+    classes: Sequence[str]
+    is_sound: np.ndarray
+    digests: np.ndarray
+    small: np.ndarray
+    sizes: np.ndarray
+    is_blank: np.ndarray
+    written_as: np.ndarray
+    bad: Mapping[int, Bad]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def look(parts: Mapping[str, Part], classes: Sequence[str], workers: int) -> Looks:
+    """Read every image of the parts once, by so many processes, with a bar on a terminal."""
+    count = sum(map(len, parts.values()))
+    found = _empty(parts, classes, count)
+    screen = Screen(None)
+    done = 0
+    with screen.bar("images", count, 0):
+        for part in parts.values():
+            for each in each_of(part, _looked, workers):
+                _note(found, done, each)
+                done += 1
+                if screen.is_due():
+                    screen.advance(done, f"{len(found.bad):,} bad" if found.bad else "")
+    return found
+
+
+def _empty(parts: Mapping[str, Part], classes: Sequence[str], count: int) -> Looks:
+    labels = [each.labels if each.labels.ndim == 1 else np.full(len(each), -1) for each in parts.values()]
+    return Looks(
+        ids=[id_ for part in parts.values() for id_ in part.ids],
+        parts=np.repeat(list(parts), list(map(len, parts.values()))),
+        labels=np.concatenate(labels).astype(np.int64),
+        classes=classes,
+        is_sound=np.zeros(count, bool),
+        digests=np.zeros(count, f"V{DIGEST}"),
+        small=np.zeros((count, SIDE, SIDE, 3), np.uint8),
+        sizes=np.zeros((count, 2), np.int32),
+        is_blank=np.zeros(count, bool),
+        written_as=np.full(count, "", object),
+        bad={},
+    )
+
+
+def _note(found: Looks, row: int, each: Look | Bad) -> None:
+    if isinstance(each, Bad):
+        assert isinstance(found.bad, dict)
+        found.bad[row] = each
+        return
+    found.is_sound[row] = True
+    found.digests[row] = np.void(each.digest)
+    found.small[row] = each.small
+    found.sizes[row] = each.size
+    found.is_blank[row] = each.is_blank
+    found.written_as[row] = each.written_as
+
+
+def _looked(images: Images, position: int) -> Look | Bad:
+    try:
+        pixels, written_as = _read(images, position)
+    except InputError as error:
+        return Bad(kind_of(error), str(error))
+    values = pixels.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if values.shape[2] == 1 else values))
+    small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
+    height, width = values.shape[:2]
+    digest = hashlib.blake2b(f"{values.shape}".encode(), digest_size=DIGEST)
+    digest.update(pixels.contiguous().numpy().data)
+    is_flat = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all())
+    is_blank = is_flat and bool((pixels == pixels[:, :1, :1]).all())
+    return Look((height, width), digest.digest(), small, is_blank, written_as)
+
+
+def _read(images: Images, position: int) -> tuple[torch.Tensor, str]:
+    """An image, and how it is written, where it is a file."""
+    if isinstance(images, SomeImages):
+        return _read(images.images, int(images.index[position]))
+    described = getattr(images, "described", None)
+    if described is None:
+        return images[position], ""
+    found: decode.Described = described(position)
+    return found.pixels, f"{found.mode} {found.format}"
