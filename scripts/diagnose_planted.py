@@ -48,7 +48,7 @@ REAL = {
     ],
     "mnist lenet5_1998": [
         "model=lenet5_1998", "data=mnist", "data.root={real}/data", "data.train_per_class=100", "trainer.epochs=5",
-        "trainer.val_limit=1000", "data.batch_size=32",
+        "trainer.val_limit=1000", "data.batch_size=32", "optim.lr=0.005",
     ],
     "emoji nin_cifar adamw": [
         "model=nin_cifar", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",

@@ -60,5 +60,7 @@ def draw_curve(path: Path, curve: Mapping[str, Any], title: str) -> None:
     axes.set(xscale="log", yscale="log", xlabel="training images", ylabel="validation error, %")
     axes.set_title(title, **PLAIN)
     axes.legend(fontsize=8)
-    axes.grid(which="both", color="0.92", linewidth=0.8)
+    axes.set_xticks(images, [f"{each:,}" for each in images])
+    axes.minorticks_off()
+    axes.grid(color="0.92", linewidth=0.8)
     write_atomic(path, picture(figure, "png"))
