@@ -419,7 +419,8 @@ def test_help_states_every_group_and_choice() -> None:
         if group != "model":
             assert f" {group} {', '.join(choices)} " in text
     offered = [name for name in groups()["model"] if name != help.MODEL_ABSTRACT]
-    families = text.split("; cnntrain models")[0].rpartition(" model ")[2].split(", ")  # the models are too many to be named
+    listed = text.split("; cnntrain models")[0].rpartition(" model ")[2]  # the models are too many to be named
+    families = listed.split(", ")
     members = {each: [name for name in offered if fnmatch(name, each)] for each in families}
     assert {name for names in members.values() for name in names} == set(offered)
     assert all(len(names) > 1 if "*" in each else names for each, names in members.items())
