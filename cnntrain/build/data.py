@@ -22,6 +22,8 @@ from cnntrain.data.batches.plan import Plan, Share, step_batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.room import Room
 from cnntrain.data.batches.samples import Packing, Samples, Varied
+from cnntrain.data.sets import cues
+from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
@@ -61,6 +63,18 @@ def load_labelled(data: Data, part: str) -> Labelled:
         found = data.labelled(part)
     found = found if data.classes is None else of_classes(found, data.classes)
     return sound_labelled(found, workers(data), dist.from_first) if data.on_bad == "skip" else found
+
+
+def load_cues(data: Data, root: str, classes: Sequence[str]) -> Cues:
+    """Images whose cues conflict, read as those of `data` are.
+
+    Raises:
+        InputError: what `cues.read` raises.
+    """
+    found = cues.read(data, root, classes)
+    if data.on_bad != "skip":
+        return found
+    return replace(found, images=sound_labelled(found.images, workers(data), dist.from_first))
 
 
 def where_it_was(data: Data, saved: Mapping[str, Any]) -> Data:

@@ -11,12 +11,13 @@ from cnntrain.build import judging
 from cnntrain.build.judging import Answerer, Judged, Member, Views
 from cnntrain.core import dist
 from cnntrain.core.errors import InputError
+from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.versions import versions
-from cnntrain.study.evaluation import folder
+from cnntrain.study.evaluation import conflicts, folder
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
 from cnntrain.study.evaluation.measures import measures
 from cnntrain.tasks.base import Column, Task, intervals
@@ -43,6 +44,7 @@ class Asked:
     best: int = 1
     shift: Mapping[str, tuple[Labelled, Mapping[str, int]]] = field(default_factory=dict)
     corruptions: Sequence[str] = ()
+    cues: Cues | None = None
     pictures: bool = True
 
 
@@ -54,6 +56,7 @@ class Findings:
     judged: Judged
     temperature: float | None
     facts: dict[str, Any]
+    to_cues: Sequence[conflicts.Row] = ()
 
 
 def evaluate(asked: Asked, command: str) -> Path:
@@ -66,7 +69,9 @@ def evaluate(asked: Asked, command: str) -> Path:
         path = folder.place(first.path.parent / f"eval-{first.config.data.name}-{asked.images.name}", result)
         images = asked.images.part.images if asked.pictures else None
         folder.write(path, result, _marked(found), images)
-        _show(result, first.config.task, [*first.notes, *(f"note: {each}" for each in asked.images.notes)])
+        conflicts.write(path, found.to_cues)
+        noted = [*asked.images.notes, *(asked.cues.images.notes if asked.cues else ())]
+        _show(result, first.config.task, [*first.notes, *(f"note: {each}" for each in noted)])
     return dist.from_first(lambda: path)
 
 
@@ -92,7 +97,16 @@ def _find(asked: Asked) -> Findings:
         facts["members"] = _alone(asked, asked.images)
     facts["shift"] = [_shifted(answerer, name, *other) for name, other in asked.shift.items()]
     facts["corruptions"] = {kind: _corrupted(answerer, asked.images, kind) for kind in asked.corruptions}
-    return Findings(answerer, judged, temperature, facts)
+    to_cues = [] if asked.cues is None else _of_cues(answerer, asked.cues)
+    if asked.cues is not None and to_cues:
+        facts["cues"] = {"data": asked.cues.root, **conflicts.figures(to_cues, asked.cues)}
+    return Findings(answerer, judged, temperature, facts, to_cues)
+
+
+def _of_cues(answerer: Answerer, cues: Cues) -> list[conflicts.Row]:
+    """On rank 0 what each image was taken for. All ranks call this."""
+    predictions = answerer.judged(cues.images).predictions
+    return [] if predictions is None else conflicts.rows(predictions, cues)
 
 
 def _temperature(task: Task, answers: Predictions | None) -> float | None:

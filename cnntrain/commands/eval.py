@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnntrain.build.trained import Trained
     from cnntrain.data.base import Data
     from cnntrain.data.batches.preprocess import Preprocess
+    from cnntrain.data.sets.cues import Cues
     from cnntrain.data.sets.dataset import Labelled
 
 LATEST = "latest"
@@ -41,6 +42,7 @@ class Eval(Command):
     tta: Literal["none", "flip", "crops"]  # views of each image whose answers are averaged
     shift: list[Place]  # roots of other sets of the same kind
     corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation"]]
+    cues: Place | None  # a folder of images whose shape is of one class and whose texture is of another
     unknown: Literal["stop", "skip"]  # images of classes that the network does not know
     pictures: bool
     devices: Count
@@ -55,7 +57,9 @@ class Eval(Command):
             raise ValueError("run=[a,b] and ensemble=true go together: several runs that answer as one")
         if self.average is not None and len(self.run or ()) != 1:
             raise ValueError("average is of the checkpoints that one run keeps: give run=<run folder>")
-        if self.predictions is not None and (self.shift or self.corruptions or self.tta != "none" or self.data):
+        if self.predictions is not None and (
+            self.shift or self.corruptions or self.cues or self.tta != "none" or self.data
+        ):
             raise ValueError("predictions=<file> holds answers that were given: no images are looked at for them")
 
     @property
@@ -94,6 +98,11 @@ class Eval(Command):
                 f"task={found[0].config.task.name} gives each label a probability of its own, and ensemble=true and "
                 "tta average those of one label an image: leave them out"
             )
+        if found[0].config.task.several_labels and self.cues is not None:
+            raise ConfigError(
+                f"task={found[0].config.task.name} gives any number of labels, and cues asks which one an image is "
+                "taken for: leave it out"
+            )
         members = [self._member(each, typed) for each in found]
         first = members[0]
         background = first.seen.background
@@ -109,6 +118,7 @@ class Eval(Command):
             best=self.best,
             shift={root: self._shifted(first, root) for root in self.shift},
             corruptions=self.corruptions,
+            cues=None if self.cues is None else self._conflicting(first, self.cues),
             pictures=self.pictures,
         )
 
@@ -184,6 +194,13 @@ class Eval(Command):
 
         data = replace(member.found.config.data, root=root, background=member.seen.background)
         return known(load_labelled(data, self.part), member.found.classes)
+
+    def _conflicting(self, member: Member, root: str) -> Cues:
+        """The images whose cues conflict, without those of classes that the network does not know."""
+        from cnntrain.build.data import load_cues
+
+        data = replace(member.found.config.data, background=member.seen.background)
+        return load_cues(data, root, member.found.classes)
 
     def _known(self, images: Labelled, member: Member) -> Labelled:
         """With labels that are positions in the network's classes, matched by name.

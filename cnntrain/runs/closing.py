@@ -54,7 +54,7 @@ def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any
         if each["count"]:
             rows.append((f"{each['data']} {each['part']}", each, None))
     table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", shown, rows)
-    return [table, *_found(result), *_corrupted(result, columns[0])]
+    return [table, *_found(result), *_conflicting(result), *_corrupted(result, columns[0])]
 
 
 def left_out(unknown: Mapping[str, int]) -> str:
@@ -90,6 +90,24 @@ def _found(result: Mapping[str, Any]) -> list[str]:
 def _first(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     few: Sequence[Mapping[str, Any]] = result["most_confused"][:FEW]
     return few
+
+
+def _conflicting(result: Mapping[str, Any]) -> list[str]:
+    """Whether images of two classes are taken for that of their shape or that of their texture."""
+    found = result.get("cues")
+    if found is None:
+        return []
+    bias = found["shape_bias"]
+    said = "none is known" if bias is None else f"{bias:.1%}{_within(found['interval'])}"
+    counts = f"{found['shape']:,} by shape, {found['texture']:,} by texture, {found['neither']:,} as neither"
+    lines = [f"{printable(found['data'])}: shape bias {said}: of {found['count']:,} images {counts}"]
+    without = found["left_out"]
+    if without["unknown"]:
+        names = listed(sorted(found["unknown"]))
+        lines.append(f"{without['unknown']:,} of its images are left out, of classes that are unknown: {names}")
+    if without["same"]:
+        lines.append(f"{without['same']:,} of its images are left out, whose shape and texture are of one class")
+    return lines
 
 
 def _corrupted(result: Mapping[str, Any], column: Column) -> list[Table]:

@@ -375,8 +375,50 @@ def test_other_sets_and_worse_images_stand_beside(folder_run: Path, tmp_path: Pa
     assert "other: 5 images of unknown classes are left out: 'dog'" in out and "by strength" in out
 
 
+def test_images_of_two_classes_are_taken_for_their_shape_or_their_texture(
+    folder_run: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """The network knows greys, so an image's grey is its answer."""
+    root = tmp_path / "cues"
+    for shape, texture, answer, count in [
+        ("ant", "bee", "ant", 5), ("ant", "cat", "bee", 2), ("bee", "cat", "cat", 3), ("bee", "ant", "bee", 1),
+        ("cat", "dog", "cat", 4), ("cat", "cat", "cat", 2),
+    ]:  # fmt: skip
+        draw(tmp_path / texture, ".", {shape: CLASSES[answer]}, count)
+        for number in range(count):
+            (root / shape).mkdir(parents=True, exist_ok=True)
+            (tmp_path / texture / shape / f"{number}.png").rename(root / shape / f"{shape}{number}-{texture}7.png")
+    capsys.readouterr()
+    wanted(run=str(folder_run), cues=str(root)).execute([])
+    place = folder_run / "eval-imagefolder-test"
+    found, out = read(place / EVALUATION)["cues"], capsys.readouterr().out
+    assert [found[key] for key in ("data", "count", "shape", "texture", "neither")] == [str(root), 11, 6, 3, 2]
+    assert (found["shape_bias"], found["interval"]) == (6 / 9, of_proportion(6 / 9, 9))
+    assert {each["name"]: (each["shape"], each["count"]) for each in found["per_shape"]} == {
+        "ant": (5, 7),
+        "bee": (1, 4),
+    }
+    assert (found["unknown"], found["left_out"]) == ({"dog": 4}, {"unknown": 4, "same": 2})
+    rows = (place / "cues.csv").read_text().splitlines()
+    assert len(rows) == 12 and "ant/ant0-cat7.png,ant,cat,bee,neither" in rows
+    assert "cues: shape bias 66.7% [35.4, 87.9]: of 11 images 6 by shape, 3 by texture, 2 as neither" in out
+    assert "4 of its images are left out, of classes that are unknown: 'dog'" in out
+    assert "2 of its images are left out, whose shape and texture are of one class" in out
+    (root / "ant" / "ant0-bee7.png").write_bytes(b"no image")
+    damaged = {"run": str(folder_run), "cues": str(root), "data": {"on_bad": "skip"}}
+    wanted(**damaged).execute([])
+    assert read(place / EVALUATION)["cues"]["shape"] == 5 and "ant/ant0-bee7.png" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="no images are looked at"):
+        wanted(predictions=str(place / PREDICTIONS), cues=str(root))
+    with pytest.raises(InputError, match=r"nowhere: is no folder"):
+        wanted(run=str(folder_run), cues=str(tmp_path / "nowhere")).execute([])
+
+
 def test_two_processes_judge_as_one_does(fake_run: Path, ranks: Callable[..., Any], tmp_path: Path) -> None:
-    words = ("tta=flip", "corruptions=[noise]", "device=cpu", "pictures=false")
+    draw(tmp_path / "cues", ".", {"0": 40})
+    for path in (tmp_path / "cues" / "0").iterdir():
+        path.rename(path.with_stem(f"01-{int(path.stem) + 1}2"))
+    words = ("tta=flip", "corruptions=[noise]", f"cues={tmp_path / 'cues'}", "device=cpu", "pictures=false")
     place = Path(ranks("eval", f"run={fake_run}", *words).stdout.splitlines()[-1])
     two = read(place / EVALUATION)
     shutil.rmtree(place)
@@ -386,6 +428,7 @@ def test_two_processes_judge_as_one_does(fake_run: Path, ranks: Callable[..., An
     assert [each["top1"] for each in two["corruptions"]["noise"]] == [
         each["top1"] for each in one["corruptions"]["noise"]
     ]
+    assert two["cues"] == one["cues"] and two["cues"]["count"] == 6
     for part in ("val", "members"):
         assert {name: each["top1"] for name, each in two[part].items()} == {
             name: each["top1"] for name, each in one[part].items()

@@ -36,7 +36,7 @@ def names(images: str) -> list[str]:
     if images == STDIN:
         found = [line for line in (each.rstrip("\r\n") for each in sys.stdin) if line]
     elif os.path.isdir(images):
-        found = list(_below(images))
+        found = list(below(images, "images"))
     elif images.lower().endswith(".csv"):
         found = list(_listed(Path(images)))
     elif has_magic(images) and not os.path.exists(images):
@@ -50,11 +50,18 @@ def names(images: str) -> list[str]:
     return found
 
 
-def _below(folder: str) -> Iterator[str]:
-    """The images in a folder and below it, but for those that are hidden or behind a link to a folder."""
+def below(folder: str, key: str) -> Iterator[str]:
+    """The images in a folder and below it, but for those that are hidden or behind a link to a folder.
+
+    Args:
+        key: that names the folder.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
 
     def fail(error: OSError) -> None:
-        raise InputError(f"images={folder}: {error.filename}: {error.strerror}") from error
+        raise InputError(f"{key}={folder}: {error.filename}: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=fail):
         folders[:] = sorted(each for each in folders if not each.startswith("."))

@@ -34,7 +34,7 @@ def measures(predictions: Predictions, temperature: float | None) -> dict[str, A
         InputError: some answers are no numbers.
     """
     labels, classes = predictions.labels, list(predictions.classes)
-    _refuse_nan(predictions)
+    refuse_nan(predictions)
     found, losses = probabilities(predictions.logits), log_loss(predictions.logits, labels)
     guesses = predictions.logits.argmax(1)
     right = int((guesses == labels).sum())
@@ -68,7 +68,8 @@ def _baselines(labels: np.ndarray, classes: int) -> dict[str, float]:
     return {"majority": float(np.bincount(labels).max() / len(labels)), "random": 1 / classes}
 
 
-def _refuse_nan(predictions: Predictions) -> None:
+def refuse_nan(predictions: Predictions) -> None:
+    """Raises InputError where some answers are no finite numbers."""
     wrong = np.flatnonzero(~np.isfinite(predictions.logits).all(1))
     if len(wrong):
         raise InputError(

@@ -112,6 +112,8 @@ def test_an_evaluation_finds_the_same_again(run: Path, result_of: Any, capsys: p
         check(composed([f"predictions={place / predictions.PREDICTIONS}"], "eval"), Eval).execute([])
     with pytest.raises(ConfigError, match="gives each label a probability of its own"):
         check(composed([f"run={run}", "device=cpu", "tta=flip"], "eval"), Eval).execute([])
+    with pytest.raises(ConfigError, match="cues asks which one an image is taken for"):
+        check(composed([f"run={run}", "device=cpu", "cues=x"], "eval"), Eval).execute([])
 
 
 def test_two_processes_learn_and_judge_as_one_does(
