@@ -41,6 +41,7 @@ SMALL = (
     "data.num_classes=7", "model=lenet5", "trainer.device=cpu", "trainer.epochs=3", "optim.lr=0.02",
 )  # fmt: skip
 PROCESS_SECONDS = 180
+DEAR = ("test_export.py", "test_diagnose.py", "test_folds.py", "test_multilabel_run.py")
 
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
@@ -61,12 +62,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class OneWorkerForShared(LoadScopeScheduling):
-    """A test at a time for each worker of pytest-xdist, but all tests of several processes for one, and all of a net
-    that test_fidelity.py builds once for them."""
+    """A test at a time for each worker of pytest-xdist, but all tests of several processes for one, all of a net that
+    test_fidelity.py builds once for them, and all of a file whose run is dear."""
 
     def _split_scope(self, nodeid: str) -> str:
         if "_processes_" in nodeid:
             return "ranks"
+        file = nodeid.partition("::")[0]
+        if file.endswith(DEAR):
+            return file
         return nodeid.partition("[")[2] if "test_fidelity.py" in nodeid else nodeid
 
 

@@ -2,9 +2,8 @@
 
 The resize is Pillow's, to the pixel (src/libImaging/Resample.c): along x, rounded to whole grey levels, then along y,
 with weights of 22 binary digits. Each direction is a product with a matrix of weights, whose sums are whole numbers
-below 2^53, which float64 adds without rounding: so any runtime finds the same pixels. From Pillow 13 on an image whose
-height shrinks by more than twice as many pixels as its width is resized along y first. Of the nearest pixel alone the
-choice may differ, where two are equally near.
+below 2^53, which float64 adds without rounding: so any runtime finds the same pixels. From Pillow 13 on
+some are resized along y first. Of the nearest pixel alone the choice may differ, where two are equally near.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Callable
 from math import floor, pi
 from typing import NamedTuple
 
-import PIL
 import torch
 from torch import Tensor, nn
 
-from cnntrain.data.batches.preprocess import LONG, Preprocess
+from cnntrain.data.batches.long_images import MAY_BEGIN_WITH_Y
+from cnntrain.data.batches.preprocess import Preprocess
 
 DIGITS = 22  # binary ones of a weight, as Pillow has them for pixels of 8 bits
 WHITE = 255
@@ -87,7 +86,6 @@ class SeenInGraph(nn.Module):
         self.scaled = floor(seen.image_size / seen.crop_fraction)
         self.crop = seen.crop
         self.interpolation = seen.interpolation
-        self.may_begin_with_y = int(PIL.__version__.partition(".")[0]) >= 13
         mean, std = (torch.tensor(each, dtype=torch.float64).view(-1, 1, 1) for each in (seen.mean, seen.std))
         fill = torch.tensor([round(WHITE * each) for each in seen.mean], dtype=torch.float64)
         self.register_buffer("scale", (1 / (WHITE * std)).float(), persistent=False)
@@ -100,7 +98,7 @@ class SeenInGraph(nn.Module):
         across, seen_across = self._weights(columns, images.shape[2])
         down, seen_down = self._weights(rows, images.shape[1])
         pixels = images.permute(0, 3, 1, 2).double()
-        if self.may_begin_with_y:
+        if MAY_BEGIN_WITH_Y:
             pixels = _either(self._begins_with_y(rows, columns), _y_first, _x_first, pixels, down, across)
         else:
             pixels = _x_first(pixels, down, across)
@@ -147,10 +145,7 @@ class SeenInGraph(nn.Module):
 
     def _begins_with_y(self, rows: Side, columns: Side) -> Tensor:
         fewer = rows.length - rows.resized
-        found = (fewer > 0) & (fewer > 2 * (columns.length - columns.resized))
-        if self.crop != "center":
-            return found
-        return found & (torch.maximum(rows.resized, columns.resized) <= LONG * self.scaled)  # else by its middle
+        return (fewer > 0) & (fewer > 2 * (columns.length - columns.resized))
 
 
 def _either(which: Tensor, first: Callable[..., Tensor], second: Callable[..., Tensor], *given: Tensor) -> Tensor:

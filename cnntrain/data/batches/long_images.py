@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from math import ceil, gcd
 
+import PIL
 from PIL import Image
 
+# from Pillow 13 on an image whose height shrinks by more than twice as many pixels as its width goes along y first
+MAY_BEGIN_WITH_Y = int(PIL.__version__.partition(".")[0]) >= 13
 PIXELS = 2**20  # that are resized at once
 
 
@@ -14,13 +17,21 @@ def middle(
 ) -> Image.Image:
     """``image.resize`` to `length` pixels along `axis` (0: x, 1: y) and `size` across, from and to the pixels `part`.
 
-    PIL resizes along x, rounds, then along y; each is done here by itself, on as little as is needed. To the nearest
-    pixel the order makes no difference.
+    PIL resizes along x, rounds, then along y, or, see `MAY_BEGIN_WITH_Y`, the other way round; each is done here by
+    itself, on as little as is needed. To the nearest pixel the order makes no difference.
     """
     along = [(axis, length, *part), (1 - axis, size, 0, size)]
-    for each in along if how is Image.Resampling.NEAREST else sorted(along):
+    if how is not Image.Resampling.NEAREST:
+        along.sort(reverse=_begins_with_y(image.size, (along[axis][1], along[1 - axis][1])))
+    for each in along:
         image = _resized(image, *each, how)
     return image
+
+
+def _begins_with_y(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Sizes as (x, y)."""
+    fewer = before[1] - after[1]
+    return MAY_BEGIN_WITH_Y and fewer > max(0, 2 * (before[0] - after[0]))
 
 
 def _resized(image: Image.Image, axis: int, length: int, start: int, stop: int, how: Image.Resampling) -> Image.Image:

@@ -62,7 +62,7 @@ class Reader:
                 start = time.perf_counter()
         except InputError as error:
             # a worker process wraps the message in its traceback
-            raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
+            raise InputError(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from None
 
 
 def _as_it_is(loaded: Any) -> Any:

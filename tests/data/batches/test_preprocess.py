@@ -154,7 +154,8 @@ def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.Mon
         largest = max(largest, size[0] * size[1])
         return resize(self, size, *args, **kwargs)
 
-    for shape in ((1, 400), (400, 1), (3, 301), (301, 3), (250, 2), (2, 33), (9, 2000), (1999, 8)):
+    for shape in ((1, 400), (400, 1), (3, 301), (301, 3), (250, 2), (2, 33), (9, 2000), (1999, 8),
+                  (2000, 40), (2000, 36), (40, 2000)):  # fmt: skip
         for how, fraction, size in (
             ("bilinear", 1.0, 32),
             ("bicubic", 0.875, 27),
