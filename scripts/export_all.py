@@ -57,7 +57,7 @@ def tried(name: str, largest: float, folder: Path) -> dict[str, object]:
         return {"model": name, "params": millions, "reason": f"more than {largest:g} million parameters"}
     norms = lively(network.eval())
     seen = Preprocess(CHANNELS, **published_preprocessing(network, CHANNELS), background="white")
-    whole = program.Whole(SeenInGraph(seen), network, None, 1.0, config.task.probabilities).eval()
+    whole = program.Whole(SeenInGraph(seen), network, 1.0, config.task.probabilities).eval()
     exported = program.program(whole, CHANNELS)
     folded = program.fold(exported)
     path = folder / "model.onnx"

@@ -6,22 +6,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from cnntrain.config.schema import Command, Ended
+from cnntrain.core import extras
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Count, NotNegative, Place
-from cnntrain.core.words import listed, tell
-
-if TYPE_CHECKING:
-    from cnntrain.build.trained import Trained
-    from cnntrain.data.sets.dataset import Labelled
+from cnntrain.core.words import tell
 
 LATEST = "latest"
-HALF = ("bfloat16", "float16")
 CLOSE, LOST = 1e-4, 0.01  # of a probability, of an accuracy
-CALIBRATED = 256  # images
-EXTRA = ("onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -52,24 +46,25 @@ class Export(Command):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Write, read back, compare over val, and only then give the folder its name."""
         target = self._target()
-        self._require_packages()
+        if self.format == "onnx":
+            extras.needed_for_onnx("format=onnx")
         import torch
 
         from cnntrain.build import trained
-        from cnntrain.export import exporting, parity
+        from cnntrain.export import exporting, parity, quantizing, subject
         from cnntrain.runs import checkpoint, folder
         from cnntrain.runs.versions import versions
 
         path = self._path()
         state = checkpoint.load_run(path)
-        found = trained.read(path, torch.device("cpu"), _adjusted)
+        found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         asked = exporting.Asked(
             found=found,
             state=_with_places(state, found.config.data.places()),
-            val=self._val(found),
+            val=subject.val_of(found, self.val_limit),
             format=self.format,
             fold=self.fold is not False and self.format != "safetensors",
-            calibrate=(self.calibrate or CALIBRATED) if self.int8 else None,
+            calibrate=(self.calibrate or quantizing.CALIBRATED) if self.int8 else None,
             tolerance=self.tolerance if self.tolerance is not None else LOST if self.int8 else CLOSE,
             temperature=found.temperature,
             result=folder.result(path.parent) or {},
@@ -84,13 +79,6 @@ class Export(Command):
         for each in (*found.notes, parity.line(proof, found.config.task)):
             tell(each)
         return Ended(made=str(target))
-
-    def _require_packages(self) -> None:
-        from cnntrain.core import extras
-
-        if self.format == "onnx":
-            for each in EXTRA:
-                extras.needed("format=onnx", each, "export")
 
     def _target(self) -> Path | None:
         """The folder that is asked for, where one is."""
@@ -110,34 +98,8 @@ class Export(Command):
             folder.latest(Path(self.runs), checkpoint.BEST) if self.run == LATEST else Path(self.run)
         )
 
-    def _val(self, found: Trained) -> Labelled:
-        """Labels are positions in the network's classes.
-
-        Raises:
-            InputError: the run's data have classes now that it does not know.
-        """
-        from cnntrain.build.data import load_data
-        from cnntrain.data.sets.subset import known, val_limited
-
-        data = val_limited(load_data(found.config.data), self.val_limit)
-        images, unknown = known(data.labelled("val"), found.classes)
-        if unknown:
-            raise InputError(
-                f"the run's data have classes now that it was not trained on: {listed(sorted(unknown))}; what is "
-                "exported is judged on the data of its run"
-            )
-        return images
-
 
 def _with_places(state: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
     """Of a checkpoint what it holds, with the places in which the data of its run were found."""
     config = state["config"]
     return {**state, "config": {**config, "data": {**config["data"], **places}}}
-
-
-def _adjusted(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run's configuration for one process on the CPU, which has no need of half precisions."""
-    trainer = {**tree["trainer"], "device": "cpu", "grad_accum": 1, "cuda_graphs": False}
-    if trainer["precision"] in HALF:
-        trainer["precision"] = "float32"
-    return {**tree, "trainer": trainer, "devices": 1}

@@ -7,6 +7,14 @@ from typing import Any
 
 from cnntrain.core.errors import ConfigError
 
+ONNX = ("onnx", "onnxscript", "onnxruntime")  # modules that the extra "export" brings
+
+
+def needed_for_onnx(what: str) -> None:
+    """Raises ConfigError where one of the packages for ONNX is not installed, which `what` needs."""
+    for each in ONNX:
+        needed(what, each, "export")
+
 
 def needed(what: str, module: str, extra: str) -> Any:
     """A module of a package that comes with the extra of that name.

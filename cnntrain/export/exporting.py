@@ -66,7 +66,8 @@ def export(asked: Asked, target: Path) -> Proof:
     with new(target) as folder:
         exported, facts = _write(asked, folder)
         ours = Member(asked.found, asked.found.seen)
-        proof = parity.compared(task, asked.val, ours, exported, asked.temperature)
+        before, after = ours.judged(asked.val), exported.judged(asked.val)
+        proof = parity.compared(task, asked.val, before, after, asked.temperature)
         parity.require(proof, task, asked.tolerance, by_metric=asked.calibrate is not None)
         facts = {**facts, "proof": asdict(proof), "format": asked.format, "command": asked.command}
         write_atomic(folder / FACTS, plain_json.text(facts, indent=2).encode())
@@ -121,7 +122,7 @@ def _write_onnx(asked: Asked, exported: torch.export.ExportedProgram, path: Path
     whole = path.with_name("whole.onnx")
     onnx_file.write(whole, exported)
     images = asked.val.part.images
-    places = np.linspace(0, len(images) - 1, min(asked.calibrate, len(images))).astype(int).tolist()
+    places = quantizing.spread(len(images), asked.calibrate)
     quantizing.quantize(whole, path, (_pixels(images[each]) for each in places))
     whole.unlink()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,22 @@ META = "cnntrain"  # key of the metadata
 LARGEST = 2**31  # bytes of a file of Protocol Buffers
 
 
-def write(path: Path, program: ExportedProgram) -> None:
-    """Raises RunError where the disk is full or cannot be written, InputError of more than 2 GiB of weights."""
+def write(
+    path: Path,
+    program: ExportedProgram,
+    results: Sequence[str] = (LOGITS, PROBABILITIES),
+    sizes: Sequence[str] = SIZES,
+) -> None:
+    """Write a program of images.
+
+    Args:
+        results: the names of what it gives.
+        sizes: those of the first dimensions of images, which may be any number.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+        InputError: it has more than 2 GiB of weights.
+    """
     if sum(each.nbytes for each in program.state_dict.values()) >= LARGEST:
         raise InputError("an ONNX file holds no more than 2 GiB of weights: export with format=torch or safetensors")
     with quiet():
@@ -31,8 +45,8 @@ def write(path: Path, program: ExportedProgram) -> None:
             program,
             dynamo=True,
             input_names=[IMAGES],
-            output_names=[LOGITS, PROBABILITIES],
-            dynamic_shapes=(dict(enumerate(SIZES)),),
+            output_names=[*results],
+            dynamic_shapes=(dict(enumerate(sizes)),),
             verbose=False,
         )
     assert found is not None, "it was asked for a program, not for a file"

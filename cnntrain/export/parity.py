@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cnntrain.build.judging import Judged, Member
+from cnntrain.build.judging import Judged
 from cnntrain.core.errors import RunError
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.tasks.base import Task, intervals
@@ -33,10 +33,9 @@ class Proof:
     largest: float
 
 
-def compared(task: Task, images: Labelled, ours: Member, exported: Member, temperature: float | None) -> Proof:
-    """Judge both on the same images, by the function that training used."""
+def compared(task: Task, images: Labelled, before: Judged, after: Judged, temperature: float | None) -> Proof:
+    """What the run's own network and the exported one answered to the same images."""
     column = task.columns[0]
-    before, after = ours.judged(images), exported.judged(images)
     first, second = (_probabilities(task, each, temperature or 1.0) for each in (before, after))
     return Proof(
         part=images.name,

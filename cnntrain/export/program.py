@@ -20,38 +20,46 @@ BATCH_NORM = torch.ops.aten.batch_norm.default
 CONVOLUTIONS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding)
 
 
+class Alone(nn.Module):
+    """Images as the network sees them, float32 [batch, channels, size, size], to logits, float32 [batch, classes].
+
+    Args:
+        setting: of networks side by side the one that answers; None: there is one network.
+    """
+
+    def __init__(self, network: nn.Module, setting: int | None):
+        super().__init__()
+        self.network = network
+        self.setting = setting
+
+    def forward(self, seen: Tensor) -> Tensor:
+        logits: Tensor = self.network(seen)
+        return logits if self.setting is None else logits[self.setting]
+
+
 class Whole(nn.Module):
     """uint8 [batch, height, width, channels] to logits and probabilities, float32 [batch, classes] each.
 
     Args:
-        setting: of networks side by side the one that answers; None: there is one network.
         temperature: by which logits are divided before they are probabilities.
     """
 
     def __init__(
-        self,
-        seen: SeenInGraph,
-        network: nn.Module,
-        setting: int | None,
-        temperature: float,
-        probabilities: Callable[[Tensor], Tensor],
+        self, seen: SeenInGraph, network: nn.Module, temperature: float, probabilities: Callable[[Tensor], Tensor]
     ):
         super().__init__()
         self.seen = seen
         self.network = network
-        self.setting = setting
         self.temperature = temperature
         self.probabilities = probabilities
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.network(self.seen(images))
-        if self.setting is not None:
-            logits = logits[self.setting]
         return logits, self.probabilities(logits / self.temperature)
 
 
-def whole(found: Trained, temperature: float | None) -> Whole:
-    """The network with its preprocessing, computing in float32.
+def alone(found: Trained) -> Alone:
+    """The network without its preprocessing, computing in float32 on the CPU from now on.
 
     Raises:
         InputError: the run had no validation yet to choose among its settings.
@@ -60,16 +68,30 @@ def whole(found: Trained, temperature: float | None) -> Whole:
     if setting is None and found.config.transfer.side_by_side:
         raise InputError(f"{found.path}: the run had no validation yet, which chooses among its settings")
     network = found.network.cpu().float().to(memory_format=torch.contiguous_format)
-    task, side = found.config.task, None if setting is None else int(setting)
-    return Whole(SeenInGraph(found.seen), network, side, temperature or 1.0, task.probabilities).eval()
+    return Alone(network, None if setting is None else int(setting)).eval()
+
+
+def whole(found: Trained, temperature: float | None) -> Whole:
+    """The network with its preprocessing; raises as `alone` does."""
+    return Whole(SeenInGraph(found.seen), alone(found), temperature or 1.0, found.config.task.probabilities).eval()
 
 
 def program(whole: Whole, channels: int) -> ExportedProgram:
     """For any number of images of any size."""
     images = torch.zeros(2, whole.seen.size + 7, whole.seen.size + 3, channels, dtype=torch.uint8)  # no two alike
-    sizes = (dict.fromkeys(range(len(SIZES)), ANY),)
+    return _exported(whole, images, len(SIZES))
+
+
+def program_alone(network: Alone, channels: int, size: int) -> ExportedProgram:
+    """For any number of images of one size."""
+    return _exported(network, torch.zeros(2, channels, size, size), 1)
+
+
+def _exported(module: nn.Module, images: Tensor, dynamic: int) -> ExportedProgram:
+    """With so many of the first dimensions of images of any size."""
+    sizes = (dict.fromkeys(range(dynamic), ANY),)
     with torch.no_grad():
-        return torch.export.export(whole, (images,), dynamic_shapes=sizes)
+        return torch.export.export(module, (images,), dynamic_shapes=sizes)
 
 
 def fold(program: ExportedProgram) -> int:

@@ -13,6 +13,7 @@ from cnntrain.export.onnx_file import IMAGES, quiet
 PRODUCTS = ("Conv", "Gemm", "MatMul")  # which take the time; what is between them stays in float32
 CLIPPED = ("Relu", "Clip")  # so that what a product is quantised to is what passes on of it
 UNSIGNED, SIGNED, FLOAT = "QUInt8", "QInt8", 1
+CALIBRATED = 256  # images
 
 
 def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
@@ -22,7 +23,7 @@ def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
     overflow with more, and be wrong without a word.
 
     Args:
-        images: uint8 [height, width, channels], by which activations are calibrated.
+        images: by which activations are calibrated, each as the model takes it, without the dimension of the batch.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -40,6 +41,12 @@ def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
             activation_type=QuantType[UNSIGNED],
             weight_type=QuantType[SIGNED],
         )
+
+
+def spread(count: int, most: int) -> list[int]:
+    """The positions of the images to calibrate by, among so many: from the first to the last."""
+    places: list[int] = np.linspace(0, count - 1, min(most, count)).astype(int).tolist()
+    return places
 
 
 def _not_float32(model: Any) -> list[str]:

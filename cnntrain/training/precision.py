@@ -60,6 +60,16 @@ def slow(precision: str, device: torch.device, cpu: Path = Path("/proc/cpuinfo")
 
 
 @contextmanager
+def threads_kept() -> Iterator[None]:
+    """Afterwards torch computes with as many threads as before."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def arithmetic(deterministic: bool, tf32: bool) -> Iterator[None]:
     """Within the block torch computes as configured; afterwards as before, and random numbers go on as if there had
     been no block."""

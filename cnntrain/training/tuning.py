@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,7 +21,7 @@ from cnntrain.core import cores, dist, seeds
 from cnntrain.core.errors import ConfigError
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.optim.groups import parameter_groups
-from cnntrain.training.precision import autocast, memory_format, place
+from cnntrain.training.precision import autocast, memory_format, place, threads_kept
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.freezing import Freezing
 
@@ -135,7 +134,7 @@ def choose(plan: Plan) -> tuple[Choice, list[str]]:
         raise ConfigError(f"trainer.compile=on needs a C++ compiler, one of {', '.join(COMPILERS)}: install it")
     choice = Choice(trainer.memory_format, "on" if trainer.compile == "on" else "off", None, trainer.grad_accum)
     lines = []
-    with seeds.generators_kept(), _threads_kept():
+    with seeds.generators_kept(), threads_kept():
         if isinstance(trainer.micro_batch, int):
             choice = replace(choice, grad_accum=_pieces(plan.share, trainer.micro_batch))
         elif trainer.micro_batch == "auto":
@@ -199,16 +198,6 @@ def _pieces(count: int, most: int) -> int:
 
 def _can_compile() -> bool:
     return any(map(shutil.which, COMPILERS))
-
-
-@contextmanager
-def _threads_kept() -> Iterator[None]:
-    """Afterwards torch computes with as many threads as before."""
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:

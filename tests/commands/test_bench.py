@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 from composing import composed
 
+import cnntrain
 from cnntrain.build import run as building
+from cnntrain.cli import compose_and_start
 from cnntrain.commands.bench import Bench
 from cnntrain.config.check import check
 from cnntrain.core.digest import digest
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.data.batches.resident import Resident
 from cnntrain.runs.report import Report
 from cnntrain.training import speed
@@ -114,3 +117,72 @@ def test_the_limit_is_what_takes_most_beside_the_step(ratio: float, waiting: flo
 def test_a_run_is_not_measured(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="resume has no meaning for cnntrain bench"):
         settings("resume=latest")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    words = [each for each in WORDS if each not in ("steps=3", "rounds=2", "data.val_size=8")]
+    words += ["data.val_size=30", "trainer.epochs=1", f"output={folder}"]
+    return Path(cnntrain.train(*words)["run_dir"])
+
+
+def bench(*words: str) -> None:
+    assert compose_and_start("bench", [*words, "rounds=1"]).code == 0
+
+
+def test_a_trained_network_is_measured_in_four_forms(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (f"run={run}", "batch_sizes=[1,3]", "threads=[1]", "images=20", "format=json")
+    bench(*words)
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["variant"], each["batch_size"]) for each in found["latency"]] == [
+        (name, size) for size in (1, 3) for name in ("eager", "folded", "onnx", "int8")
+    ]
+    for each in found["latency"]:
+        assert each["ms"] >= each["fastest_ms"] > 0 and each["ratio"] > 0
+        assert each["images_per_second"] == pytest.approx(1000 * each["batch_size"] / each["ms"])
+    assert (found["model"], found["image_size"], found["rounds"], found["left_out"]) == ("lenet5", 32, 1, None)
+    answers = found["answers"]
+    assert list(answers) == ["eager", "folded", "onnx", "int8"]
+    for name, each in answers.items():
+        assert each["count"] == 20 and 0 <= each["top1"] <= 1
+        assert each["largest"] < (0.1 if name == "int8" else 1e-4)
+
+
+def test_people_see_a_row_a_form_and_what_is_left_out(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    bench(f"run={run / 'last.ckpt'}", "batch_sizes=[2]", "threads=[1]", "images=0", "format=markdown")
+    shown = capsys.readouterr().out
+    assert shown.startswith("## lenet5 alone, 3 x 32 x 32, in float32 on the CPU\n")
+    assert "| eager | 1 | 2 |" in shown and "| folded | 1 | 2 |" in shown
+    assert "| onnx |" not in shown and "top-1" not in shown
+    assert 'needs the package onnxruntime, which is not installed: pip install "cnntrain[export]"' in shown
+    assert "images=0: int8, which is calibrated by images of val, and accuracies are left out" in shown
+    bench(f"run={run}", "batch_sizes=[2]", "threads=[1]", "images=8")
+    assert "8 images of val were judged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["batch_sizes=[1]", "images=5"], "batch_sizes, images: for a trained network alone, give run="),
+        (["run=some", "devices=2"], "is measured in one process, leave it out"),
+        (["run=some", "threads=[]"], r"threads=\[\] must be one number or more, each once"),
+        (["run=some", "batch_sizes=[4,4]"], r"batch_sizes=\[4, 4\] must be"),
+    ],
+)
+def test_keys_without_meaning_are_refused(words: list[str], problem: str, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        settings(*words)
+
+
+def test_a_run_is_measured_with_its_own_configuration(settings: Settings, tmp_path: Path) -> None:
+    typed = ["run=some", "steps=5", "model=vgg16", "rounds=3"]
+    with pytest.raises(ConfigError, match="measured with its own configuration: leave out model, steps, or"):
+        settings(*typed).execute(typed)
+    with pytest.raises(UserError, match=r"best\.ckpt"):
+        settings(f"run={tmp_path}").execute([])
+    with pytest.raises(ConfigError, match=r"there is no run with a best\.ckpt under"):
+        settings("run=latest").execute([])

@@ -42,7 +42,7 @@ def whole() -> program.Whole:
             nn.init.uniform_(each.bias, -1, 1)
     seen: dict[str, Any] = {"crop": "center", "crop_fraction": 1.0, "interpolation": "bilinear"}
     preprocess = Preprocess(1, 8, **seen, mean=[0.5], std=[0.5], background="white")
-    return program.Whole(SeenInGraph(preprocess), net, None, 2.0, lambda logits: logits.softmax(-1)).eval()
+    return program.Whole(SeenInGraph(preprocess), net, 2.0, lambda logits: logits.softmax(-1)).eval()
 
 
 def test_batch_norm_goes_into_the_convolution_before_it_alone(whole: program.Whole) -> None:
