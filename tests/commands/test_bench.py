@@ -184,5 +184,7 @@ def test_a_run_is_measured_with_its_own_configuration(settings: Settings, tmp_pa
         settings(*typed).execute(typed)
     with pytest.raises(UserError, match=r"best\.ckpt"):
         settings(f"run={tmp_path}").execute([])
+    with pytest.raises(ConfigError, match="give its run's folder"):
+        settings("run=model.onnx").execute([])
     with pytest.raises(ConfigError, match=r"there is no run with a best\.ckpt under"):
         settings("run=latest").execute([])
