@@ -148,10 +148,12 @@ class Bench(TrainConfig):
 
         from cnntrain.build import trained
         from cnntrain.core.paths import expanded
-        from cnntrain.export import subject
+        from cnntrain.export import bundle, subject
         from cnntrain.runs import checkpoint, folder
 
         path = folder.latest(expanded(self.output), checkpoint.BEST) if place == LATEST else expanded(place)
+        if path.suffix == bundle.SUFFIX:
+            raise ConfigError(f"run={place}: an exported network has its preprocessing inside: give its run's folder")
         path = path if path.is_file() else trained.best_of(path)
         return trained.read(path, torch.device("cpu"), lambda tree: subject.on_cpu(tree, NOT_COMPUTED))
 

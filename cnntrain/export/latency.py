@@ -16,7 +16,7 @@ from cnntrain.export.variants import Variant
 from cnntrain.training.precision import threads_kept
 
 TURN = 0.1  # seconds of calls of one variant, before it is the next one's turn; at least one call
-SETTLED = 0.01  # seconds of calls before, that are not counted: threads of the one before wait busily for that long
+SETTLED = 0.01  # seconds of calls before, that are not counted: for less the threads of the one before wait busily
 Clock = Callable[[], float]  # seconds
 
 
@@ -74,26 +74,22 @@ def measure(
 
 def _in_turns(works: Sequence[Callable[[], Any]], rounds: int, clock: Clock) -> list[list[list[float]]]:
     """Of each work in each round the seconds of its calls."""
-    calls = [_calls(work, clock) for work in works]
     times: list[list[list[float]]] = [[] for _ in works]
-    for _ in range(rounds):
-        for work, count, own in zip(works, calls, times, strict=True):
-            if count > 1:
-                _settle(work, clock)
-            own.append([_seconds(work, clock) for _ in range(count)])
+    for number in range(rounds + 1):
+        for work, own in zip(works, times, strict=True):
+            _calls(work, SETTLED, clock)
+            calls = _calls(work, TURN, clock)
+            if number:
+                own.append(calls)
     return times
 
 
-def _calls(work: Callable[[], Any], clock: Clock) -> int:
-    """How many fill a turn."""
-    _settle(work, clock)
-    return max(1, round(TURN / _seconds(work, clock)))
-
-
-def _settle(work: Callable[[], Any], clock: Clock) -> None:
-    end = clock() + SETTLED
-    while clock() < end:
-        work()
+def _calls(work: Callable[[], Any], seconds: float, clock: Clock) -> list[float]:
+    """The seconds of each call, one after the other until so many are over."""
+    found, end = list[float](), clock() + seconds
+    while not found or clock() < end:
+        found.append(_seconds(work, clock))
+    return found
 
 
 def _seconds(work: Callable[[], Any], clock: Clock) -> float:

@@ -20,6 +20,7 @@ from cnntrain.config.check import check
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.data.batches.resident import Resident
+from cnntrain.export import latency
 from cnntrain.runs.report import Report
 from cnntrain.training import speed
 from cnntrain.training.speed import Speed
@@ -127,10 +128,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(cnntrain.train(*words)["run_dir"])
 
 
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "TURN", 0.002)
+    monkeypatch.setattr(latency, "SETTLED", 0.0)
+
+
 def bench(*words: str) -> None:
     assert compose_and_start("bench", [*words, "rounds=1"]).code == 0
 
 
+@pytest.mark.usefixtures("short_turns")
 def test_a_trained_network_is_measured_in_four_forms(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (f"run={run}", "batch_sizes=[1,3]", "threads=[1]", "images=20", "format=json")
     bench(*words)
@@ -149,6 +157,7 @@ def test_a_trained_network_is_measured_in_four_forms(run: Path, capsys: pytest.C
         assert each["largest"] < (0.1 if name == "int8" else 1e-4)
 
 
+@pytest.mark.usefixtures("short_turns")
 def test_people_see_a_row_a_form_and_what_is_left_out(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,5 +193,7 @@ def test_a_run_is_measured_with_its_own_configuration(settings: Settings, tmp_pa
         settings(*typed).execute(typed)
     with pytest.raises(UserError, match=r"best\.ckpt"):
         settings(f"run={tmp_path}").execute([])
+    with pytest.raises(ConfigError, match="give its run's folder"):
+        settings("run=model.onnx").execute([])
     with pytest.raises(ConfigError, match=r"there is no run with a best\.ckpt under"):
         settings("run=latest").execute([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +69,21 @@ def test_times_are_medians_of_turns() -> None:
 
 def test_one_slow_call_changes_nothing_and_all_have_their_turn() -> None:
     clock = Clock()
-    made = [clock.variant("eager", 0.01), clock.variant("other", 0.005, 0.005, 0.005, 0.005, 0.5)]
+    made = [clock.variant("eager", 0.015), clock.variant("other", *[0.0075] * 9, 0.5)]
     _, other = latency.measure(made, SEEN, [1], [1], rounds=4, clock=clock)
-    assert other.ms == pytest.approx(5) and other.ratio == pytest.approx(2)
+    assert other.ms == pytest.approx(7.5) and other.ratio == pytest.approx(2)
     turns = [name for i, (name, *_) in enumerate(clock.calls) if i == 0 or clock.calls[i - 1][0] != name]
     assert turns == ["eager", "other"] * 5  # the first warms up
     calls = sum(name == "eager" for name, *_ in clock.calls)
-    assert calls == 2 + 4 * (TURN / 0.01 + SETTLED / 0.01)
+    assert calls == 5 * (ceil(SETTLED / 0.015) + ceil(TURN / 0.015))
 
 
-def test_what_fills_a_turn_is_called_once_in_it() -> None:
+def test_the_first_round_and_what_comes_before_a_turn_are_not_counted() -> None:
     clock = Clock()
-    latency.measure([clock.variant("large", 1.0)], SEEN, [1], [1], rounds=3, clock=clock)
-    assert len(clock.calls) == 2 + 3
+    large = clock.variant("large", 9.0, 9.0, 8.0, 1.0, 8.0, 2.0, 8.0, 3.0)
+    (found,) = latency.measure([large], SEEN, [1], [1], rounds=3, clock=clock)
+    assert len(clock.calls) == 8
+    assert (found.ms, found.fastest_ms) == (pytest.approx(2000), pytest.approx(1000))
 
 
 class SideBySide(nn.Module):
