@@ -27,7 +27,7 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
     try:
         return check(saved, TrainConfig), []
     except ConfigError:
-        tree = _filled(saved, _defaults(saved))
+        tree = _filled(saved, defaults(saved))
         new = sorted(flat(tree).keys() - flat(saved).keys())
         if not new:
             raise
@@ -37,8 +37,8 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
     return config, [f"keys that are newer than the checkpoint have their defaults: {named}"]
 
 
-def _defaults(saved: Tree) -> Tree:
-    """What is composed of the choices that were made, as far as there is a file of them."""
+def defaults(saved: Tree) -> Tree:
+    """What is composed of the choices that a configuration made, as far as there is a file of them."""
     from cnntrain.config.compose import compose_config
     from cnntrain.config.search_path import looking
 
