@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from cnntrain.config.check import check, plain
@@ -38,16 +37,17 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
 
 
 def defaults(saved: Tree) -> Tree:
-    """What is composed of the choices that a configuration made, as far as there is a file of them."""
+    """What is composed of the choices that a configuration made, as far as there is a file of them; the keys of a choice
+    without one are all the configuration's own."""
     from cnntrain.config.compose import compose_config
-    from cnntrain.config.search_path import looking
+    from cnntrain.config.search_path import groups, looking
 
     with looking():
-        found = plain(compose_config("train", []))
-        for group in PLUGINS.keys() & saved.keys():
-            with suppress(ConfigError):  # a choice without a file of its name, whose keys are all the checkpoint's own
-                found[group] = plain(compose_config("train", [f"{group}={saved[group]['name']}"]))[group]
-    return found
+        chosen = {group: saved[group]["name"] for group in PLUGINS.keys() & saved.keys()}
+        files = {group: groups().get(group, ()) for group in chosen}
+        return plain(
+            compose_config("train", [f"{group}={name}" for group, name in chosen.items() if name in files[group]])
+        )
 
 
 def _filled(saved: Tree, defaults: Tree) -> dict[str, Any]:

@@ -25,12 +25,11 @@ POINTS = 400  # epochs of a curve; of more every so many-th
 CHARTS = 6
 
 
-def write(folder: Path, album: Album | None, without: str = "") -> Path:
+def write(folder: Path, album: Album | None) -> Path:
     """Write the page of a run into its folder, from what is in there.
 
     Args:
         album: of the images of the part that is shown, see `facts.JUDGED`; None: the page has no pictures.
-        without: why not.
 
     Raises:
         InputError: a file of the run is damaged.
@@ -38,11 +37,22 @@ def write(folder: Path, album: Album | None, without: str = "") -> Path:
         RunError: the disk is full or cannot be written.
     """
     path = folder / PAGE
-    write_atomic(path, page("run.html", values(facts.read(folder), album, without)).encode())
+    text, _ = page_of(facts.read(folder), album)
+    write_atomic(path, text.encode())
     return path
 
 
-def values(run: Facts, album: Album | None, without: str = "") -> dict[str, Any]:
+def page_of(run: Facts, album: Album | None, without: str = "") -> tuple[str, list[str]]:
+    """The page of a run, and the notes that stand on it.
+
+    Args:
+        without: why there is no album.
+    """
+    shown = values(run, album, without)
+    return page("run.html", shown), shown["notes"]
+
+
+def values(run: Facts, album: Album | None, without: str) -> dict[str, Any]:
     """What the template shows."""
     drawn, settled = curves(run), settings(run.tree)
     answered = judged(run.answers, run.result.get("temperature"), album)
@@ -62,7 +72,7 @@ def values(run: Facts, album: Album | None, without: str = "") -> dict[str, Any]
         "evaluations": _evaluations(run),
         "first": run.columns[0].title,
         "cost": _cost(run),
-        "frozen": run.result.get("frozen") or {},
+        "frozen": run.result.get("frozen"),
         "settings": settled,
         "commands": run.commands,
         "versions": run.result.get("versions") or {},
