@@ -13,6 +13,7 @@ from cnntrain.core.limits import Place
 from cnntrain.core.words import LINE, printable, tell
 
 if TYPE_CHECKING:
+    from cnntrain.study.page.facts import Facts
     from cnntrain.study.page.thumbnails import Album
 
 LATEST = "latest"
@@ -56,15 +57,16 @@ class Report(Command):
         from cnntrain.study.page import facts, one
 
         run = facts.read(place)
-        album, without = self._album(place, run.part) if self.images and run.part else (None, "")
+        album, without = self._album(run) if self.images and run.answers is not None else (None, "")
         return one.page_of(run, album, without)
 
-    def _album(self, place: Path, part: str) -> tuple[Album | None, str]:
+    def _album(self, run: Facts) -> tuple[Album | None, str]:
         """The images of a run, or why they are not at hand."""
         from cnntrain.build.images import images_of
         from cnntrain.study.page.thumbnails import Album
 
+        assert run.answers is not None, "else there is nothing to show"
         try:
-            return Album(images_of(place, part), SECONDS), ""
+            return Album(images_of(run.folder, run.part, run.answers.ids), SECONDS), ""
         except UserError as error:
             return None, f"there are no pictures, since the images cannot be read: {error}"

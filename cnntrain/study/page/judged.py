@@ -19,8 +19,8 @@ from cnntrain.study.page.thumbnails import Album
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image of the gallery; `words` is how sure the answer was, `picture` and `overlay` are empty where there is
-    none."""
+    """An image of the gallery; `words` is how sure the answer was. `picture` and `overlay` are addresses of ours that hold
+    the picture, empty where there is none."""
 
     id: str
     label: str
