@@ -37,8 +37,8 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
 
 
 def defaults(saved: Tree) -> Tree:
-    """What is composed of the choices that a configuration made, as far as there is a file of them; the keys of a choice
-    without one are all the configuration's own."""
+    """What is composed of the choices that a configuration made, as far as there is a file of them; of a choice without
+    one all keys are the configuration's own."""
     from cnntrain.config.compose import compose_config
     from cnntrain.config.search_path import groups, looking
 

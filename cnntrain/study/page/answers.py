@@ -11,7 +11,7 @@ import numpy as np
 
 from cnntrain.core.intervals import of_proportion
 from cnntrain.runs.predictions import Predictions
-from cnntrain.study.evaluation.measures import calibration, confusion
+from cnntrain.study.evaluation.measures import calibration
 from cnntrain.study.page import charts
 from cnntrain.study.page.charts import Chart
 
@@ -20,20 +20,27 @@ PAIRS = 100
 ROWS = 1000  # of classes, those that are found least
 GALLERY = 24
 LISTED = 12  # images of a cell that are named
-NAMED = 4000  # images of all cells that are named
+NAMED = 2000  # images of all cells that are named, about
 AT_ONCE = 2**21  # logits
-ENOUGH = 8_000_000  # logits that calibration is computed of, at most
+ENOUGH = 4_000_000  # logits that calibration is computed of, at most
 PICTURED = 6  # images of a cell that are shown
 
 
 class Answers:
-    """The answers to samples with one label each."""
+    """The answers to samples with one label each.
+
+    Attributes:
+        counts: of each cell of the confusion matrix that has samples, label and answer, how many.
+    """
 
     def __init__(self, found: Predictions):
         self.found = found
         self.labels, self.guesses = found.labels, found.logits.argmax(1)
         self.confidence = _confidence(found.logits)
-        self.counts = confusion(self.labels, self.guesses, len(found.classes))
+        pairs, counts = np.unique(self.labels * len(found.classes) + self.guesses, return_counts=True)
+        places = zip(*np.divmod(pairs, len(found.classes)), strict=True)  # the whole matrix may be of 10,000 classes
+        self.counts = {(int(a), int(b)): int(n) for (a, b), n in zip(places, counts, strict=True)}
+        self.support = np.bincount(self.labels, minlength=len(found.classes))
 
     @property
     def is_drawn(self) -> bool:
@@ -43,25 +50,18 @@ class Answers:
     def cells(self) -> list[tuple[int, int]]:
         """The cells of which images are at hand: the mistakes that occur most often first; of a whole matrix all, and
         the right answers after the mistakes."""
-        rows, columns = np.nonzero(self.counts)
-        wrong = rows != columns
-        order = np.lexsort([columns, rows, -self.counts[rows, columns], ~wrong])
-        ranked = [(int(rows[each]), int(columns[each])) for each in order]
+        ranked = sorted(self.counts, key=lambda each: (each[0] == each[1], -self.counts[each], each))
         return ranked if self.is_drawn else [each for each in ranked if each[0] != each[1]][:PAIRS]
 
-    def members(self, cell: tuple[int, int]) -> list[int]:
-        """Positions of the samples in a cell: the surest mistakes first, of right answers the least sure."""
-        label, answer = cell
-        found = np.flatnonzero((self.labels == label) & (self.guesses == answer))
-        sure = self.confidence[found]
-        return found[np.argsort(sure if label == answer else -sure, kind="stable")][:LISTED].tolist()
-
     def by_cell(self) -> dict[tuple[int, int], list[int]]:
-        """Of each cell the samples that are named."""
-        left, found = NAMED, {}
-        for cell in self.cells():
-            found[cell] = self.members(cell)[:left]
-            left -= len(found[cell])
+        """Of each cell the samples that are named: the surest mistakes first, of right answers the least sure."""
+        cells, found = self.cells(), {}
+        most = min(LISTED, max(NAMED // max(len(cells), 1), 1))
+        for label, answer in cells:
+            members = np.flatnonzero((self.labels == label) & (self.guesses == answer))
+            sure = self.confidence[members]
+            order = np.argsort(sure if label == answer else -sure, kind="stable")
+            found[label, answer] = members[order][:most].tolist()
         return found
 
     def gallery(self) -> list[int]:
@@ -77,26 +77,31 @@ class Answers:
 
     def matrix(self) -> list[dict[str, Any]]:
         """A row a class: its number, and of each cell the count and the share of the class's samples."""
-        support = self.counts.sum(1)
-        shares = self.counts / np.maximum(support, 1)[:, None]
+        numbers = range(len(self.found.classes))
         return [
-            {"label": label, "support": int(support[label]), "cells": list(zip(row.tolist(), share, strict=True))}
-            for label, (row, share) in enumerate(zip(self.counts, shares.tolist(), strict=True))
+            {
+                "label": label,
+                "cells": [(n := self.counts.get((label, each), 0), self._share(label, n)) for each in numbers],
+            }
+            for label in numbers
         ]
 
     def pairs(self) -> list[dict[str, Any]]:
         """The mistakes that occur most often."""
-        support = self.counts.sum(1)
         wrong = (each for each in self.cells() if each[0] != each[1])
         return [
-            {"label": a, "answer": b, "count": int(self.counts[a, b]), "share": float(self.counts[a, b] / support[a])}
+            {"label": a, "answer": b, "count": self.counts[a, b], "share": self._share(a, self.counts[a, b])}
             for a, b in islice(wrong, PAIRS)
         ]
 
+    def _share(self, label: int, count: int) -> float:
+        return count / max(int(self.support[label]), 1)
+
     def classes(self) -> list[dict[str, Any]]:
         """Of each class its figures; of very many those that are found least."""
-        right, support, given = self.counts.diagonal(), self.counts.sum(1), self.counts.sum(0)
-        return figures(self.found.classes, right, support, given)
+        names = self.found.classes
+        right = np.bincount(self.labels[self.labels == self.guesses], minlength=len(names))
+        return figures(names, right, self.support, np.bincount(self.guesses, minlength=len(names)))
 
     def calibrated(self, temperature: float | None) -> tuple[list[dict[str, Any]], Chart]:
         """Figures before and after the temperature, and the curves."""
@@ -172,5 +177,7 @@ class SeveralAnswers:
     def words(self, position: int) -> tuple[str, str]:
         """The labels of a sample and the answers to it."""
         rows = self.found.labels[position], self.given[position]
-        first, second = (", ".join(self.found.classes[each] for each in np.flatnonzero(row)) or "none" for row in rows)
+        first, second = (
+            ", ".join(self.found.classes[each] for each in np.flatnonzero(row).tolist()) or "none" for row in rows
+        )
         return first, second

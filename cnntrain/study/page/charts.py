@@ -8,7 +8,7 @@ from math import ceil, floor, isfinite, log10
 
 WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 10, 40  # margins
-TICKS = 5  # about so many at an axis
+TICKS = 7  # at an axis, at most
 LOGARITHMIC = 10  # from the least to the most value, all above 0: the ratio from which an axis is logarithmic
 MARKED = 30  # points of a line, up to which each has a mark
 

@@ -69,7 +69,9 @@ def read(folder: Path) -> Facts:
         columns=_known(epochs) if ended is None else history.columns(ended),
         part=part or "",
         answers=answers,
-        evaluations={path.parent.name: evaluations.read(path.parent) for path in sorted(folder.glob(f"*/{EVALUATION}"))},
+        evaluations={
+            path.parent.name: evaluations.read(path.parent) for path in sorted(folder.glob(f"*/{EVALUATION}"))
+        },
         notes=notes,
     )
 

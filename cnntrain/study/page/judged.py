@@ -16,11 +16,13 @@ from cnntrain.study.page.answers import Answers, SeveralAnswers
 from cnntrain.study.page.charts import Chart
 from cnntrain.study.page.thumbnails import Album
 
+ID = 60  # characters of an image's name, whose ends are shown
+
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image of the gallery; `words` is how sure the answer was. `picture` and `overlay` are addresses of ours that hold
-    the picture, empty where there is none."""
+    """An image of the gallery; `words` is how sure the answer was. `picture` and `overlay` are addresses of ours that
+    hold the picture, empty where there is none."""
 
     id: str
     label: str
@@ -109,14 +111,14 @@ def _inlined(
     """Of each cell how many images it has and those that are named; of these their name, how sure the answer was, and
     the picture; that of the gallery's stands there."""
     samples = {
-        each: [printable(answers.found.ids[each], CELL), f"{answers.confidence[each]:.1%}"]
+        each: [printable(answers.found.ids[each], ID), f"{answers.confidence[each]:.1%}"]
         for members in cells.values()
         for each in members
     }
     pictures = album.pictures if album is not None else {}
     return {
         "names": names,
-        "cells": {f"{a},{b}": [int(answers.counts[a, b]), members] for (a, b), members in cells.items()},
+        "cells": {f"{a},{b}": [answers.counts[a, b], members] for (a, b), members in cells.items()},
         "samples": samples,
         "small": album is not None and album.is_small,
         "pictures": {each: uri for each, uri in pictures.items() if each not in set(gallery)},
@@ -138,9 +140,7 @@ def _of_several(answers: SeveralAnswers, album: Album | None) -> Judged:
     )
 
 
-def _fill(
-    album: Album | None, gallery: Sequence[int], others: Iterable[int], answers: np.ndarray | None
-) -> list[str]:
+def _fill(album: Album | None, gallery: Sequence[int], others: Iterable[int], answers: np.ndarray | None) -> list[str]:
     """Read the images to be shown; returns why some are not."""
     if album is None:
         return []
@@ -149,12 +149,12 @@ def _fill(
         album.add(others)
     except InputError as error:
         return [f"pictures are missing: {error}"]
-    return ["some pictures are left out: the page would have become too large, or taken too long"] if album.is_full else []
+    return (
+        ["some pictures are left out: the page would have become too large, or taken too long"] if album.is_full else []
+    )
 
 
-def _mistake(
-    found: Predictions, position: int, words: tuple[str, str], sure: str, album: Album | None
-) -> Mistake:
+def _mistake(found: Predictions, position: int, words: tuple[str, str], sure: str, album: Album | None) -> Mistake:
     pictures, overlays = (album.pictures, album.overlays) if album is not None else ({}, {})
     label, answer = (printable(each, CELL) for each in words)
     return Mistake(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,17 @@ def _compared(place: Path, part: str) -> tuple[list[Grid], list[str], Compared |
     except InputError as error:
         return [], [], None, [f"the runs are not compared: {error}"]
     if len(found.systems) > COMPARED:
-        why = f"{len(found.systems)} systems are too many for a verdict on every two: cnntrain compare runs=[...] takes some"
+        why = (
+            f"{len(found.systems)} systems are too many for a verdict on every two: cnntrain compare takes some of them"
+        )
         return [], [], found, [why]
     shown = Shown(part, found, verdicts(found.systems, None))
     return list(shown.grids()), shown.lines(), found, []
 
 
-def _chart(compared: Compared | None, runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]]) -> Chart | None:
+def _chart(
+    compared: Compared | None, runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]]
+) -> Chart | None:
     """A bubble a system; of runs that cannot be compared a bubble each. None where no cost is known."""
     if compared is not None:
         found = [
@@ -123,6 +127,7 @@ def _table(
     """A row a run: the keys in which they differ, its metrics, its cost."""
     keys = differing([list(runs)])[:KEYS]
     inner = [key for key in keys if not any(each.startswith(f"{key}.") for each in keys)]
+    inner.sort(key=lambda each: not each.endswith(".name"))  # choices before their settings
     names = list(dict.fromkeys(f"{part}/{c.name}" for run in runs for part in ("test", "val") for c in run.columns))
     titles = ["run", *(short(key) for key in inner), *names, *COSTS]
     rows = []
@@ -140,7 +145,7 @@ def _link(run: Finished, beside: Path) -> Cell:
 
 
 def _setting(run: Finished, key: str) -> Cell:
-    value = run.config.get(key)
+    value: Any = run.config.get(key)
     return written(run, key) if key in run.config else "", float(value) if history.is_number(value) else None, ""
 
 
@@ -161,7 +166,7 @@ COSTS = ("parameters", "trained", "multiply-adds", "images/s", "seconds", "memor
 def _cost(result: Mapping[str, Any]) -> list[Cell]:
     """In the order of `COSTS`."""
     model, train = result.get("model") or {}, result.get("train") or {}
-    figures = (
+    figures: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (model.get("params"), in_counts),
         (model.get("trainable_params"), in_counts),
         (model.get("macs"), in_counts),

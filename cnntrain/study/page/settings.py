@@ -10,6 +10,7 @@ from cnntrain.config import since
 from cnntrain.config.search_path import looking
 from cnntrain.core.errors import UserError
 from cnntrain.core.keys import flat
+from cnntrain.core.words import printable
 from cnntrain.runs.history import text
 from cnntrain.study.comparison import short
 
@@ -36,7 +37,7 @@ class Settings:
 def settings(tree: Mapping[str, Any]) -> Settings:
     values = flat(tree)
     choices = [f"{key}={text(values[f'{key}.name'])}" for key in CHOICES if f"{key}.name" in values]
-    every = [(key, text(value)) for key, value in values.items()][:MOST]
+    every = [(key, printable(text(value))) for key, value in values.items()][:MOST]
     try:
         with looking():
             defaults = flat(since.defaults(tree))
@@ -44,7 +45,7 @@ def settings(tree: Mapping[str, Any]) -> Settings:
         return Settings(choices, [], every, [f"what differs from the defaults is not known: {error}"])
     named = {f"{key}.name" for key in CHOICES}
     changed = [
-        (short(key), text(defaults[key]) if key in defaults else "none", text(value))
+        (short(key), text(defaults[key]) if key in defaults else "none", printable(text(value)))
         for key, value in values.items()
         if key not in named and key not in PLACES and (key not in defaults or defaults[key] != value)
     ]

@@ -17,7 +17,7 @@ from cnntrain.data.sets.dataset import Images
 SIDE = 96  # pixels, at most
 EXACT = 32  # pixels a side, up to which a picture keeps every value
 QUALITY = 80  # of JPEG
-MOST_BYTES = 1_400_000  # of all pictures of a page
+MOST_BYTES = 1_200_000  # of all pictures of a page
 
 # pictures of what a network looked at in images, uint8 [height, width, 3]; from the image and its answer's position
 Overlay = Callable[[torch.Tensor, int], np.ndarray]
