@@ -43,7 +43,7 @@ def defaults(saved: Tree) -> Tree:
     from cnntrain.config.search_path import groups, looking
 
     with looking():
-        chosen = {group: saved[group]["name"] for group in PLUGINS.keys() & saved.keys()}
+        chosen = {group: saved[group].get("name") for group in PLUGINS.keys() & saved.keys()}
         files = {group: groups().get(group, ()) for group in chosen}
         return plain(
             compose_config("train", [f"{group}={name}" for group, name in chosen.items() if name in files[group]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def curves(run: Facts) -> list[Chart]:
     found = []
     for column in [*losses, *(each for each in _shown(run) if each.name != LOSS)][: CHARTS - 1]:
         lines = [Line(part, _row(run, epochs, f"{part}/{column.name}")) for part in ("train", "val")]
-        lines = [each for each in lines if any(value == value for value in each.values)]
+        lines = [each for each in lines if any(map(isfinite, each.values))]
         if lines:
             found.append(charts.lines(column.name, column.words, epochs, lines, column.text, column.percent))
     rate = Line("lr", _row(run, epochs, "lr"))
@@ -123,15 +123,15 @@ def _metrics(run: Facts) -> dict[str, Any]:
     best, test = run.result.get("best"), run.result.get("test")
     if best is not None:
         of_val = {each.name: best.get(f"val/{each.name}") for each in columns}
-        rows.append((f"validation, best epoch {best['epoch']}", of_val, run.result["val"]["count"]))
+        rows.append((f"validation, best epoch {best['epoch']}", of_val, (run.result.get("val") or {}).get("count", 0)))
     if test is not None:
         rows.append(("test", test, test["count"]))
     shown = []
     for name, of, count in rows:
         known = {key: nan if value is None else value for key, value in of.items()}
-        shares = [each for each in columns if known[each.name] == known[each.name]]
+        shares = [each for each in columns if isfinite(known.get(each.name, nan))]
         sure = intervals(shares, {**known, "count": count})
-        cells = [(each.text(known[each.name]), _within(sure.get(each.name))) for each in columns]
+        cells = [(each.text(known.get(each.name, nan)), _within(sure.get(each.name))) for each in columns]
         shown.append({"name": name, "cells": cells, "count": f"{count:,}"})
     return {"titles": [each.title for each in columns], "rows": shown}
 
@@ -152,7 +152,7 @@ def _tiles(run: Facts) -> list[tuple[str, str, str]]:
         tiles.append((f"val {first.title}", first.text(best[f"val/{first.name}"]), f"best epoch {best['epoch']}"))
     tiles.append(("epochs", str(max(run.epochs, default=0)), f"of {run.config.get('trainer.epochs')}"))
     if model:
-        tiles.append(("parameters", in_counts(model["params"]), f"{in_counts(model['trainable_params'])} trained"))
+        tiles.append(("parameters", in_counts(model["params"]), f"{in_counts(model.get('trainable_params', model['params']))} trained"))
     if model.get("macs"):
         tiles.append(("multiply-adds", in_counts(model["macs"]), "an image"))
     if train:
