@@ -58,7 +58,7 @@ def page_of(place: Path, part: str, beside: Path) -> tuple[str, list[str]]:
     titles, rows = _table(runs[:ROWS], results, beside)
     notes += why_not
     shown = {
-        "title": f"{len(runs):,} runs in {place.resolve().name}",
+        "title": f"{len(runs):,} run{'s' if len(runs) != 1 else ''} in {place.resolve().name}",
         "folder": str(place),
         "notes": notes,
         "titles": titles,

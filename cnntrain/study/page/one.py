@@ -152,7 +152,13 @@ def _tiles(run: Facts) -> list[tuple[str, str, str]]:
         tiles.append((f"val {first.title}", first.text(best[f"val/{first.name}"]), f"best epoch {best['epoch']}"))
     tiles.append(("epochs", str(max(run.epochs, default=0)), f"of {run.config.get('trainer.epochs')}"))
     if model:
-        tiles.append(("parameters", in_counts(model["params"]), f"{in_counts(model.get('trainable_params', model['params']))} trained"))
+        tiles.append(
+            (
+                "parameters",
+                in_counts(model["params"]),
+                f"{in_counts(model.get('trainable_params', model['params']))} trained",
+            )
+        )
     if model.get("macs"):
         tiles.append(("multiply-adds", in_counts(model["macs"]), "an image"))
     if train:
