@@ -50,7 +50,7 @@
       const button = head.querySelector("button");
       if (!button) return;
       button.addEventListener("click", () => {
-        const sign = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+        const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
         const rows = [...table.tBodies[0].rows].map((row) => {
           const cell = row.cells[column], value = cell.dataset.v;
           return { row, number: value === undefined || value === "" ? NaN : Number(value), text: cell.textContent.trim() };
