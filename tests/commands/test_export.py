@@ -88,6 +88,7 @@ def test_it_predicts_as_the_run_does(run: Path, exported: Path) -> None:
         assert one == pytest.approx(other, abs=1e-5)
 
 
+@pytest.mark.no_cover
 def test_other_programs_find_all_that_they_need_in_the_file(exported: Path) -> None:
     """By onnxruntime alone, without cnntrain."""
     import onnxruntime
