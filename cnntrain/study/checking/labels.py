@@ -114,14 +114,22 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def plain_features(small: np.ndarray) -> np.ndarray:
     """Of small pictures, uint8 [n, SIDE, SIDE, 3], their colours at half the size and histograms of the directions of
-    their gradients (Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177), float32 [n, features]."""
-    count, half, cell = len(small), SIDE // 2, SIDE // CELLS
+    their gradients, each shared by the two bins next to it (Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177), float32
+    [n, features]."""
+    count, half = len(small), SIDE // 2
     values = small.astype(np.float32) / 255
     colours = values.reshape(count, half, 2, half, 2, 3).mean(axis=(2, 4)).reshape(count, -1)
     down, right = np.gradient(values.mean(axis=3), axis=(1, 2))
     strength = np.hypot(down, right)
-    turn = (np.arctan2(down, right) / (2 * np.pi) % 1 * DIRECTIONS).astype(np.int64) % DIRECTIONS
-    directions = np.stack([np.where(turn == each, strength, 0) for each in range(DIRECTIONS)], axis=3)
-    cells = directions.reshape(count, CELLS, cell, CELLS, cell, DIRECTIONS).sum(axis=(2, 4))
-    norm = np.linalg.norm(cells, axis=3, keepdims=True)
+    turn = np.arctan2(down, right) * (DIRECTIONS / (2 * np.pi))
+    lower = np.floor(turn)
+    share, bins = turn - lower, lower.astype(np.int64)
+    cell = np.arange(SIDE) // (SIDE // CELLS)
+    image = np.arange(count)[:, None, None]
+    first = ((image * CELLS + cell[:, None]) * CELLS + cell) * DIRECTIONS  # the place of a pixel's cell's histogram
+    size = count * CELLS * CELLS * DIRECTIONS
+    found = np.bincount((first + bins % DIRECTIONS).ravel(), (strength * (1 - share)).ravel(), size)
+    found += np.bincount((first + (bins + 1) % DIRECTIONS).ravel(), (strength * share).ravel(), size)
+    cells = found.reshape(count, -1, DIRECTIONS).astype(np.float32)
+    norm = np.linalg.norm(cells, axis=2, keepdims=True)
     return np.concatenate([colours, (cells / (norm + 0.1)).reshape(count, -1)], axis=1, dtype=np.float32)
