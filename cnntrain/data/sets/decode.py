@@ -128,7 +128,13 @@ def pixels(image: Image.Image, channels: int, background: Background) -> torch.T
 
 
 def _channels_first(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values).permute(2, 0, 1).contiguous()
+    # copied by numpy: torch shares so small a copy out among threads, which on a busy machine wait for one another
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+
+
+def channels_last(image: torch.Tensor) -> np.ndarray:
+    """[channels, height, width] to [height, width, channels]."""
+    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
 
 
 def _values(image: Image.Image, channels: int, background: Background) -> np.ndarray:
