@@ -82,7 +82,8 @@ def _preprocess(
     elif trained:
         own = published
     asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
-    shown = {"image_size": size or published["image_size"], "background": config.data.background}
+    shown = {key: getattr(config.data, key) for key in ("background", "depth")}
+    shown["image_size"] = size or published["image_size"]
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
     if choice == "model" or (choice == "auto" and trained):

@@ -90,7 +90,7 @@ class Bundle(Trained):
         Raises:
             InputError: it is no image.
         """
-        return _last(given(image, self.seen.channels, self.seen.background))[None]
+        return _last(given(image, self.seen.channels, self.seen.background, self.seen.depth))[None]
 
     @cached_property
     def temperature(self) -> float | None:

@@ -16,7 +16,7 @@ class Resident:
     """A part in memory.
 
     Args:
-        images: uint8 [images, channels, height, width], or with the channels last.
+        images: uint8 or uint16 [images, channels, height, width], or with the channels last.
         targets: [samples].
         rows: int64 [samples], where in `images` each sample is; None: in their order.
         sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
