@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from cnntrain.build import weights
 from cnntrain.build.data import workers
+from cnntrain.build.layouts import as_timm
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.version import __version__
+from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.statistics import mean_and_deviation
 from cnntrain.data.sets.dataset import DataSet
@@ -53,6 +55,8 @@ def build_model(
         notes = weights.load(model, source, data.classes, config.model.weights_match == "order")
     elif pretrained:
         notes = pretrained_note(config.model.name)
+        if data.channels not in GREY_OR_RGB:
+            notes = [*notes, f"pretrained weights of the first convolution: {as_timm(data.channels)}"]
     return model, _preprocess(config, data, model, seen, source), notes
 
 
