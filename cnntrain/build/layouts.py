@@ -56,7 +56,7 @@ def ordered_layout(state: Mapping[str, Any], own: Mapping[str, Tensor], may_diff
     """
 
     def fits(name: str, value: Tensor) -> bool:
-        return value.shape == own[name].shape or may_differ(name) or _is_colour_of_grey(value, own[name])
+        return value.shape == own[name].shape or may_differ(name) or _sees_other_channels(value, own[name])
 
     reasons: list[ValueError] = []
     for nested in _nested(state):

@@ -49,13 +49,10 @@ def test_a_channel_is_resized_as_one_of_three_is(crop: str, how: str) -> None:
     assert torch.equal(fitted(many, COLOURS[0])[:3], fitted(three, COLOURS[0, :3].contiguous()))
 
 
-@pytest.mark.parametrize(("how", "least"), [("bilinear", 0), ("bicubic", 1)])
-def test_16_bits_are_resized_as_torch_resizes_them(how: str, least: int) -> None:
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_16_bits_are_resized_as_torch_resizes_them(how: str) -> None:
     seen = replace(SEEN, crop="squash", crop_fraction=1.0, interpolation=how, depth=16)
-    options = {"size": (12, 12), "mode": how, "antialias": True, "align_corners": False}
-    if how == "bicubic":
-        options["antialias"] = True
-    expected = interpolate(WIDE[:1].double(), **options)[0].clamp(0, 65535)
+    expected = interpolate(WIDE[:1].double(), (12, 12), mode=how, antialias=True)[0].clamp(0, 65535)
     assert (fitted(seen, WIDE[0]).double() - expected).abs().max() <= 0.51
 
 

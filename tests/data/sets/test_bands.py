@@ -209,7 +209,9 @@ def test_an_archive_of_arrays_is_the_folder(tmp_path: Path, make: Any) -> None:
     keys: dict[str, Any] = {"channels": 5, "depth": 16, "split": [0.5, 0.5]}
     plain, packed = (make("imagefolder", root=str(tmp_path / name), **keys).load() for name in ("root", "root.zip"))
     assert plain.fingerprint == packed.fingerprint
-    assert plain.fingerprint != make("imagefolder", root=str(tmp_path / "root"), **{**keys, "depth": 8}).load().fingerprint
+    assert (
+        plain.fingerprint != make("imagefolder", root=str(tmp_path / "root"), **{**keys, "depth": 8}).load().fingerprint
+    )
     for one, other in zip(plain.train.images, packed.train.images, strict=True):
         assert torch.equal(one, other) and one.dtype == torch.uint16
 
