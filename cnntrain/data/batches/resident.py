@@ -51,9 +51,7 @@ class Resident:
 
     def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
         kind = self.images.dtype
-        held = (
-            self.images.view(torch.int16) if kind == torch.uint16 else self.images
-        )  # for which torch has more kernels
+        held = self.images.view(torch.int16) if kind == torch.uint16 else self.images  # a kernel of any device
         images = held.index_select(0, positions if self.rows is None else self.rows[positions]).view(kind)
         targets = self.targets[positions]
         if self.pinned:  # so that what computes goes on while they are copied

@@ -168,7 +168,7 @@ def test_colours_of_16_bits_that_would_lose_them_are_refused(tmp_path: Path) -> 
     path = tmp_path / "a.ppm"
     path.write_bytes(b"P6 7 6 65535\n" + FIVE[..., :3].astype(">u2").tobytes())
     assert decode(str(path), 3, "white").shape == (3, 6, 7)
-    with pytest.raises(ImageError, match="colours of 16 bits are read with 8 in this format; save it as .npy or TIFF"):
+    with pytest.raises(ImageError, match=r"colours of 16 bits are read with 8 in this format; save it as \.npy"):
         decode(str(path), 3, "white", depth=16)
 
 
@@ -192,9 +192,9 @@ def test_arrays_from_python_are_what_their_files_are(tmp_path: Path) -> None:
     kinds = [FIVE, FIVE.transpose(2, 0, 1), torch.from_numpy(FIVE).permute(2, 0, 1), FIVE / 65535, tmp_path / "a.npy"]
     for each in kinds:
         assert torch.equal(given(each, 5, "white", 16), expected)
-    with pytest.raises(InputError, match="has 3 channels, and data.channels=5 asks for others"):
+    with pytest.raises(InputError, match=r"has 3 channels, and data\.channels=5 asks for others"):
         given(Image.new("RGB", (4, 4)), 5, "white", 16)
-    with pytest.raises(InputError, match="type int64 .*no fixed range"):
+    with pytest.raises(InputError, match=r"type int64 .*no fixed range"):
         given(FIVE.astype(np.int64), 5, "white", 16)
 
 
@@ -208,10 +208,8 @@ def test_an_archive_of_arrays_is_the_folder(tmp_path: Path, make: Any) -> None:
             archive.write(each, each.relative_to(tmp_path / "root"))
     keys: dict[str, Any] = {"channels": 5, "depth": 16, "split": [0.5, 0.5]}
     plain, packed = (make("imagefolder", root=str(tmp_path / name), **keys).load() for name in ("root", "root.zip"))
-    assert plain.fingerprint == packed.fingerprint
-    assert (
-        plain.fingerprint != make("imagefolder", root=str(tmp_path / "root"), **{**keys, "depth": 8}).load().fingerprint
-    )
+    in_8_bits = make("imagefolder", root=str(tmp_path / "root"), **{**keys, "depth": 8}).load()
+    assert plain.fingerprint == packed.fingerprint != in_8_bits.fingerprint
     for one, other in zip(plain.train.images, packed.train.images, strict=True):
         assert torch.equal(one, other) and one.dtype == torch.uint16
 
