@@ -55,7 +55,7 @@ def of_npy(path: str, content: bytes | None) -> np.ndarray:
     return array
 
 
-def channels_last(values: np.ndarray, channels: int) -> np.ndarray:
+def ordered(values: np.ndarray, channels: int) -> np.ndarray:
     """An array [H, W], [H, W, C] or [C, H, W] as [H, W, C].
 
     The first or the last axis is of the channels where it has as many as asked for; of grey and RGB, 1 or 3.
@@ -152,7 +152,8 @@ def pages(image: Image.Image) -> list[Image.Image] | None:
 
 def channels_first(values: np.ndarray) -> Tensor:
     """[H, W, C] as a tensor [C, H, W]."""
-    return torch.from_numpy(values).permute(2, 0, 1).contiguous()
+    # copied by numpy: torch shares so small a copy out among threads, which on a busy machine wait for one another
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
 def converted(values: np.ndarray, channels: int, depth: int) -> np.ndarray:

@@ -138,7 +138,7 @@ def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, dept
     start = file.read(bands.LONGEST)
     file.seek(0)
     if start == bands.NPY:
-        values = bands.channels_last(bands.of_npy(path, content), channels)
+        values = bands.ordered(bands.of_npy(path, content), channels)
         written_as = "NPY"
     elif start.startswith(bands.TIFF) and (layout := bands.tiff_layout(file)) is not None:
         if channels in GREY_OR_RGB and layout.samples > MOST_SAMPLES:
@@ -153,6 +153,11 @@ def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, dept
         return None
     mode = f"{values.shape[2]} x {values.dtype.name}"
     return Described(bands.converted(values, channels, depth), mode, written_as)
+
+
+def channels_last(image: torch.Tensor) -> np.ndarray:
+    """[channels, height, width] to [height, width, channels]."""
+    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
 
 
 def _reason(path: str, content: bytes | None, error: Exception) -> tuple[Kind, str]:

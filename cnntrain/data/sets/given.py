@@ -64,7 +64,7 @@ def _of_bands(image: np.ndarray | torch.Tensor, channels: int, depth: int) -> to
         if np.issubdtype(values.dtype, np.floating):
             values = _of_fractions(values, (1 << depth) - 1).astype(np.uint16 if depth == 16 else np.uint8)
         # of a tensor the channels are the last axis by now
-        last = values if isinstance(image, torch.Tensor) else bands.channels_last(values, channels)
+        last = values if isinstance(image, torch.Tensor) else bands.ordered(values, channels)
         found = bands.converted(last, channels, depth)
     except (ChannelsError, RangeError, ValueError) as error:
         raise InputError(f"{kind} {error}") from error

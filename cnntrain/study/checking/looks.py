@@ -148,6 +148,6 @@ def _read(images: Images, position: int) -> tuple[np.ndarray, str]:
     if isinstance(images, SomeImages):
         return _read(images.images, int(images.index[position]))
     if not isinstance(images, FileImages):
-        return np.ascontiguousarray(images[position].permute(1, 2, 0).numpy()), ""
+        return decode.channels_last(images[position]), ""
     found = images.described(position)
     return found.values, f"{found.mode} {found.format}"
