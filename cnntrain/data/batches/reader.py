@@ -27,7 +27,7 @@ class Source(Protocol):
     waited: float  # seconds that the consumer has waited for them
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
-        """Images, uint8 [batch, channels, height, width], and targets for each batch; None for one of none."""
+        """Images, uint8 or uint16 [batch, channels, height, width], and targets a batch; None for one of none."""
         ...
 
 
