@@ -91,7 +91,8 @@ class Bundle(Trained):
         Raises:
             InputError: it is no image.
         """
-        return torch.from_numpy(channels_last(given(image, self.seen.channels, self.seen.background)))[None]
+        found = given(image, self.seen.channels, self.seen.background, self.seen.depth)
+        return torch.from_numpy(channels_last(found))[None]
 
     @cached_property
     def temperature(self) -> float | None:
