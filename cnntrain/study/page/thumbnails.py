@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from cnntrain.data.sets import bands
 from cnntrain.data.sets.dataset import Images
 
 SIDE = 96  # pixels, at most
@@ -19,7 +20,7 @@ EXACT = 32  # pixels a side, up to which a picture keeps every value
 QUALITY = 80  # of JPEG
 MOST_BYTES = 1_200_000  # of all pictures of a page
 
-# pictures of what a network looked at in images, uint8 [height, width, 3]; from the image and its answer's position
+# pictures of what a network looked at in images, uint8 [height, width, 3]; from the image as its set has it and the answer's position
 Overlay = Callable[[torch.Tensor, int], np.ndarray]
 
 
@@ -28,7 +29,7 @@ class Album:
     """Pictures of a part's images by position, as data URIs.
 
     Attributes:
-        seconds: that reading may take, by the clock.
+        seconds: that reading may take, by the clock, from the first image on.
         is_full: there were more than these limits allow.
         is_small: none is larger than `EXACT`, so that a browser shows their pixels as squares.
     """
@@ -42,9 +43,7 @@ class Album:
     is_full: bool = False
     is_small: bool = True
     _bytes: int = 0
-
-    def __post_init__(self) -> None:
-        self._until = self.clock() + self.seconds
+    _until: float | None = None
 
     def add(self, positions: Iterable[int], answers: np.ndarray | None = None) -> None:
         """Take the images at these positions, as far as the limits allow.
@@ -56,6 +55,7 @@ class Album:
         Raises:
             InputError: an image cannot be read.
         """
+        self._until = self.clock() + self.seconds if self._until is None else self._until
         for position in positions:
             if position in self.pictures:
                 continue
@@ -76,8 +76,8 @@ class Album:
 
 def _pixels(image: torch.Tensor) -> np.ndarray:
     """uint8 [height, width] or [height, width, 3] of an image [channels, height, width]."""
-    pixels = image.permute(1, 2, 0).numpy()
-    return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
+    pixels = bands.shown(image).permute(1, 2, 0).numpy()
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def uri(pixels: np.ndarray) -> str:

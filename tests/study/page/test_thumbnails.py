@@ -7,9 +7,10 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from cnntrain.study.page.thumbnails import uri
+from cnntrain.study.page.thumbnails import Album, uri
 
 
 def opened(address: str) -> Image.Image:
@@ -21,6 +22,17 @@ def test_a_small_picture_keeps_every_value(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     assert uri(pixels).startswith("data:image/png;base64,")
     assert np.array_equal(np.asarray(opened(uri(pixels))), pixels)
+
+
+def test_other_channels_and_depths_are_shown_as_grey_or_rgb() -> None:
+    images = torch.full((2, 5, 40, 40), 25700, dtype=torch.uint16)  # 100 of 255
+    album = Album(images, 60)
+    album.add([0, 1])
+    with opened(album.pictures[1]) as picture:
+        assert picture.mode == "RGB" and np.abs(np.asarray(picture).astype(int) - 100).max() <= 2
+    grey = Album(torch.full((1, 2, 8, 8), 7, dtype=torch.uint8), 60)
+    grey.add([0])
+    assert np.asarray(opened(grey.pictures[0])).tolist() == [[7] * 8] * 8
 
 
 def test_a_large_one_is_made_small() -> None:
