@@ -20,7 +20,7 @@ EXACT = 32  # pixels a side, up to which a picture keeps every value
 QUALITY = 80  # of JPEG
 MOST_BYTES = 1_200_000  # of all pictures of a page
 
-# pictures of what a network looked at in images, uint8 [height, width, 3]; from the image as its set has it and the answer's position
+# what a network looked at, uint8 [height, width, 3], in an image as its set has it, for the answer of this position
 Overlay = Callable[[torch.Tensor, int], np.ndarray]
 
 
