@@ -461,6 +461,14 @@ def fits(kind: Any, value: Any) -> bool:
     return type(value) is kind
 
 
+def test_one_of_some_numbers_is_taken_as_a_number_or_as_its_text() -> None:
+    for typed in (16, "16"):
+        assert check(put(tree(data="imagefolder"), "data.depth", typed), TrainConfig).data.depth == 16
+    for wrong in (12, "x", 16.0, True, None, [16]):
+        (said,) = problems(put(tree(data="imagefolder"), "data.depth", wrong))
+        assert "must be one of 8, 16" in said and said.startswith("data.depth=")
+
+
 @pytest.mark.no_cover
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
