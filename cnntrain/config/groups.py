@@ -11,6 +11,7 @@ from typing import get_type_hints
 
 from cnntrain.augment.base import Augment
 from cnntrain.config import imports
+from cnntrain.config.method import Method
 from cnntrain.config.schema import Command, TrainConfig
 from cnntrain.core.words import snake_case
 from cnntrain.data.base import Data
@@ -28,8 +29,9 @@ PLUGINS: dict[str, type] = {
     "optim": Optim,
     "schedule": Schedule,
     "transfer": Transfer,
+    "method": Method,
 }
-PACKAGES = {"task": "tasks"}  # the groups whose package has another name
+PACKAGES = {"task": "tasks", "method": "study.explain.methods"}  # the groups whose package has another name
 ABSTRACT = "base"  # the YAML that the others of a group inherit
 
 
@@ -41,7 +43,7 @@ def plugin_names(group: str) -> tuple[str, ...]:
 
 @cache
 def _our_plugins(group: str) -> frozenset[str]:
-    folder = PACKAGE / PACKAGES.get(group, group)
+    folder = PACKAGE.joinpath(*PACKAGES.get(group, group).split("."))
     modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
     return frozenset(modules & {file.stem for file in (builtin_dir() / group).glob("*.yaml")} - {ABSTRACT})
 
