@@ -247,8 +247,8 @@ def test_evidence_is_drawn_where_its_window_is() -> None:
 
 def test_evidence_that_is_not_the_logit_is_a_failure() -> None:
     subject = bagnet()
+    subject.network.classifier.register_forward_hook(lambda module, given, output: output + 1)
     with looked_into(subject), pytest.raises(RunError, match="misses the logit"):
-        subject.network.classifier.register_forward_hook(lambda module, given, output: output + 1)
         evidence.local(subject, images(2, 29), TARGETS)
 
 
