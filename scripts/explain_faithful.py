@@ -1,10 +1,10 @@
 """How true are the maps of ``cnntrain explain`` to the network?
 
-    python scripts/explain_faithful.py [--seeds 0 1 2] [--images 40] [--epochs 6] [--mnist <folder with MNIST/raw>]
+    python scripts/explain_faithful.py [--seeds 0 1 2] [--images 40] [--epochs 14] [--mnist <folder with MNIST/raw>]
 
-For each seed a ResNet-20 is trained on canvases of 32 x 32 pixels, each with one real digit of 12 x 12 (scikit-learn's,
-or MNIST's) on noise and scrambled pieces of other digits; then every method of attribution is tried on canvases with
-digits that the network has not seen:
+For each seed a ResNet of eight layers is trained on canvases of 32 x 32 pixels, each with one real digit of 12 x 12
+(scikit-learn's, or MNIST's) on noise and scrambled pieces of other digits; then every method of attribution is tried on
+canvases with digits that the network has not seen:
 
 - one, two: the pointing game: how often the greatest value of the map of a digit's class lies on this digit, on
   canvases with one digit, and on canvases with two, of which each is asked for;
@@ -56,6 +56,7 @@ METHODS: dict[str, dict[str, int]] = {
 }
 RANDOM = "random"
 COLUMNS = ("one", "two", "deletion", "insertion", "cascading", "independent")
+NET = [str(Path(__file__).parent / "nets" / "resnet8.py")]
 SIZE, SIDE = 32, 12  # pixels of a canvas and of a digit
 COUNTS = {"train": 2000, "val": 200, "test": 10}
 CURVES, CHECKED = 24, 6  # images for curves, and for the comparison with random weights
@@ -85,12 +86,13 @@ def trained(seed: int, epochs: int, digits: np.ndarray, labels: np.ndarray, fold
     for part, count in COUNTS.items():
         write(folder / "canvases", part, canvases.pasted(digits[:end], labels[:end], rng, count, SIZE, SIDE))
     result = cnntrain.train(
-        "model=resnet20", "data=imagefolder", f"data.root={folder / 'canvases'}", "data.channels=1", "augment=none",
-        "data.num_workers=0", "data.batch_size=32", "schedule=cosine", f"trainer.epochs={epochs}", f"seed={seed}",
-        f"output={folder / 'runs'}", "trainer.device=cpu",
+        "model=resnet8", "data=imagefolder", f"data.root={folder / 'canvases'}", "data.channels=1", "augment=none",
+        "data.num_workers=0", "data.batch_size=32", "optim=adamw",
+        "optim.lr=0.004", "schedule=cosine", f"trainer.epochs={epochs}", f"seed={seed}",
+        f"output={folder / 'runs'}", "trainer.device=cpu", imports=NET,
     )  # fmt: skip
     print(f"seed {seed}: {result['best']['val/top1']:.1%} of val", file=sys.stderr, flush=True)
-    return cnntrain.load(result["run_dir"], device="cpu")
+    return cnntrain.load(result["run_dir"], imports=NET, device="cpu")
 
 
 def prepared(found: Trained, made: Canvases) -> Tensor:
@@ -155,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--mnist", type=Path)
     arguments = parser.parse_args()
     digits, labels = real_digits(arguments.mnist)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-CLUTTER = 3  # pieces of digits on a canvas, which no single class explains
+CLUTTER = 2  # pieces of digits on a canvas, which no single class explains
 TRIES = 200  # places that are drawn for a digit before the canvas counts as full
 
 
