@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 CLUTTER = 2  # pieces of digits on a canvas, which no single class explains
-TRIES = 200  # places that are drawn for a digit before the canvas counts as full
+TRIES = 1000  # sets of places that are drawn before the canvas counts as too small
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,15 @@ def _scrambled(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.block([[pieces[order[4 * row + column]] for column in range(4)] for row in range(4)])
 
 
-def _places(rng: np.random.Generator, count: int, size: int, side: int) -> list[np.ndarray]:
+def _places(rng: np.random.Generator, count: int, size: int, side: int) -> np.ndarray:
     """Top left corners that are at least a digit apart.
 
     Raises:
         ValueError: so many digits have no room.
     """
-    found: list[np.ndarray] = []
     for _ in range(TRIES):
-        place = rng.integers(0, size - side + 1, 2)
-        if all(np.abs(place - other).max() >= side for other in found):
-            found.append(place)
-        if len(found) == count:
-            return found
+        places = rng.integers(0, size - side + 1, (count, 2))
+        apart = np.abs(places[:, None] - places[None]).max(2) >= side
+        if apart[np.triu_indices(count, 1)].all():
+            return places
     raise ValueError(f"{count} digits of {side} pixels have no room on {size}")
