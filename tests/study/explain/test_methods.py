@@ -29,12 +29,19 @@ CHEAP = {"smoothgrad": {"samples": 2}, "integrated_gradients": {"steps": 2}, "oc
 FEW = ("lenet5", "resnet20", "tf_efficientnet_lite0")
 FAMILIES = (
     "lenet5", "lenet5_1998", "alexnet", "zfnet", "vgg11", "nin_cifar", "googlenet", "bn_inception", "inception_v3",
-    "resnet18", "resnet20", "preactresnet18", "resnext50_32x4d", "seresnet18", "densenet40", "fractalnet", "highway19",
-    "squeezenet1_1", "shufflenet_v2_x1_0", "mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0", "bagnet9",
-    "nasnetamobile", "xception", "neocognitron",
+    "resnet18", "resnet20", "resnetv2_18", "resnext50_32x4d", "seresnet18", "densenet40", "fractalnet", "highway19",
+    "tv_squeezenet", "tv_shufflenet_v2", "mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0", "bagnet9",
+    "nasnetamobile", "legacy_xception", "neocognitron",
 )  # fmt: skip
 SIZES = {"lenet5": 32, "lenet5_1998": 32, "resnet20": 32, "nin_cifar": 32, "densenet40": 32, "fractalnet": 32}
-LARGE = {"alexnet": 224, "zfnet": 224, "googlenet": 128, "inception_v3": 139, "bn_inception": 128, "xception": 128}
+LARGE = {
+    "alexnet": 227,
+    "zfnet": 224,
+    "googlenet": 128,
+    "inception_v3": 139,
+    "bn_inception": 128,
+    "legacy_xception": 128,
+}
 
 
 def chosen(name: str) -> Attribution:
