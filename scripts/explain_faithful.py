@@ -1,6 +1,6 @@
 """How true are the maps of ``cnntrain explain`` to the network?
 
-    python scripts/explain_faithful.py [--seeds 0 1 2] [--images 40] [--epochs 14] [--mnist <folder with MNIST/raw>]
+    python scripts/explain_faithful.py [--seeds 0 1 2] [--images 40] [--epochs 3] [--mnist <folder with MNIST/raw>]
 
 For each seed a ResNet of eight layers is trained on canvases of 32 x 32 pixels, each with one real digit of 12 x 12
 (scikit-learn's, or MNIST's) on noise and scrambled pieces of other digits; then every method of attribution is tried on
@@ -58,7 +58,7 @@ RANDOM = "random"
 COLUMNS = ("one", "two", "deletion", "insertion", "cascading", "independent")
 NET = [str(Path(__file__).parent / "nets" / "resnet8.py")]
 SIZE, SIDE = 32, 12  # pixels of a canvas and of a digit
-COUNTS = {"train": 2000, "val": 200, "test": 10}
+COUNTS = {"train": 5000, "val": 200, "test": 10}
 CURVES, CHECKED = 24, 6  # images for curves, and for the comparison with random weights
 AT_LEAST = 0.9
 Map = Callable[[Subject, Tensor, Tensor], Tensor]
@@ -157,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--mnist", type=Path)
     arguments = parser.parse_args()
     digits, labels = real_digits(arguments.mnist)

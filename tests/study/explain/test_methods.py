@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ LARGE = {
 }
 
 
+@cache
 def chosen(name: str) -> Attribution:
     found = method(name, CHEAP.get(name, {}))
     assert isinstance(found, Attribution)
@@ -88,6 +90,7 @@ def state(net: nn.Module) -> list[object]:
     return [digest(net.state_dict()), hooks, flags, modes]
 
 
+@cache
 def half_frozen() -> nn.Module:
     """In training, a part of it frozen, with gradients of a step before."""
     net = network("resnet20", 32).train()
@@ -178,7 +181,7 @@ def test_smoothgrad_is_of_seed_and_image_alone(residual: Subject) -> None:
 
 def test_more_steps_complete_integrated_gradients(residual: Subject) -> None:
     errors = []
-    for steps in (2, 60):
+    for steps in (2, 30):
         with looked_into(residual):
             found = method("integrated_gradients", {"steps": steps})
             assert isinstance(found, Attribution)
