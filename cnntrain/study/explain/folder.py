@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.core import plain_json
 from cnntrain.core.files import sha256_of, write_atomic
+from cnntrain.data.sets import bands
 from cnntrain.study.curves import picture
 from cnntrain.study.explain import drawing
 from cnntrain.study.explain.base import Method, Picture
@@ -46,7 +47,7 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
     name = str(result["method"]["name"])
     for number, each in enumerate(found, 1):
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"
-        original = shown.picture(each.position).permute(1, 2, 0).numpy()
+        original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
         write_atomic(folder / file, drawing.draw(each, original, f"{name}: {_end(each.image)}"))
         rows.append(_row(each, file))
         maps.append(each.map)
