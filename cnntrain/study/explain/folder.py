@@ -42,10 +42,10 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows, maps, first = [], [], list[Explanation]()
     name = str(result["method"]["name"])
     for number, each in enumerate(found, 1):
+        folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"
         original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
         write_atomic(folder / file, drawing.draw(each, original, f"{name}: {_end(each.image)}"))
@@ -68,14 +68,16 @@ def write_pictures(folder: Path, found: Iterable[Picture], result: Mapping[str, 
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows, arrays, images = [], dict[str, np.ndarray](), Images()
     for each in found:
+        folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file, content = f"{_plain(each.name)}.png", picture(each.figure, "png")
         write_atomic(folder / file, content)
         rows.append({"name": each.name, "picture": file, **each.facts})
         arrays |= {f"{each.name}/{key}": value for key, value in each.arrays.items()}
         images[f"explain/{folder.name}/{_plain(each.name)}"] = drawing.pixels_of(content)
+    if not rows:
+        return {}
     if arrays:
         _write_arrays(folder / ARRAYS, arrays)
     _write_json(folder, {**result, "pictures": rows})
