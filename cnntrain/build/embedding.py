@@ -18,9 +18,8 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.schema import Model, TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
-from cnntrain.core.words import listed, suggest
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.models import auxiliary
+from cnntrain.models import auxiliary, layers
 from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.training.precision import place
 
@@ -38,13 +37,8 @@ def features(network: nn.Module, layer: str | None) -> Callable[[Tensor], Tensor
     """
     if layer is None:
         return _before_classifier(network)
-    modules = dict(network.named_modules())
-    if layer not in modules or not layer:
-        stages = [each["module"] for each in getattr(network, "feature_info", [])]
-        advice = suggest(layer, modules) or (f"; its stages are {listed(stages)}" if stages else "")
-        raise InputError(f"layer={layer}: {type(network).__name__} has no such layer{advice}")
     found: list[Any] = []
-    modules[layer].register_forward_hook(lambda module, given, output: found.append(output))
+    layers.named(network, layer).register_forward_hook(lambda module, given, output: found.append(output))
 
     def at_layer(seen: Tensor) -> Tensor:
         found.clear()
