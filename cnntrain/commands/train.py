@@ -171,6 +171,7 @@ def _train(
 
 def _draw(run: Run, place: Path, report: Report) -> None:
     """Leave the page of a finished run, which is finished whatever becomes of that."""
+    from cnntrain.build.looking import looking
     from cnntrain.core import dist
     from cnntrain.study.page import one
     from cnntrain.study.page.thumbnails import Album
@@ -179,7 +180,8 @@ def _draw(run: Run, place: Path, report: Report) -> None:
         return
     shown = run.data.val if run.data.test is None else run.data.test
     try:
-        one.write(place, Album(shown.images, PAGE_SECONDS))
+        overlay, without = looking(place, run.device)
+        one.write(place, Album(shown.images, PAGE_SECONDS, overlay=overlay), without)
     except Exception as error:
         report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 
