@@ -86,7 +86,9 @@ def published(model: Model, device: torch.device, adjust: Adjust) -> Trained:
             None if source is None else source.small_stem,
         )
     notes = [] if source is None else weights.load(network, source, classes or [])
-    seen = kept or Preprocess(CHANNELS, **published_preprocessing(network, CHANNELS), background=config.data.background)
+    published = published_preprocessing(network, CHANNELS)
+    published["image_size"] = config.model.scaled(published["image_size"])
+    seen = kept or Preprocess(CHANNELS, **published, background=config.data.background)
     auxiliary.remove(network)
     place(network.eval(), config.trainer, device)
     if not config.model.pretrained and source is None:

@@ -62,13 +62,16 @@ def build_model(
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:
     """Pixels a side: as configured, else as the loaded weights were trained, else the set's own; None: the model's own,
-    which are those of published weights.
+    which are those of published weights. What `model.scale` does to them is in them, but for None.
 
     Args:
         loads: whether any weights are loaded, from a file (`source`) or published ones.
     """
     own = source.preprocess.image_size if source is not None and source.preprocess is not None else None
-    return config.data.image_size or own or (None if loads else data.native_size)
+    if own and not config.data.image_size:
+        return own
+    size = config.data.image_size or (None if loads else data.native_size)
+    return None if size is None else config.model.scaled(size)
 
 
 def _preprocess(
@@ -87,7 +90,7 @@ def _preprocess(
         own = published
     asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
     shown = {key: getattr(config.data, key) for key in ("background", "depth")}
-    shown["image_size"] = size or published["image_size"]
+    shown["image_size"] = size or config.model.scaled(published["image_size"])
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
     if choice == "model" or (choice == "auto" and trained):

@@ -182,7 +182,7 @@ def _around(
 ) -> Around:
     seen = loaders.preprocess
     depends_on = {
-        "model": [config.model.name, config.model.args, config.model.stem],
+        "model": [config.model.name, config.model.args, config.model.stem, asdict(config.model.scale)],
         "preprocess": asdict(seen),
         "augment": asdict(config.augment),
         "data": [data.fingerprint, data.modified],

@@ -33,6 +33,19 @@ SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How many times as deep, as wide and as finely seen a network is (Tan and Le 2019, arXiv:1905.11946)."""
+
+    depth: Positive
+    width: Positive
+    resolution: Positive
+
+    @property
+    def changes_weights(self) -> bool:
+        return (self.depth, self.width) != (1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class Model:
     """Which network, and what it starts from."""
 
@@ -43,6 +56,7 @@ class Model:
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
+    scale: Scale
     args: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -53,6 +67,8 @@ class Model:
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
+        if self.pretrained and self.scale.changes_weights:
+            raise ValueError("scale.depth and scale.width make another network than pretrained=true has weights for")
 
     def settled(self, transfer: Transfer) -> Model:
         """With what the policy decides: whether pretrained weights are meant, and whether any are loaded at all.
@@ -93,7 +109,11 @@ class Model:
         args = {**self.args, **({} if self.drop_rate is None else {"drop_rate": self.drop_rate})}
         stem: Literal["cifar", "small"] | None
         stem = "cifar" if self.stem == "cifar" else "small" if small_stem else None
-        return create(self.name, classes, channels, size, args, pretrained, stem)
+        return create(self.name, classes, channels, size, args, pretrained, stem, self.scale.depth, self.scale.width)
+
+    def scaled(self, image_size: int) -> int:
+        """Pixels a side of images that the network sees, of the size that it would see unscaled."""
+        return max(1, round(image_size * self.scale.resolution))
 
     def small_stem(self, image_size: int) -> bool:
         """Whether the net gets the stem for small images, where its family has one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import timm
 from torch import nn
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.models import inception_v3, registry
+from cnntrain.models import inception_v3, registry, scaling
 from cnntrain.models.pretrained import available
 from cnntrain.models.stem import use_cifar_stem
 
@@ -22,15 +23,20 @@ def create(
     args: Mapping[str, Any],
     pretrained: bool,
     stem: Literal["cifar", "small"] | None = None,
+    depth: float = 1.0,
+    width: float = 1.0,
 ) -> nn.Module:
     """Build the network `name` for so many classes, input channels and pixels a side (None: its own size).
 
     Args:
         args: of its constructor.
         stem: whether the first layers keep a small image's size; cifar: a family that has no such ones is refused.
+        depth: times the blocks of each stage; of EfficientNet's family only.
+        width: times the channels of each layer; of EfficientNet's family only.
 
     Raises:
-        ConfigError: the constructor does not know an argument, or the name's tag does not exist.
+        ConfigError: the constructor does not know an argument, the name's tag does not exist, or the network cannot be
+            scaled.
         InputError: the pretrained weights cannot be had.
     """
     registry.register()
@@ -38,11 +44,14 @@ def create(
     published = timm.get_pretrained_cfg(name.split(".", 1)[0])
     if size is not None and published is not None and published.fixed_input_size:
         kwargs["img_size"] = size
+    make: Callable[..., nn.Module] = partial(timm.create_model, name)
+    if (depth, width) != (1.0, 1.0):
+        make = scaling.scaled(name, depth, width)
     found = available(name) if pretrained else None
     if found is not None:
         kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(name)}
     try:
-        built = timm.create_model(name, pretrained=pretrained, **kwargs | dict(args))
+        built = make(pretrained=pretrained, **kwargs | dict(args))
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {error}") from error
     except (LookupError, AttributeError) as error:

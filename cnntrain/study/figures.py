@@ -32,12 +32,12 @@ def figures(name: str) -> dict[str, Any]:
     classes = published.num_classes if published else 1000
     with torch.device("meta"):
         net = model.create(classes, image[0], None, pretrained=False)
-    rows, macs = layers.measure(net, image[0], image[1])
+    rows, macs = layers.measure(net, image[0], model.scaled(image[1]))
     return {
         "family": registry.defined_in(registered).rsplit(".", 1)[-1],
         "params": sum(p.numel() for p in auxiliary.main_parameters(net)),
         "macs": macs,
-        "input": "x".join(map(str, image)),
+        "input": "x".join(map(str, (image[0], *map(model.scaled, image[1:])))),
         "depth": layers.depth(rows),
         "source": catalog.source(registered),
         "weights": _has_weights(net, model),

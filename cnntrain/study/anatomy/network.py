@@ -56,12 +56,13 @@ class Network:
         published = timm.get_pretrained_cfg(model.name)
         own = tuple(published.input_size) if published else DEFAULT_INPUT
         size = data.image_size if data else None
-        self.image = (data.channels if data else own[0], size or own[1], size or own[2])
+        sides = [model.scaled(size or each) for each in own[1:]]
+        self.image = (data.channels if data else own[0], sides[0], sides[1])
         known = classes or (data.outputs if data else None)
         self.classes = known or (published.num_classes if published else DEFAULT_CLASSES)
         self.batch = batch_size or (data.batch_size if data else DEFAULT_BATCH)
         with torch.device("meta"):
-            self.model: nn.Module = model.create(self.classes, self.image[0], size, pretrained=False)
+            self.model: nn.Module = model.create(self.classes, self.image[0], size and sides[0], pretrained=False)
         self.freezing = Freezing(self.model, transfer)
         self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
