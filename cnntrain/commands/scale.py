@@ -1,0 +1,104 @@
+"""``cnntrain scale``: how a network's depth, width and resolution should grow together, and the networks that result."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntrain.config.schema import Ended
+from cnntrain.config.searching import Searching
+from cnntrain.core import plain_json, signals, tables
+from cnntrain.core.errors import ConfigError, RunError, StopError
+from cnntrain.core.files import write_atomic
+from cnntrain.core.limits import Count, Positive, Whole
+from cnntrain.core.words import tell
+
+if TYPE_CHECKING:
+    from cnntrain.search.scaling import Cell
+
+FILE = "scale.json"
+CELLS = ("alpha", "beta", "gamma", "params", "MACs", "val")
+NETS = ("phi", "depth", "width", "resolution", "image size", "params", "MACs")
+
+
+@dataclass(frozen=True)
+class Scale(Searching):
+    """Takes the keys of a training, which each cell of the grid is."""
+
+    free: ClassVar[frozenset[str]] = Searching.free | {"alphas", "betas", "phis", "seeds"}
+
+    alphas: list[Positive]
+    betas: list[Positive]
+    phis: list[Whole]
+    seeds: Count
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.alphas or not self.betas or min(*self.alphas, *self.betas) < 1:
+            raise ValueError("alphas and betas must be lists of factors, each at least 1")
+        if not self.phis:
+            raise ValueError("phis must be a list of whole numbers, such as [0,1,2,3]")
+        if self.model.pretrained or self.model.weights is not None:
+            raise ValueError("scale trains networks of many shapes from random weights: leave out pretrained ones")
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Train what is not trained yet, choose the factors, and show and write the networks of each phi."""
+        from cnntrain.core import seeds
+        from cnntrain.search import journal, scaling
+        from cnntrain.training.precision import arithmetic
+
+        grid = scaling.grid(self.alphas, self.betas)
+        if not grid:
+            raise ConfigError("alphas and betas: none have alpha * beta^2 <= 2, so that gamma is at least 1")
+        place = self.place(f"scale-{self.data.name}-{self.model.name}")
+        cells: list[Cell] = []
+        with ExitStack() as stack:
+            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
+            stack.enter_context(seeds.generators_kept())
+            kept = stack.enter_context(journal.opened(place, self.fixed()))
+            stack.enter_context(signals.handled())
+            for number, factors in enumerate(grid, 1):
+                try:
+                    cells.append(scaling.tried(kept, self, factors, self.seeds))
+                except StopError:
+                    tell(f"stopped; the same command goes on in {place}", sys.stderr)
+                    return Ended(signals.STOPPED, str(place))
+                tell(f"{number}/{len(grid)} alpha {factors.alpha:g}, beta {factors.beta:g}, gamma {factors.gamma:.3f}: "
+                     f"{_shown(cells[-1].value)}", sys.stderr)  # fmt: skip
+            best = scaling.chosen(cells)
+            if best is None:
+                raise RunError("no cell's loss stayed a number: lower optim.lr")
+            nets = scaling.nets(self, best.factors, self.phis)
+        found = {
+            "command": shlex.join(["cnntrain", "scale", *typed]),
+            "metric": self.checkpoint.metric,
+            "cells": [each.facts() for each in cells],
+            "best": best.facts(),
+            "nets": nets,
+        }
+        self._leave(place, found)
+        return Ended(made=str(place))
+
+    def _leave(self, place: Path, found: Mapping[str, Any]) -> None:
+        best = found["best"]
+        cells = [
+            [f"{each['alpha']:g}", f"{each['beta']:g}", f"{each['gamma']:.3f}", f"{each['params']:,}",
+             f"{each['macs']:,}", _shown(each["value"])] for each in found["cells"]
+        ]  # fmt: skip
+        nets = [
+            [str(each["phi"]), *(f"{each[key]:.3f}" for key in ("depth", "width", "resolution")),
+             str(each["image_size"]), f"{each['params']:,}", f"{each['macs']:,}"] for each in found["nets"]
+        ]  # fmt: skip
+        title = f"{self.model.name}: alpha {best['alpha']:g}, beta {best['beta']:g}, gamma {best['gamma']:.3f}"
+        tell(tables.table(f"{self.model.name} of phi = 1, {found['metric']}", CELLS, cells))
+        tell(tables.table(title, NETS, nets))
+        write_atomic(place / FILE, plain_json.text(dict(found), indent=2).encode())
+
+
+def _shown(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.4f}"

@@ -1,0 +1,48 @@
+"""The keys of a command that trains many networks to choose among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from cnntrain.config.resume import EXACT
+from cnntrain.config.schema import TrainConfig
+from cnntrain.core.keys import flat, is_within
+
+
+@dataclass(frozen=True)
+class Searching(TrainConfig):
+    """Takes the keys of a training, which are those of each that it trains.
+
+    `free` are the keys that may change from one call to the next in the same folder.
+    """
+
+    free: ClassVar[frozenset[str]] = frozenset({"output"}) | EXACT - {"trainer.epochs", "trainer.early_stopping"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        command = type(self).__name__.lower()
+        if self.resume is not None:
+            raise ValueError(f"resume has no meaning for cnntrain {command}: the same command goes on in its folder")
+        if self.devices > 1:
+            raise ValueError(f"devices={self.devices}: cnntrain {command} is one process, leave it out")
+        if self.transfer.side_by_side:
+            raise ValueError(f"transfer={self.transfer.name} trains networks side by side; here one is judged")
+
+    def settled(self) -> Self:
+        config = super().settled()
+        name = config.checkpoint.metric
+        column = None if name is None else config.task.column(name)
+        if column is not None and not column.greater_is_better:
+            raise ValueError(f"checkpoint.metric={name}: a search looks for the greatest value, such as of an accuracy")
+        return config
+
+    def place(self, default: str) -> Path:
+        """The folder, by `name` or else `default`."""
+        return Path(self.output) / (self.name or default)
+
+    def fixed(self) -> Mapping[str, Any]:
+        """The keys, dotted, on which what a search finds depends."""
+        return {key: value for key, value in flat(asdict(self)).items() if not is_within(key, self.free)}

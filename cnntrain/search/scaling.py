@@ -1,0 +1,123 @@
+"""Compound scaling (Tan and Le 2019, arXiv:1905.11946): how depth, width and resolution grow together.
+
+A network of phi has alpha^phi times the depth, beta^phi times the width and gamma^phi times the resolution of the base
+network. Its multiply-adds grow as (alpha * beta^2 * gamma^2)^phi, which the paper holds near 2^phi.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import sqrt
+from statistics import mean
+from typing import Any
+
+import torch
+
+from cnntrain.build.run import build
+from cnntrain.build.trial import fitted
+from cnntrain.config.schema import Scale, TrainConfig
+from cnntrain.core.errors import LossError
+from cnntrain.models import auxiliary
+from cnntrain.search.journal import Journal
+from cnntrain.study.anatomy import layers
+
+GROWTH = 2.0  # of the multiply-adds, from one phi to the next
+SLACK = 1.02  # a gamma just below 1 counts as 1
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Of depth, width and resolution, at phi = 1."""
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    def scale(self, base: Scale, phi: float) -> Scale:
+        return Scale(base.depth * self.alpha**phi, base.width * self.beta**phi, base.resolution * self.gamma**phi)
+
+    def scaled(self, config: TrainConfig, phi: float) -> TrainConfig:
+        """A training of the network of this phi."""
+        return replace(config, model=replace(config.model, scale=self.scale(config.model.scale, phi)))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pair of alpha and beta, trained with each seed.
+
+    Attributes:
+        value: of val, the mean over the seeds; None where a loss was no number.
+    """
+
+    factors: Factors
+    params: int
+    macs: int
+    value: float | None
+
+    def facts(self) -> dict[str, Any]:
+        return {**asdict(self.factors), "params": self.params, "macs": self.macs, "value": self.value}
+
+
+def grid(alphas: Sequence[float], betas: Sequence[float]) -> list[Factors]:
+    """Those with alpha * beta^2 * gamma^2 = 2 and no factor below 1."""
+    found = []
+    for alpha in sorted(set(alphas)):
+        for beta in sorted(set(betas)):
+            gamma = sqrt(GROWTH / (alpha * beta**2))
+            if gamma * SLACK >= 1:
+                found.append(Factors(alpha, beta, max(1.0, gamma)))
+    return found
+
+
+def tried(journal: Journal, config: TrainConfig, factors: Factors, seeds: int) -> Cell:
+    """The networks of phi = 1, each trained unless the journal has it.
+
+    Raises:
+        StopError: a signal came; what was trained so far is in the journal.
+    """
+    records = []
+    for seed in range(config.seed, config.seed + seeds):
+        key = f"alpha={factors.alpha:g} beta={factors.beta:g} seed={seed}"
+        record = journal.records.get(key)
+        records.append(record or journal.add(key, _trained(replace(factors.scaled(config, 1), seed=seed))))
+    values = [each["value"] for each in records]
+    value = None if None in values else mean(values)
+    return Cell(factors, records[0]["params"], records[0]["macs"], value)
+
+
+def _trained(config: TrainConfig) -> dict[str, Any]:
+    start = time.monotonic()
+    run = build(config)
+    facts = {"params": sum(each.numel() for each in auxiliary.main_parameters(run.state.model)), "macs": run.macs}
+    try:
+        best = fitted(run).state.progress.best
+        value = None if best is None else best[str(config.checkpoint.metric)]
+    except LossError:
+        value = None
+    return {**facts, "value": value, "epochs": run.state.progress.epoch, "seconds": time.monotonic() - start}
+
+
+def chosen(cells: Sequence[Cell]) -> Cell | None:
+    """The best on val; of equal ones the one of the fewest multiply-adds. None where no network learned."""
+    sound = [each for each in cells if each.value is not None]
+    return max(sound, key=lambda each: (each.value, -each.macs), default=None)
+
+
+def nets(config: TrainConfig, factors: Factors, phis: Sequence[int]) -> list[dict[str, Any]]:
+    """Factors, resolution, parameters and multiply-adds of the networks of each phi."""
+    plain = replace(config.model, scale=replace(config.model.scale, resolution=1.0))
+    base = build(replace(config, model=plain))
+    classes, seen = len(base.data.classes), base.loaders.preprocess
+    found = []
+    for phi in sorted(set(phis)):
+        model = factors.scaled(config, phi).model
+        pixels = model.scaled(seen.image_size)
+        small_stem = bool(getattr(base.state.model, "small_stem", False))
+        with torch.device("meta"):
+            net = model.create(classes, seen.channels, pixels, pretrained=False, small_stem=small_stem)
+        params = sum(each.numel() for each in auxiliary.main_parameters(net))
+        macs = layers.measure(net, seen.channels, pixels)[1]
+        found.append({"phi": phi, **asdict(model.scale), "image_size": pixels, "params": params, "macs": macs})
+    return found
