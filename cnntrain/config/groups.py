@@ -12,6 +12,7 @@ from typing import get_type_hints
 from cnntrain.augment.base import Augment
 from cnntrain.config import imports
 from cnntrain.config.method import Method
+from cnntrain.config.nas import Algorithm, Evaluation, Space
 from cnntrain.config.schema import Command, TrainConfig
 from cnntrain.core.words import snake_case
 from cnntrain.data.base import Data
@@ -30,8 +31,20 @@ PLUGINS: dict[str, type] = {
     "schedule": Schedule,
     "transfer": Transfer,
 }
-ALL_PLUGINS: dict[str, type] = {**PLUGINS, "method": Method}  # those of other commands, too
-PACKAGES = {"task": "tasks", "method": "study.explain.methods"}  # the groups whose package has another name
+ALL_PLUGINS: dict[str, type] = {
+    **PLUGINS,
+    "method": Method,
+    "space": Space,
+    "algorithm": Algorithm,
+    "evaluation": Evaluation,
+}  # those of other commands, too
+PACKAGES = {
+    "task": "tasks",
+    "method": "study.explain.methods",
+    "space": "search.nas.spaces",
+    "algorithm": "search.nas.algorithms",
+    "evaluation": "search.nas.evaluations",
+}  # the groups whose package has another name
 ABSTRACT = "base"  # the YAML that the others of a group inherit
 
 

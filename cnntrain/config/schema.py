@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
@@ -21,6 +22,7 @@ from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Po
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
 from cnntrain.data.base import Data
+from cnntrain.models import genotypes
 from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
 from cnntrain.tasks.base import LOSS, Task, is_better
@@ -57,6 +59,7 @@ class Model:
     stem: Literal["auto", "imagenet", "cifar"]
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
     scale: Scale
+    genotype: Place | None  # of name=found; settled, what is in the file stands in `args`
     args: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -67,15 +70,23 @@ class Model:
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
+        if self.genotype is not None and self.name != "found":
+            raise ValueError(f"genotype=<file> is what model=found is built from, not {self.name}")
+        if self.genotype is not None and "genotype" in self.args:
+            raise ValueError("genotype=<file> and args.genotype say the same in two ways: leave one of them out")
         if self.pretrained and self.scale.changes_weights:
             raise ValueError("scale.depth and scale.width make another network than pretrained=true has weights for")
 
     def settled(self, transfer: Transfer) -> Model:
-        """With what the policy decides: whether pretrained weights are meant, and whether any are loaded at all.
+        """With what the policy decides: whether pretrained weights are meant, and whether any are loaded at all; and
+        with the genotype in place of its file.
 
         Raises:
-            ValueError: pretrained weights are asked for, and the policy loads none.
+            ValueError: pretrained weights are asked for, and the policy loads none; or the file holds no genotype.
         """
+        if self.genotype is not None:
+            read = {**self.args, "genotype": genotypes.read(Path(self.genotype))}
+            return replace(self, genotype=None, args=read).settled(transfer)
         weights, match, pretrained = self.weights, self.weights_match, self.pretrained
         if not transfer.loads_weights:
             if pretrained:

@@ -1,0 +1,1 @@
+"""How good an architecture is, one a file."""
