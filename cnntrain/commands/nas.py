@@ -61,7 +61,7 @@ class Nas(Searching):
             stack.enter_context(signals.handled())
             parts = self.space, self.algorithm, self.evaluation
             try:
-                for child in searching.children(self, *parts, self.children, kept):
+                for child in searching.children(self.training(), *parts, self.children, kept):
                     found.append(child)
                     self._tell(found)
             except StopError:

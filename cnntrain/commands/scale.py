@@ -64,7 +64,7 @@ class Scale(Searching):
             stack.enter_context(signals.handled())
             for number, factors in enumerate(grid, 1):
                 try:
-                    cells.append(scaling.tried(kept, self, factors, self.seeds))
+                    cells.append(scaling.tried(kept, self.training(), factors, self.seeds))
                 except StopError:
                     tell(f"stopped; the same command goes on in {place}", sys.stderr)
                     return Ended(signals.STOPPED, str(place))
@@ -73,7 +73,7 @@ class Scale(Searching):
             best = scaling.chosen(cells)
             if best is None:
                 raise RunError("no cell's loss stayed a number: lower optim.lr")
-            nets = scaling.nets(self, best.factors, self.phis)
+            nets = scaling.nets(self.training(), best.factors, self.phis)
         found = {
             "command": shlex.join(["cnntrain", "scale", *typed]),
             "metric": self.checkpoint.metric,

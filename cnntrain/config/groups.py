@@ -31,20 +31,20 @@ PLUGINS: dict[str, type] = {
     "schedule": Schedule,
     "transfer": Transfer,
 }
-ALL_PLUGINS: dict[str, type] = {
+ALL_PLUGINS: dict[str, type] = {  # those of other commands, too
     **PLUGINS,
     "method": Method,
     "space": Space,
     "algorithm": Algorithm,
     "evaluation": Evaluation,
-}  # those of other commands, too
-PACKAGES = {
+}
+PACKAGES = {  # the groups whose package has another name
     "task": "tasks",
     "method": "study.explain.methods",
     "space": "search.nas.spaces",
     "algorithm": "search.nas.algorithms",
     "evaluation": "search.nas.evaluations",
-}  # the groups whose package has another name
+}
 ABSTRACT = "base"  # the YAML that the others of a group inherit
 
 

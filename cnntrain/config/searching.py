@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,6 +42,10 @@ class Searching(TrainConfig):
     def place(self, default: str) -> Path:
         """The folder, by `name` or else `default`."""
         return Path(self.output) / (self.name or default)
+
+    def training(self) -> TrainConfig:
+        """The keys of a training alone."""
+        return TrainConfig(**{each.name: getattr(self, each.name) for each in fields(TrainConfig)})
 
     def fixed(self) -> Mapping[str, Any]:
         """The keys, dotted, on which what a search finds depends."""
