@@ -87,7 +87,9 @@ class Nas(Searching):
             [str(number), _value(each), f"{each['params']:,}", f"{each['macs']:,}", f"{each['seconds']:.1f}"]
             for number, each in ranked[:SHOWN]
         ]
-        title = f"{self.space.name} by {self.algorithm.name}: the best of {len(found)} children, {self.checkpoint.metric}"
+        title = (
+            f"{self.space.name} by {self.algorithm.name}: the best of {len(found)} children, {self.checkpoint.metric}"
+        )
         tell(tables.table(title, COLUMNS, rows))
         number, best = ranked[0]
         result: Mapping[str, Any] = {

@@ -17,7 +17,9 @@ from cnntrain.models.state_net import StateNet
 State = Tensor | tuple[Tensor, Tensor]  # the stem's map; the last map and the one before
 
 
-def conv_steps(ins: int, outs: int, kernels: Sequence[tuple[int, int]], stride: int, dilation: int = 1) -> nn.Sequential:
+def conv_steps(
+    ins: int, outs: int, kernels: Sequence[tuple[int, int]], stride: int, dilation: int = 1
+) -> nn.Sequential:
     """ReLU, convolution and norm for each kernel, the first of which has the stride."""
     steps: list[nn.Module] = []
     for number, (height, width) in enumerate(kernels):
@@ -60,7 +62,9 @@ class Cell(nn.Module):
     `shrink` is how many times larger the earlier of its two inputs is; the last map sets the size.
     """
 
-    def __init__(self, blocks: Sequence[Sequence[Any]], before: int, last: int, channels: int, stride: int, shrink: int):
+    def __init__(
+        self, blocks: Sequence[Sequence[Any]], before: int, last: int, channels: int, stride: int, shrink: int
+    ):
         super().__init__()
         self.fit_before = conv_steps(before, channels, [(1, 1)], shrink)
         self.fit_last = conv_steps(last, channels, [(1, 1)], 1)
