@@ -1,4 +1,4 @@
-"""``cnntrain scale``: how a network's depth, width and resolution should grow together, and the networks that result."""
+"""``cnntrain scale``: how a network's depth, width and resolution grow together, and the networks that result."""
 
 from __future__ import annotations
 

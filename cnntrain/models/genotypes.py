@@ -2,10 +2,10 @@
 
 A genotype is a dict with ``space``, which says what else is in it:
 
-- chain: ``layers``, a list of dicts with ``height``, ``width`` and ``stride`` of a filter, ``filters`` and ``inputs``, the
-  numbers of earlier layers, from 0; none: the image.
+- chain: ``layers``, a list of dicts with ``height``, ``width`` and ``stride`` of a filter, ``filters`` and ``inputs``,
+  the numbers of earlier layers, from 0; none: the image.
 - cell: ``normal`` and ``reduction``, lists of blocks ``[first, operation, second, operation]``, where 0 is the last map
-  but one, 1 the last map, and 2 + k the k-th block of the cell; ``repeats`` of normal cells in a stage, and ``filters``.
+  but one, 1 the last map, and 2 + k the k-th block of the cell; ``repeats`` of normal cells in a stage; ``filters``.
 """
 
 from __future__ import annotations

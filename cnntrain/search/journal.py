@@ -82,6 +82,6 @@ def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
     if names:
         changes = [f"{each}={before.get(each)} is now {now.get(each)}" for each in names[:SHOWN]]
         raise ConfigError(
-            f"{folder} is of a search with other settings ({'; '.join(changes)}): type those again to go on with it, or "
-            "name=<another> for a new one"
+            f"{folder} is of a search with other settings ({'; '.join(changes)}): type those again to go on with "
+            "it, or name=<another> for a new one"
         )

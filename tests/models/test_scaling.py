@@ -45,7 +45,7 @@ def test_other_families_are_scaled_as_timm_scales_them(name: str, timms: str, wi
 
 
 def test_what_timm_cannot_scale_is_refused() -> None:
-    with pytest.raises(ConfigError, match="resnet18 is not of EfficientNet's family"):
+    with pytest.raises(ConfigError, match=r"resnet18 is not of EfficientNet's family"):
         create("resnet18", 10, 3, None, {}, False, None, 1.1, 1.0)
-    with pytest.raises(ConfigError, match="depth of mnasnet_100; model.scale.width it does"):
+    with pytest.raises(ConfigError, match=r"depth of mnasnet_100; model.scale.width it does"):
         create("mnasnet_100", 10, 3, None, {}, False, None, 1.1, 1.0)

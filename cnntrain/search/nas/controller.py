@@ -1,8 +1,8 @@
 """The controller of an architecture search: an LSTM that draws an architecture decision by decision.
 
-Zoph and Le, Neural architecture search with reinforcement learning, 2017 (arXiv:1611.01578). What was chosen is the next
-input. Whether an earlier layer is connected is drawn from the sigmoid of v . tanh(A h_earlier + B h_now), where h is the
-state after a layer's last other decision. Decisions of one kind share their weights over the layers.
+Zoph and Le, Neural architecture search with reinforcement learning, 2017 (arXiv:1611.01578). What was chosen is the
+next input. Whether an earlier layer is connected is drawn from the sigmoid of v . tanh(A h_earlier + B h_now), where h
+is the state after a layer's last other decision. Decisions of one kind share their weights over the layers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Controller(nn.Module):
         Args:
             choose: the option, from a decision's number and the logits [options].
         """
-        shown, state = self.start, (torch.zeros_like(self.start), torch.zeros_like(self.start))
+        shown: Tensor = self.start
+        state = (torch.zeros_like(self.start), torch.zeros_like(self.start))
         string: list[int] = []
         anchors: dict[int, Tensor] = {}
         total, entropy = self.start.new_zeros(()), self.start.new_zeros(())
@@ -76,7 +77,7 @@ class Controller(nn.Module):
             logs = functional.log_softmax(logits, -1)
             total, entropy = total + logs[option], entropy - (logs.exp() * logs).sum()
             if decision.anchor is None:
-                shown = self.chosen[_kind(decision)].weight[option][None]
+                shown = self.chosen[_kind(decision)](torch.tensor([option]))
             elif option:  # what is connected is what the next layer begins with
                 shown = shown + anchors[decision.anchor]
         return string, total, entropy

@@ -66,10 +66,10 @@ def test_other_strings_are_other_architectures(data: st.DataObject) -> None:
 def test_a_genotype_goes_through_a_file(tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text(json.dumps(TWO))
     assert genotypes.read(tmp_path / "best.json") == TWO
-    with pytest.raises(ValueError, match="none.json cannot be read"):
+    with pytest.raises(ValueError, match=r"none.json cannot be read"):
         genotypes.read(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match="bad.json is no genotype"):
+    with pytest.raises(ValueError, match=r"bad.json is no genotype"):
         genotypes.read(tmp_path / "bad.json")
 
 
@@ -140,9 +140,9 @@ def test_what_is_no_cell_is_refused(key: str, value: Any, told: str) -> None:
 
 
 def test_spaces_refuse_what_cannot_be_built() -> None:
-    with pytest.raises(ValueError, match="must be odd"):
+    with pytest.raises(ValueError, match=r"must be odd"):
         Chain("chain", 4, [2], [1], [2], [1], True)
-    with pytest.raises(ValueError, match="different numbers"):
+    with pytest.raises(ValueError, match=r"different numbers"):
         Chain("chain", 4, [1, 1], [1], [2], [1], True)
-    with pytest.raises(ValueError, match="must be different ones"):
+    with pytest.raises(ValueError, match=r"must be different ones"):
         Cell("cell", 3, ["conv9"], 1, 4)

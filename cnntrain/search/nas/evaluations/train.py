@@ -15,7 +15,7 @@ from cnntrain.core.limits import Positive
 
 @dataclass(frozen=True)
 class Train(Evaluation):
-    """The reward is the best epoch's metric of val (`checkpoint.metric`), to some power; 0 where a loss was no number."""
+    """The reward is the best epoch's metric of val (`checkpoint.metric`), to a power; 0 where a loss was no number."""
 
     power: Positive
 

@@ -13,8 +13,8 @@ from cnntrain.models.genotypes import OPERATIONS
 
 @dataclass(frozen=True)
 class Cell(Space):
-    """Of each block of both cells two inputs, out of the two maps before the cell and the blocks before this one, and an
-    operation on each. The results are added, which the paper's search chose nearly always; it could concatenate, too.
+    """Of each block of both cells two inputs, of the two maps before the cell and the blocks before this one, and an
+    operation on each. The results are added; the paper's search could concatenate them, too.
     """
 
     blocks: Count
