@@ -107,6 +107,7 @@ def test_what_nas_refuses(words: list[str], told: str) -> None:
         check(composed([*TINY, *words], "nas"), Nas)
 
 
+@pytest.mark.slow
 def test_scale_trains_each_cell_once(typed: Typed, tmp_path: Path) -> None:
     words = ("scale", *TINY, "model.scale.width=0.1", "model.scale.depth=0.3", "alphas=[1.2]", "betas=[1.1]",
              "name=scaled", "trainer.deterministic=false")  # fmt: skip

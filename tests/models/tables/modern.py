@@ -78,6 +78,14 @@ def prelu(name: str, params: int, macs: float, **more) -> dict:
 # without its randomness the loss falls at every step; tests/models/test_fractalnet.py is about the randomness
 CERTAIN = {"filters": (8, 16, 32, 64, 64), "drop_path_rate": 0.0, "global_ratio": 0.0, "block_drop_rates": (0.0,) * 5}
 
+FOUND = {
+    "space": "chain",
+    "layers": [
+        {"height": 3, "width": 3, "filters": 8, "stride": 2, "inputs": []},
+        {"height": 3, "width": 3, "filters": 6, "stride": 1, "inputs": [0]},
+    ],
+}
+
 ROWS: list[dict] = [
     imagenet_resnet("plain18", 11_515_688, 1.795e9, 8, deep=True),
     imagenet_resnet("plain34", 21_623_848, 3.644e9, 16, deep=True),
@@ -114,4 +122,6 @@ ROWS: list[dict] = [
     {"name": "nasnetamobile", "params": 5_289_978, "macs": 0.5636e9, "coarse": 6, "fine": 17}
     | IMAGENET
     | {"side": 32, "small": {"cell_count": 2}},
+    {"name": "found", "params": 27 * 8 + 9 * 8 * 6 + 2 * 14 + 70, "macs": 16**2 * (27 * 8 + 9 * 8 * 6) + 60}
+    | {"coarse": 3, "fine": 3, "kwargs": {"genotype": FOUND}},
 ]
