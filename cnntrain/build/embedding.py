@@ -15,7 +15,8 @@ from cnntrain.build.reading import Adjust
 from cnntrain.build.trained import Trained
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
-from cnntrain.config.schema import Model, TrainConfig
+from cnntrain.config.model import Model
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.preprocess import Preprocess

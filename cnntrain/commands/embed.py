@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnntrain.config.schema import Command, Ended, Model
+from cnntrain.config.model import Model
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Count, Place, Whole

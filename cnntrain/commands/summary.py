@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from cnntrain.config.schema import Command, Ended, Model
+from cnntrain.config.model import Model
+from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic

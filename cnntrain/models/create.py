@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -23,16 +23,14 @@ def create(
     args: Mapping[str, Any],
     pretrained: bool,
     stem: Literal["cifar", "small"] | None = None,
-    depth: float = 1.0,
-    width: float = 1.0,
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> nn.Module:
     """Build the network `name` for so many classes, input channels and pixels a side (None: its own size).
 
     Args:
         args: of its constructor.
         stem: whether the first layers keep a small image's size; cifar: a family that has no such ones is refused.
-        depth: times the blocks of each stage; of EfficientNet's family only.
-        width: times the channels of each layer; of EfficientNet's family only.
+        scale: times the blocks of each stage, and the channels of each layer; of EfficientNet's family only.
 
     Raises:
         ConfigError: the constructor does not know an argument, the name's tag does not exist, or the network cannot be
@@ -44,9 +42,7 @@ def create(
     published = timm.get_pretrained_cfg(name.split(".", 1)[0])
     if size is not None and published is not None and published.fixed_input_size:
         kwargs["img_size"] = size
-    make: Callable[..., nn.Module] = partial(timm.create_model, name)
-    if (depth, width) != (1.0, 1.0):
-        make = scaling.scaled(name, depth, width)
+    make = partial(timm.create_model, name) if scale == (1.0, 1.0) else scaling.scaled(name, *scale)
     found = available(name) if pretrained else None
     if found is not None:
         kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(name)}

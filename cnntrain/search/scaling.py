@@ -17,7 +17,8 @@ import torch
 
 from cnntrain.build.run import build
 from cnntrain.build.trial import fitted
-from cnntrain.config.schema import Scale, TrainConfig
+from cnntrain.config.model import Scale
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import LossError
 from cnntrain.models import auxiliary
 from cnntrain.search.journal import Journal

@@ -10,7 +10,7 @@ from torch import nn
 
 from cnntrain.config import compose
 from cnntrain.config.check import plain, section
-from cnntrain.config.schema import Model
+from cnntrain.config.model import Model
 from cnntrain.models import auxiliary, registry
 from cnntrain.study import catalog
 from cnntrain.study.anatomy import layers

@@ -28,7 +28,8 @@ from cnntrain import cli
 from cnntrain.build import weights
 from cnntrain.build.run import build
 from cnntrain.config.check import check
-from cnntrain.config.schema import Model, TrainConfig
+from cnntrain.config.model import Model
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
 from cnntrain.data.batches.preprocess import Preprocess

@@ -33,7 +33,8 @@ from cnntrain.config.groups import (
     plugin_class,
     plugin_names,
 )
-from cnntrain.config.schema import REFUSED_ARGS, Checkpoint, Command, Model, TrainConfig, Trainer
+from cnntrain.config.model import Model
+from cnntrain.config.schema import REFUSED_ARGS, Checkpoint, Command, TrainConfig, Trainer
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.paths import is_below
 

@@ -27,7 +27,7 @@ def shapes(net: torch.nn.Module) -> list[tuple[str, Any]]:
 def test_b0_scaled_is_each_of_b1_to_b7(phi: int) -> None:
     width, depth, resolution = PUBLISHED[phi]
     with torch.device("meta"):
-        net = create("efficientnet_b0", 1000, 3, None, {}, False, None, depth, width)
+        net = create("efficientnet_b0", 1000, 3, None, {}, False, None, (depth, width))
         timms = timm.create_model(f"efficientnet_b{phi}")
     assert shapes(net) == shapes(timms)
     count = sum(each.numel() for each in net.parameters())
@@ -41,11 +41,11 @@ def test_b0_scaled_is_each_of_b1_to_b7(phi: int) -> None:
 ])  # fmt: skip
 def test_other_families_are_scaled_as_timm_scales_them(name: str, timms: str, width: float, depth: float) -> None:
     with torch.device("meta"):
-        assert shapes(create(name, 1000, 3, None, {}, False, None, depth, width)) == shapes(timm.create_model(timms))
+        assert shapes(create(name, 1000, 3, None, {}, False, None, (depth, width))) == shapes(timm.create_model(timms))
 
 
 def test_what_timm_cannot_scale_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"resnet18 is not of EfficientNet's family"):
-        create("resnet18", 10, 3, None, {}, False, None, 1.1, 1.0)
+        create("resnet18", 10, 3, None, {}, False, None, (1.1, 1.0))
     with pytest.raises(ConfigError, match=r"depth of mnasnet_100; model.scale.width it does"):
-        create("mnasnet_100", 10, 3, None, {}, False, None, 1.1, 1.0)
+        create("mnasnet_100", 10, 3, None, {}, False, None, (1.1, 1.0))

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from cnntrain.config.schema import Model
+from cnntrain.config.model import Model
 from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
 from cnntrain.models import auxiliary, registry

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from cnntrain.commands.summary import Summary
 from cnntrain.config.check import check
-from cnntrain.config.schema import Model
+from cnntrain.config.model import Model
 from cnntrain.models import registry
 from cnntrain.study import catalog
 from cnntrain.transfer.freeze_depth import FreezeDepth
