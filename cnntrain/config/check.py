@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
+from cnntrain.config.groups import ALL_PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
@@ -133,7 +133,7 @@ def _hint(key: str, path: str, names: Sequence[str]) -> str:
     group = path[:-1]
     near = suggest(key, similar(key, names), path)
     others = (
-        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in PLUGINS else []
+        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in ALL_PLUGINS else []
     )
     if others and not near:
         return f": it belongs to {' or '.join(f'{group}={name}' for name in others)}"
@@ -152,7 +152,7 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     words, bare = _words([each for each in kinds if each is not type(None)])
     if isinstance(value, str) and value in words:
         return value
-    if bare in PLUGINS.values():
+    if bare in ALL_PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
     if is_dataclass(bare):

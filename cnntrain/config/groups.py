@@ -21,7 +21,7 @@ from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
 
 PACKAGE = Path(__file__).parent.parent
-# group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
+# groups of a training -> the base class of their configs; the subclass is in cnntrain/<group>/<name>.py
 PLUGINS: dict[str, type] = {
     "data": Data,
     "task": Task,
@@ -29,8 +29,8 @@ PLUGINS: dict[str, type] = {
     "optim": Optim,
     "schedule": Schedule,
     "transfer": Transfer,
-    "method": Method,
 }
+ALL_PLUGINS: dict[str, type] = {**PLUGINS, "method": Method}  # those of other commands, too
 PACKAGES = {"task": "tasks", "method": "study.explain.methods"}  # the groups whose package has another name
 ABSTRACT = "base"  # the YAML that the others of a group inherit
 
@@ -38,7 +38,7 @@ ABSTRACT = "base"  # the YAML that the others of a group inherit
 def plugin_names(group: str) -> tuple[str, ...]:
     """What ``<group>.name`` can be: the modules of ``cnntrain/<group>/`` that have a YAML of their name, and what the
     user's own modules define."""
-    return tuple(sorted(_our_plugins(group) | _users(PLUGINS[group]).keys()))
+    return tuple(sorted(_our_plugins(group) | _users(ALL_PLUGINS[group]).keys()))
 
 
 @cache
@@ -50,10 +50,10 @@ def _our_plugins(group: str) -> frozenset[str]:
 
 def plugin_class(group: str, name: str) -> type:
     """The subclass of the group's base that is called `name`; of ours the one that the module of this name defines."""
-    users = _users(PLUGINS[group])
+    users = _users(ALL_PLUGINS[group])
     if name in users:
         return users[name]
-    return _defined_in(f"cnntrain.{PACKAGES.get(group, group)}.{name}", PLUGINS[group])
+    return _defined_in(f"cnntrain.{PACKAGES.get(group, group)}.{name}", ALL_PLUGINS[group])
 
 
 def command_names() -> tuple[str, ...]:

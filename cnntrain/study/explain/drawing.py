@@ -35,9 +35,10 @@ def overlay(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
     scale = np.quantile(np.abs(values), QUANTILE) or np.abs(values).max() or 1.0
     strength = np.clip(values / scale, -1, 1)
     if values.min() >= 0:
-        return (1 - STRENGTH) * grey + STRENGTH * matplotlib.colormaps["inferno"](strength)[..., :3]
-    opacity = STRENGTH * np.abs(strength)[..., None]
-    return grey * (1 - opacity) + matplotlib.colormaps["seismic"]((strength + 1) / 2)[..., :3] * opacity
+        painted, opacity = matplotlib.colormaps["inferno"](strength), STRENGTH
+    else:
+        painted, opacity = matplotlib.colormaps["seismic"]((strength + 1) / 2), STRENGTH * np.abs(strength)[..., None]
+    return np.clip((1 - opacity) * grey + opacity * painted[..., :3], 0, 1)
 
 
 def draw(found: Explanation, original: np.ndarray, title: str) -> bytes:

@@ -94,17 +94,16 @@ class Explained:
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Explanation]:
-        with looked_into(self.subject):
-            for positions, inputs in self.shown.batches():
-                with torch.no_grad():
-                    probabilities = self.subject.probabilities(inputs)
-                targets = self.target.positions(self.shown, positions, probabilities)
-                yield from self._batch(positions, inputs, probabilities, targets)
+        for positions, inputs in self.shown.batches():
+            yield from self._batch(positions, inputs)
 
-    def _batch(
-        self, positions: list[int], inputs: Tensor, probabilities: Tensor, targets: Tensor
-    ) -> Iterator[Explanation]:
-        found = self.method.maps(self.subject, inputs, targets)
+    def _batch(self, positions: list[int], inputs: Tensor) -> Iterator[Explanation]:
+        with looked_into(self.subject):
+            inputs = inputs.clone()  # where the caller's were made without gradients in mind, these can have some
+            with torch.no_grad():
+                probabilities = self.subject.probabilities(inputs.clone())
+            targets = self.target.positions(self.shown, positions, probabilities)
+            found = self.method.maps(self.subject, inputs, targets)
         assert found.values.shape == (len(inputs), *inputs.shape[2:])
         self.notes += [each for each in found.notes if each not in self.notes]
         maps = found.values.detach().float().cpu().numpy()

@@ -17,7 +17,7 @@ from cnntrain.study.explain.subject import Subject
 def of_image(subject: Subject, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient of each image's class's logit by its pixels, of the shape of `inputs`, and the logits [images]."""
     pixels = inputs.detach().requires_grad_()
-    found = chosen(subject.logits(pixels.clone()), targets)  # a copy: a first layer may work in place
+    found = chosen(subject.logits(pixels), targets)
     (gradient,) = torch.autograd.grad(found.sum(), pixels)
     return gradient, found.detach()
 

@@ -46,7 +46,7 @@ class Subject:
         Raises:
             InputError: the network answers in another way.
         """
-        found = self.network(inputs)
+        found = self.network(inputs.clone())  # a network may overwrite what it is given
         if not isinstance(found, Tensor) or found.ndim != 2:
             raise InputError(f"{type(self.network).__name__} does not give one row of logits an image")
         return found
@@ -54,18 +54,19 @@ class Subject:
     @cached_property
     def at(self) -> str:
         """The layer whose maps count: the one that was asked for, else the last stage that gives maps of more than one
-        position; of a network without timm's stages the last such module.
+        position, else the last such module.
 
         Raises:
             InputError: there is none.
         """
         if self.layer is not None:
             return self.layer
-        names = layers.stages(self.network) or [name for name, _ in self.network.named_modules() if name]
-        spatial = [name for name, shape in self.shapes(names).items() if len(shape) == 4 and shape[2] * shape[3] > 1]
-        if not spatial:
-            raise InputError(f"{type(self.network).__name__} has no layer with maps: layer=<name> chooses one")
-        return spatial[-1]
+        every = [name for name, _ in self.network.named_modules() if name]
+        for names in (layers.stages(self.network), every):
+            shapes = self.shapes(names)
+            if spatial := [name for name, each in shapes.items() if len(each) == 4 and each[2] * each[3] > 1]:
+                return spatial[-1]
+        raise InputError(f"{type(self.network).__name__} has no layer with maps of more than one position")
 
     def shapes(self, names: Sequence[str]) -> dict[str, torch.Size]:
         """Of what modules give for one image of the network's size, in the order in which they are computed; those
