@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from cnntrain.core.errors import InputError
@@ -151,10 +150,8 @@ def _picture(
     cuts = [image[b.top : b.bottom, b.left : b.right] for image, b in zip(seen, boxes, strict=True)]
     names = [f"{value:.3g}" for value in values] + [Path(shown.names[each.image]).stem for each in found]
     about = "field unknown: whole images" if field is None else f"field {_size(field, size)}"
-    figure = tiles.figure([*cuts, *seen], names, len(found), f"{title}: {about}", SIDE)
-    for axes, each in zip(figure.axes[len(found) :], boxes, strict=False):
-        corner, sides = (each.left - 0.5, each.top - 0.5), (each.right - each.left, each.bottom - each.top)
-        axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="red", linewidth=1.2))
+    frames = {len(found) + n: (b.top, b.bottom, b.left, b.right) for n, b in enumerate(boxes)}
+    figure = tiles.figure([*cuts, *seen], names, len(found), f"{title}: {about}", SIDE, frames)
     rows = [
         _row(shown, each, of, value, single)
         for each, of, value, single in zip(found, boxes, values, by_itself, strict=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
+from types import MappingProxyType
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
 
 from cnntrain.core.words import printable
 from cnntrain.study.explain.drawing import PLAIN
 
 SIDE = 1.05  # inches of a tile
-GAP = 0.06  # of a tile's side, around it
+GAP = 0.06  # inches between tiles
+LINE, HEAD = 0.13, 0.36  # inches of a line above a tile, and of the title
+DPI, WIDTH = 110, 4.6  # of a picture, and inches that a title needs
+LETTERS = 16  # an inch
 
 
 def rows_of(count: int, columns: int) -> int:
@@ -49,37 +54,60 @@ def coloured(values: np.ndarray, colours: str) -> np.ndarray:
     return shown
 
 
-def figure(tiles: Sequence[np.ndarray], names: Sequence[str], columns: int, title: str, side: float = SIDE) -> Figure:
+def figure(
+    tiles: Sequence[np.ndarray],
+    names: Sequence[str],
+    columns: int,
+    title: str,
+    side: float = SIDE,
+    frames: Mapping[int, tuple[int, int, int, int]] = MappingProxyType({}),
+) -> Figure:
     """A grid of tiles, row by row, each with its name above it.
+
+    It is one picture with words on it: axes for each of a thousand filters would take minutes.
 
     Args:
         tiles: [height, width, 3] each, from 0 to 1 or uint8, of any sizes.
         names: as many; empty ones are left out.
         side: inches of a tile.
+        frames: of tiles by number, a part that is framed: first row, the row behind it, first column, the one behind.
     """
+    pixels = max(8, round(side * DPI))
+    lines = max((each.count("\n") + 1 for each in names), default=1) if any(names) else 0
+    above, gap = round(LINE * DPI * lines), round(GAP * DPI)
     rows = rows_of(len(tiles), columns)
-    lines = max((each.count("\n") + 1 for each in names if each), default=0)
-    height = rows * (side + 0.13 * lines + 0.04) + 0.45
-    drawn = Figure(figsize=(max(columns * side, 3.2) + 0.2, height), dpi=110)
-    drawn.suptitle(title, fontsize=9, y=1 - 0.12 / height, va="top", **PLAIN)
-    grid = drawn.subplots(
-        rows, columns, squeeze=False,
-        gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.06 / height, "top": 1 - (0.4 + 0.13 * lines) / height,
-                     "wspace": GAP, "hspace": (0.13 * lines + 0.04) / side + GAP / 2},
-    )  # fmt: skip
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, tile, name in zip(grid.flat, tiles, names, strict=False):
-        show(axes, tile, name)
+    size = (rows * (pixels + above + gap) + gap, columns * (pixels + gap) + gap)
+    whole = np.full((*size, 3), 255, np.uint8)
+    width, height = max(size[1] / DPI, WIDTH), size[0] / DPI + HEAD
+    drawn = Figure(figsize=(width, height), dpi=DPI)
+    axes = drawn.add_axes((0, 0, size[1] / DPI / width, 1 - HEAD / height))
+    for number, (tile, name) in enumerate(zip(tiles, names, strict=True)):
+        row, column = divmod(number, columns)
+        top, left = gap + row * (pixels + above + gap) + above, gap + column * (pixels + gap)
+        shown = _fitted(tile, pixels)
+        whole[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+        scale = max(tile.shape[:2]) / pixels
+        if number in frames:
+            first, last, start, end = (each / scale for each in frames[number])
+            corner = (left + start - 0.5, top + first - 0.5)
+            axes.add_patch(Rectangle(corner, end - start, last - first, fill=False, edgecolor="red", linewidth=1.2))
+        if name:
+            words = "\n".join(printable(line, round(LETTERS * side)) for line in name.split("\n"))
+            middle = left + shown.shape[1] / 2
+            axes.text(middle, top - 2, words, ha="center", va="bottom", fontsize=6.5, **PLAIN)
+    axes.imshow(whole, interpolation="none", aspect="auto", extent=(-0.5, size[1] - 0.5, size[0] - 0.5, -0.5))
+    axes.set_axis_off()
+    drawn.text(0.5, 1 - 0.1 / height, title, ha="center", va="top", fontsize=9, **PLAIN)
     return drawn
 
 
-def show(axes: Axes, tile: np.ndarray, name: str = "") -> None:
-    """One tile with its name, its pixels as squares."""
-    axes.imshow(tile, interpolation="nearest" if max(tile.shape[:2]) < 100 else None, vmin=0, vmax=1)
-    axes.set_axis_off()
-    if name:
-        axes.set_title("\n".join(printable(line, 24) for line in name.split("\n")), fontsize=6.5, pad=2, **PLAIN)
+def _fitted(tile: np.ndarray, side: int) -> np.ndarray:
+    """uint8, its longer side of so many pixels; what is enlarged shows its pixels as squares."""
+    values = tile if tile.dtype == np.uint8 else np.rint(255 * np.clip(tile, 0, 1)).astype(np.uint8)
+    longer = max(values.shape[:2])
+    height, width = (max(1, round(each * side / longer)) for each in values.shape[:2])
+    how = Image.Resampling.NEAREST if longer < side else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize((width, height), how))
 
 
 def of_image(seen: np.ndarray) -> np.ndarray:
