@@ -64,9 +64,9 @@ def _seen_in(loader: Loader, epoch: int, positions: Tensor, seen: Preprocess, cl
 
 
 def _mixture(shares: Tensor, classes: Sequence[str]) -> str:
-    """Such as ``0.7 cat, 0.3 dog``."""
+    """A line a class, such as ``0.70 cat``, the largest share first."""
     rows = sorted(shares.nonzero().flatten().tolist(), key=lambda each: -shares[each])
-    return ", ".join(f"{shares[each]:.2g} {classes[each]}" for each in rows)
+    return "\n".join(f"{shares[each]:.2f} {classes[each]}" for each in rows)
 
 
 def _label(part: Part, position: int, classes: Sequence[str]) -> str:

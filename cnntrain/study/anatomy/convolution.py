@@ -44,8 +44,10 @@ class Convolution:
         """Rows of the padded image that the last step does not reach."""
         if not self.output:
             return self.size + 2 * self.padding
-        pairs = ((each, each) for each in (self.kernel, self.stride, self.padding, self.dilation))
-        return Window(*pairs, ceil_mode=False).left_over((self.size, self.size))[0]
+        kernel, stride, padding, dilation = (
+            (each, each) for each in (self.kernel, self.stride, self.padding, self.dilation)
+        )
+        return Window(kernel, stride, padding, dilation, ceil_mode=False).left_over((self.size, self.size))[0]
 
     @cached_property
     def unseen(self) -> int:

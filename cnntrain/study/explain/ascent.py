@@ -129,7 +129,7 @@ def ascend(subject: Subject, wanted: Wanted, begin: Tensor, keys: Maximise) -> T
         (gradient,) = torch.autograd.grad(value, moved)
         size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
         moved = moved.detach() + keys.rate * gradient / size.clamp(min=torch.finfo(size.dtype).tiny)
-        if keys.blur_every and step % keys.blur_every == keys.blur_every - 1 and step < keys.steps - 1:
+        if keys.blur_every and step % keys.blur_every == keys.blur_every - 1:
             moved = functional.gaussian_blur(moved, _kernel(keys.blur, min(moved.shape[2:])), keys.blur)
         images = moved.roll([-each for each in shift], (2, 3)).clamp(low, high)
     return images.detach()
