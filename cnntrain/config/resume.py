@@ -21,7 +21,8 @@ from cnntrain.runs import folder as folders
 EXACT = {
     "data.root", "data.download", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
     "checkpoint.every_steps", "checkpoint.time_share", "checkpoint.keep",
-    "trainer.log_every", "trainer.profile", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
+    "trainer.log_every", "trainer.profile", "trainer.watch", "trainer.epochs", "trainer.early_stopping",
+    "transfer.cache_dir",
     "report.trackers", "report.project", "report.online",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these

@@ -56,6 +56,14 @@ class TensorBoard:
         with files.writing(self.folder):
             self.writer.add_image(name, make_grid(images.cpu(), nrow=8), 0)
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        with files.writing(self.folder):
+            for name, value in scalars.items():
+                self.writer.add_scalar(name, value, step)
+            for name, values in histograms.items():
+                if values.isfinite().all():  # of others TensorBoard makes none
+                    self.writer.add_histogram(name, values, step)
+
     def points(self, name: str, features: np.ndarray, about: Mapping[str, Sequence[str]], pictures: np.ndarray) -> None:
         """Points for the projector.
 
