@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
+import pkgutil
 import socket
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import torch
 from composing import composed
 from xdist.scheduler import LoadScopeScheduling
 
+import cnntrain as package
 from cnntrain import cli
 from cnntrain.build.run import build
 from cnntrain.commands.train import Train
@@ -46,6 +49,13 @@ DEAR = ("test_export.py", "test_diagnose.py", "test_folds.py", "test_multilabel_
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
 atexit.register(_always.close)
+
+
+def pytest_sessionstart() -> None:
+    """Import everything while coverage counts: the lines of a module run once, maybe first in a test without it."""
+    for each in pkgutil.walk_packages(package.__path__, "cnntrain."):
+        if not each.name.endswith("__main__"):
+            importlib.import_module(each.name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -53,6 +53,7 @@ def settings_of_its_own(trained: dict[str, Any]) -> Iterator[None]:
     backend.deterministic, backend.benchmark = before
 
 
+@pytest.mark.no_cover
 def test_training_returns_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str], result_of: Any) -> None:
     result = package.train(*WORDS, "trainer.deterministic=true", f"output={tmp_path}")
     assert result == result_of(Path(result["run_dir"]))
@@ -64,6 +65,7 @@ def test_training_returns_the_result(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert again["weights_sha256"] == result["weights_sha256"] and again["run_dir"] != result["run_dir"]
 
 
+@pytest.mark.no_cover
 def test_the_process_is_left_as_it_was(
     trained: dict[str, Any], tmp_path: Path, settings_of_its_own: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +80,7 @@ def test_the_process_is_left_as_it_was(
     assert process() == before
 
 
+@pytest.mark.no_cover
 def test_it_does_what_the_command_does(trained: dict[str, Any], typed: Any, result_of: Any, tmp_path: Path) -> None:
     done = typed(*WORDS)
     assert done.returncode == 0, done.stderr
@@ -86,6 +89,7 @@ def test_it_does_what_the_command_does(trained: dict[str, Any], typed: Any, resu
     assert {key: result[key] for key in same} == {key: trained[key] for key in same}
 
 
+@pytest.mark.no_cover
 def test_a_plus_is_taken_off_a_key_that_is_there(trained: dict[str, Any]) -> None:
     more = trained["steps"] + 1
     again = package.train(f"resume={trained['run_dir']}", f"+trainer.max_steps={more}", "++trainer.epochs=9")

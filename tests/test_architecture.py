@@ -134,6 +134,7 @@ def test_the_reader_of_imports_sees_them() -> None:
 # who imports whom
 
 
+@pytest.mark.no_cover
 def test_imports_only_go_down() -> None:
     height = {name: -number for number, rooms in enumerate(LAYERS) for name in rooms}
     edges = {(room(user), room(used)) for user, all_used in graph().items() for used in all_used if room(user)}
@@ -143,6 +144,7 @@ def test_imports_only_go_down() -> None:
     assert not upward
 
 
+@pytest.mark.no_cover
 def test_no_module_imports_in_a_circle() -> None:
     rest = graph()
     while leaves := {name for name, used in rest.items() if not used & rest.keys()}:
@@ -179,6 +181,11 @@ def test_plugins_with_a_yaml_import_nothing_heavy(group: str) -> None:
     for file in package(group):
         if (ROOT / "configs" / group / f"{file.stem}.yaml").is_file() or file.stem in ("base", "__init__"):
             assert not imported_at_start(file) & HEAVY, file
+
+
+def test_methods_import_nothing_heavy() -> None:
+    for file in [*package("study/explain/methods"), PACKAGE / "study" / "explain" / "base.py"]:
+        assert not imported_at_start(file) & HEAVY, file
 
 
 # what must not be there

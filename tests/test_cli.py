@@ -189,6 +189,7 @@ def test_a_broken_yaml_is_named_with_its_line(cnn: Any, tmp_path: Path) -> None:
     assert_plain_error(cnn("--config-dir", "mine", "optim=bad"), "mine/optim/bad.yaml, line 2, column 4: broken YAML")
 
 
+@pytest.mark.no_cover
 def test_an_unknown_key_in_a_users_yaml_is_reported(cnn: Any, tmp_path: Path) -> None:
     (tmp_path / "mine" / "optim").mkdir(parents=True)
     (tmp_path / "mine" / "optim" / "bad.yaml").write_text("defaults: [sgd]\nlrr: 1")
@@ -347,6 +348,7 @@ def test_a_local_configs_folder_is_used(cnn: Any, launched: list[Any], tmp_path:
 # what reaches the commands
 
 
+@pytest.mark.no_cover
 def test_train_is_the_default_command(cnn: Any, launched: list[Any]) -> None:
     assert cnn().code == cnn("train").code == cnn("seed=0").code == 0
     assert launched[0] == launched[1] == launched[2]
@@ -397,6 +399,7 @@ def test_a_world_without_what_torchrun_sets_is_none(
     assert "unset WORLD_SIZE" in screen.err
 
 
+@pytest.mark.no_cover
 def test_a_failed_job_ends_a_sweep_of_torchruns(cnn: Any, of_two: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from cnntrain.core import launch
 
@@ -432,6 +435,7 @@ def test_a_resumed_run_joins_torchrun_too(cnn: Any, launched: list[Any], of_two:
     assert (launched[0].devices, launched[0].trainer.epochs) == (2, 7)
 
 
+@pytest.mark.no_cover
 def test_resume_lays_typed_keys_over_the_run(cnn: Any, launched: list[Any]) -> None:
     write_run(Path("outputs/a/b"), "optim=adamw", "transfer=freeze_depth", "trainer.epochs=7")
     screen = cnn("resume=outputs/a/b", "optim.beta1=0.8", "transfer.depth=2", "trainer.epochs=99")
@@ -458,6 +462,7 @@ def checked(*overrides: str) -> TrainConfig:
 # a run from end to end
 
 
+@pytest.mark.no_cover
 def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
     screen = cnn(*SMOKE)
     assert screen.code == 0 and screen.err == ""
@@ -498,6 +503,7 @@ def test_smoke_from_end_to_end(cnn: Any, tmp_path: Path) -> None:
         assert evaluated["command"] == f"cnntrain eval {words[0]} device=cpu"
 
 
+@pytest.mark.no_cover
 def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_path: Path) -> None:
     small = ("trainer.max_steps=1", "checkpoint.every_steps=null", "data.train_size=32")
     before = logging.root.handlers[:], logging.root.level, logging.getLogger("matplotlib").disabled
@@ -512,6 +518,7 @@ def test_a_sweep_makes_a_folder_a_job_and_goes_on_after_an_error(cnn: Any, tmp_p
     assert "transfer.depth=99" in screen.err and "Traceback" not in screen.err
 
 
+@pytest.mark.no_cover
 def test_a_signal_in_a_sweep_ends_the_sweep_and_resume_auto_goes_on_with_it(cnn: Any, tmp_path: Path) -> None:
     sweep = ("-m", *SMOKE, "trainer.max_steps=4", "seed=1,2,3", "resume=auto")
     step, steps = torch.optim.SGD.step, []

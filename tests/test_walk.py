@@ -15,6 +15,7 @@ PACKAGE = Path(cnntrain.__file__).parent
 MOST = 9
 
 
+@pytest.mark.no_cover
 def test_the_walk_to_the_optimizers_step_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,10 @@ class BatchTransform(Protocol):
     """Many samples at once, on the device that they are on."""
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
-        """uint8 [samples, channels, height, width], and targets, to such of the size that the network sees."""
+        """uint8 [samples, channels, height, width], and targets, to such of the size that the network sees.
+
+        Images of 16 bits come as int32, from 0 to 65535.
+        """
         ...
 
 
@@ -35,7 +38,7 @@ class PackedTransform(Protocol):
 
     def __call__(self, images: Tensor, sizes: Tensor, draws: Draws) -> Tensor:
         """uint8 [images, channels, side, side], and heights and widths before [images, 2], to the size that the network
-        sees."""
+        sees; of 16 bits int32, as for `BatchTransform`."""
         ...
 
 
@@ -53,6 +56,11 @@ class Geometry(Protocol):
     @property
     def mean(self) -> Sequence[float]:
         """A number a channel, of values in [0, 1]."""
+        ...
+
+    @property
+    def white(self) -> int:
+        """The greatest value of a channel: 255, or 65535 of images of 16 bits."""
         ...
 
     @property
@@ -141,7 +149,7 @@ class Augment:
         if self.greyscale:
             steps.append(Greyscale(self.greyscale))
         if self.erasing:
-            steps.append(RandomErasing(self.erasing, seen.mean))
+            steps.append(RandomErasing(self.erasing, seen.mean, seen.white))
         return steps
 
     def mixing(self, classes: int) -> Mixing | None:
@@ -159,6 +167,13 @@ class Augment:
     @property
     def _adds(self) -> bool:
         return bool(self.auto or any(self.colour_jitter or ()) or self.greyscale or self.erasing)
+
+    @property
+    def of_colours(self) -> list[str]:
+        """The keys, with their values, of operations on the colours of pictures: grey or RGB, of 8 bits."""
+        values = {"auto": self.auto, "colour_jitter": self.colour_jitter, "greyscale": self.greyscale}
+        added = {"colour_jitter": any(self.colour_jitter or ())}
+        return [f"augment.{key}={value}" for key, value in values.items() if added.get(key, value)]
 
     @property
     def in_words(self) -> str:

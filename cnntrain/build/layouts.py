@@ -56,7 +56,7 @@ def ordered_layout(state: Mapping[str, Any], own: Mapping[str, Tensor], may_diff
     """
 
     def fits(name: str, value: Tensor) -> bool:
-        return value.shape == own[name].shape or may_differ(name) or _is_colour_of_grey(value, own[name])
+        return value.shape == own[name].shape or may_differ(name) or _sees_other_channels(value, own[name])
 
     reasons: list[ValueError] = []
     for nested in _nested(state):
@@ -96,9 +96,11 @@ def _converted(layout: Layout, own: Mapping[str, Tensor]) -> Layout:
     if renamed:
         tensors = {renamed.get(key, key): value for key, value in tensors.items()}
         notes.append("with DenseNet's newer names, norm1 for norm.1")
-    for key in [key for key, value in tensors.items() if _is_colour_of_grey(value, own.get(key))]:
-        tensors = {**tensors, key: adapt_input_conv(1, tensors[key])}
-        notes.append(f"{key} summed over the colours, for grey images")
+    for key in [key for key, value in tensors.items() if _sees_other_channels(value, own.get(key))]:
+        channels = own[key].shape[1]
+        tensors = {**tensors, key: adapt_input_conv(channels, tensors[key])}
+        how = "summed over the colours, for grey images" if channels == 1 else as_timm(channels)
+        notes.append(f"{key} {how}")
     counts = [key for key in own if key.endswith(COUNT)]
     if counts and not any(key.endswith(COUNT) for key in tensors):
         tensors = {**tensors, **{key: torch.zeros_like(own[key]) for key in counts}}
@@ -106,9 +108,15 @@ def _converted(layout: Layout, own: Mapping[str, Tensor]) -> Layout:
     return Layout(tensors, notes)
 
 
-def _is_colour_of_grey(value: Any, own: Tensor | None) -> bool:
-    """Whether a convolution sees RGB in the file and grey in the model, and is the same otherwise."""
+def as_timm(channels: int) -> str:
+    """In words what timm makes of weights for RGB, for images of other channels."""
+    return f"repeated over the {channels} channels in the order red, green, blue, and scaled by 3/{channels}"
+
+
+def _sees_other_channels(value: Any, own: Tensor | None) -> bool:
+    """Whether a first convolution sees RGB in the file and other channels in the model, and is the same otherwise."""
     if not isinstance(value, Tensor) or own is None or value.ndim != 4 or own.ndim != 4:
         return False
     (out, depth, *size), (own_out, own_depth, *own_size) = value.shape, own.shape
-    return (out, depth, size) == (own_out, 3, own_size) and own_depth == 1
+    of_an_image = own_depth == 1 or size[0] > 1  # a pointwise one within a network may have any depths
+    return (out, depth, size) == (own_out, 3, own_size) and own_depth != 3 and of_an_image

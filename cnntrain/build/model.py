@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from cnntrain.build import weights
 from cnntrain.build.data import workers
+from cnntrain.build.layouts import as_timm
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.version import __version__
+from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.statistics import mean_and_deviation
 from cnntrain.data.sets.dataset import DataSet
@@ -53,6 +55,8 @@ def build_model(
         notes = weights.load(model, source, data.classes, config.model.weights_match == "order")
     elif pretrained:
         notes = pretrained_note(config.model.name)
+        if data.channels not in GREY_OR_RGB:
+            notes = [*notes, f"pretrained weights of the first convolution: {as_timm(data.channels)}"]
     return model, _preprocess(config, data, model, seen, source), notes
 
 
@@ -82,7 +86,8 @@ def _preprocess(
     elif trained:
         own = published
     asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
-    shown = {"image_size": size or published["image_size"], "background": config.data.background}
+    shown = {key: getattr(config.data, key) for key in ("background", "depth")}
+    shown["image_size"] = size or published["image_size"]
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
     if choice == "model" or (choice == "auto" and trained):

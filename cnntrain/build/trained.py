@@ -75,12 +75,12 @@ class Trained:
         Args:
             image: a file, a PIL image, or pixels, uint8 or floating point from 0 to 1: an array [height, width] or
                 [height, width, 1, 3 or 4], or a tensor [height, width] or [1, 3 or 4, height, width]. Its depth is
-                changed to the network's as that of a file is.
+                changed to the network's as that of a file is. For a network of other channels, or 16 bits, see `given`.
 
         Raises:
             InputError: it is no image.
         """
-        fitted, _ = self.seen.fit(given(image, self.seen.channels, self.seen.background), 0)
+        fitted, _ = self.seen.fit(given(image, self.seen.channels, self.seen.background, self.seen.depth), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
@@ -93,7 +93,7 @@ class Trained:
         """
         rest, found = iter(images), list[dict[str, float]]()
         while some := list(islice(rest, HANDED)):
-            shown = GivenImages(some, self.seen.channels, self.seen.background)
+            shown = GivenImages(some, self.seen.channels, self.seen.background, self.seen.depth)
             in_files = all(isinstance(each, str | Path) for each in some)  # what is in memory is decoded already
             for rows, problems in self.through(self.probabilities, shown, None if in_files else 0):
                 if any(problems):
@@ -122,7 +122,7 @@ class Trained:
 
     def _batches_of(self, images: Images, readers: int | None) -> Iterable[Batch]:
         """What its network is given of images, whose targets are why they cannot be read; see `through`."""
-        part, data = Unlabelled(images, self.seen.channels), self.config.data
+        part, data = Unlabelled(images, self.seen.channels, self.seen.depth), self.config.data
         plan = eval_plan(len(part), data.batch_size, WHOLE)
         if readers is None:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
@@ -153,7 +153,7 @@ class Trained:
             images: see `preprocess`.
             say: is told why one cannot be read.
         """
-        given_images = GivenImages(images, self.seen.channels, self.seen.background)
+        given_images = GivenImages(images, self.seen.channels, self.seen.background, self.seen.depth)
         files = [str(each) if isinstance(each, str | Path) else None for each in images]
 
         def batches() -> Iterator[tuple[list[int], Tensor]]:

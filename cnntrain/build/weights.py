@@ -61,7 +61,7 @@ def kept_preprocess(path: Path | str, state: Mapping[str, Any]) -> Preprocess:
         InputError: the file is damaged.
     """
     try:
-        return section(state["preprocess"], Preprocess, "preprocess")
+        return section({"depth": 8, **state["preprocess"]}, Preprocess, "preprocess")  # older ones have no depth
     except ConfigError as error:
         raise InputError(f"{path} is damaged: {error}") from error
 

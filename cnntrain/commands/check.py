@@ -81,6 +81,8 @@ class Check(Command):
                 f"data.channels={self.data.channels}, but {run} takes {found.seen.channels}: "
                 f"data.channels={found.seen.channels} converts the images"
             )
+        if found.seen.depth != self.data.depth:
+            raise ConfigError(f"data.depth={self.data.depth}, but {run} takes {found.seen.depth}: give that")
         compute = embedding.features(found.network, None)
 
         def of_parts(parts: Mapping[str, Part]) -> np.ndarray:
@@ -92,6 +94,7 @@ class Check(Command):
         return of_parts
 
     def _show(self, checked: Checked) -> None:
+        from cnntrain.data.sets.bands import shown_in_words
         from cnntrain.study.checking.shown import class_rows, finding_lines, set_lines
 
         opened = checked.opened
@@ -101,7 +104,8 @@ class Check(Command):
         if len(rows) < len(opened.classes):
             title += f"; the {len(rows)} smallest and largest:"
         print(tables.table(title, columns, rows, columns[:1]), end="", flush=True)
-        for line in [*set_lines(checked), *finding_lines(checked, self.shown, self.output)]:
+        left_out = filter(None, [shown_in_words(self.data.channels)])
+        for line in [*left_out, *set_lines(checked), *finding_lines(checked, self.shown, self.output)]:
             tell(line)
         warnings = len(checked.findings) - checked.faults
         seconds = sum(checked.seconds.values())

@@ -245,6 +245,10 @@ class Eval(Command):
                 f"data.channels={config.channels}, but this model takes {own.channels}: "
                 f"data.channels={own.channels} converts the images"
             )
+        if config.depth != own.depth:
+            raise ConfigError(f"data.depth={config.depth}, but this model takes {own.depth}: data.depth={own.depth}")
+        if self.corruptions and not config.has_pictures:
+            raise ConfigError("corruptions are of 8-bit grey or RGB images: leave them out")
         words = {each.partition("=")[0].lstrip("+") for each in typed}
         whole = "name" in (self.data or {})  # another set, with a value for every key
         asked = {key for key in SEEN if (f"data.{key}" in words if whole else key in (self.data or {}))}

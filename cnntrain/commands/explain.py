@@ -83,8 +83,8 @@ class Explain(Command):
         if self.output and place != Path(self.output):
             raise InputError(f"output={self.output} is there already")
         pictures = self._written(place, subject, shown, found, typed)
-        if files and len(bad) == len(files):
-            raise InputError(f"images={self.images}: none of them can be read")
+        if not pictures:
+            raise InputError(f"images={self.images}: none of them can be read, so that there is nothing to explain")
         if self.tensorboard:
             _to_tensorboard(found, pictures)
         return Ended(int(bool(bad)), str(place))

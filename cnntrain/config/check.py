@@ -133,7 +133,9 @@ def _hint(key: str, path: str, names: Sequence[str]) -> str:
     group = path[:-1]
     near = suggest(key, similar(key, names), path)
     others = (
-        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in ALL_PLUGINS else []
+        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))]
+        if group in ALL_PLUGINS
+        else []
     )
     if others and not near:
         return f": it belongs to {' or '.join(f'{group}={name}' for name in others)}"

@@ -28,8 +28,9 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "data.name", "data.source",
-    "data.channels", "data.image_size", "data.classes", "data.crop", "data.crop_fraction", "data.interpolation",
-    "data.background", "task.name", "augment.normalize", "model.stem", "optim.name", "schedule.name", "name", "output",
+    "data.channels", "data.depth", "data.image_size", "data.classes", "data.crop", "data.crop_fraction",
+    "data.interpolation", "data.background", "task.name", "augment.normalize", "model.stem", "optim.name",
+    "schedule.name", "name", "output",
 )  # fmt: skip
 STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
 

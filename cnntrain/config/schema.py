@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
 from cnntrain.config.labels import require_fitting_labels, require_weights
+from cnntrain.config.pictures import require_pictures
 from cnntrain.config.refused_args import REFUSED_ARGS
 from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
@@ -238,6 +239,7 @@ class TrainConfig(Command):
                 "augment.cutmix=0"
             )
         require_fitting_labels(self.task, self.data, self.transfer)
+        require_pictures(self.augment, self.data)
         self._check_metrics()
 
     def _check_metrics(self) -> None:

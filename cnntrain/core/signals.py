@@ -72,6 +72,37 @@ def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
             os._exit(1)
 
 
+def heed_alone(parent: int) -> None:
+    """Let SIGTERM end this process only where `parent` sends it. What a service manager, torchrun or ``timeout`` sends
+    to a whole group of processes is for the parent to heed, which still needs this one to come to where it can save.
+    Where the sender is not told (macOS), nothing changes. Fork the process `without_sigterm`.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        return
+
+    def wait() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def without_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM waits, and in processes that are forked there, whose libraries start threads at once
+    that would take it, for ever: see `heed_alone`.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def restore() -> None:
     """Let signals end the process again."""
     for each in HANDLED:

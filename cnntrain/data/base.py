@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Crop = Literal["center", "pad", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]  # what tensors can be resized by, too
 Background = Literal["white", "black"] | list[Byte]
+GREY_OR_RGB = (1, 3)  # channels
 COLOURS = {"white": [255, 255, 255], "black": [0, 0, 0]}
 
 
@@ -36,11 +37,13 @@ class Data:
     """
 
     divides: ClassVar[bool] = False  # whether `load` heeds `folds` and `group`
+    any_channels: ClassVar[bool] = False  # whether it has images of channels other than grey and RGB, and of 16 bits
 
     name: str
     source: str | None  # what reads it; None: the source of its name
     root: Place | None  # where the files are, or are downloaded to
-    channels: int  # 1 = grey, 3 = RGB; images are converted to it
+    channels: int  # 1 = grey, 3 = RGB; images are converted to it; of any other number as the files have them
+    depth: Literal[8, 16]  # bits a channel that images are read with
     image_size: Count | None  # that the network sees; None: the loaded weights' own, else the set's, else the model's
     crop: Crop | None  # of what is not square; None: the weights' own, or center
     crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
@@ -64,8 +67,7 @@ class Data:
     download: bool
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
+        self._check_pixels()
         if len(rgb(self.background)) != 3:
             raise ValueError(f"background must be white, black or [red, green, blue], not {self.background}")
         if bytes_of(self.resident_budget) is None:
@@ -83,6 +85,18 @@ class Data:
         self._check_group()
         if self.balance and self.window is not None:
             raise ValueError("balance draws from the whole training part: it excludes shuffle_window")
+
+    def _check_pixels(self) -> None:
+        if self.channels < 1:
+            raise ValueError(f"channels must be 1 or more, not {self.channels}")
+        if self.channels not in GREY_OR_RGB and not self.any_channels:
+            raise ValueError(
+                f"channels must be 1 or 3, not {self.channels}, for data={self.name}: imagefolder and csv take others"
+            )
+        if self.depth != 8 and not self.any_channels:
+            raise ValueError(
+                f"depth={self.depth} has no meaning for data={self.name}, whose images have 8 bits: leave it out"
+            )
 
     def _check_group(self) -> None:
         if self.group is None:
@@ -108,6 +122,11 @@ class Data:
     def several_labels(self) -> bool:
         """Whether an image has any number of labels; else it has one."""
         return False
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its images are grey or RGB, of 8 bits."""
+        return self.channels in GREY_OR_RGB and self.depth == 8
 
     @property
     def window(self) -> int | None:

@@ -39,6 +39,7 @@ class ImageFolder(Data):
     """
 
     divides = True
+    any_channels = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,7 +109,7 @@ class _Folder:
         archive = self.archive
         if archive is None:
             return None
-        return lambda samples: archive.show(samples, source.channels, source.background)
+        return lambda samples: archive.show(samples, source)
 
     def parts(self) -> dict[str, Path]:
         """The folders of the parts by name; empty where the root itself holds the class folders.
@@ -134,7 +135,7 @@ class _Folder:
 
     def samples(self, part: Path, needed: bool) -> list[Sample]:
         """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
-        from cnntrain.data.sets.decode import extensions
+        from cnntrain.data.sets.decode import file_extensions
 
         folders = [Path(entry.path) for entry in self._entries(part) if _is_dir(entry)]
         if not folders:
@@ -147,7 +148,7 @@ class _Folder:
             images = []
             for entry in self._walk(folder, frozenset()):
                 extension = os.path.splitext(entry.name)[1]
-                if extension.lower() in extensions():
+                if extension.lower() in file_extensions():
                     id_ = entry.path[len(above) :].replace(os.sep, "/")
                     images.append(self._sample(id_, folder.name, entry))
                 else:

@@ -27,6 +27,7 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Part
+from cnntrain.data.sets.decode import channels_last
 from cnntrain.data.sets.given import given
 from cnntrain.export.onnx_file import IMAGES, LOGITS, META
 from cnntrain.runs.folder import Needed
@@ -90,7 +91,8 @@ class Bundle(Trained):
         Raises:
             InputError: it is no image.
         """
-        return _last(given(image, self.seen.channels, self.seen.background))[None]
+        found = given(image, self.seen.channels, self.seen.background, self.seen.depth)
+        return torch.from_numpy(channels_last(found))[None]
 
     @cached_property
     def temperature(self) -> float | None:
@@ -101,13 +103,9 @@ class Bundle(Trained):
         """The images themselves: the graph does what `seen` says."""
         for positions in plan:
             samples = [part.sample(each) for each in positions.tolist()]
-            images, targets = [_last(image) for image, _ in samples], [target for _, target in samples]
+            images = [torch.from_numpy(channels_last(image)) for image, _ in samples]
+            targets = [target for _, target in samples]
             yield Batch(images, default_collate(targets), len(samples)) if samples else Batch(None, None, 0)
-
-
-def _last(image: Tensor) -> Tensor:
-    """[channels, height, width] to [height, width, channels]."""
-    return image.permute(1, 2, 0).contiguous()
 
 
 def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cnntrain.build.judging import Member
 from cnntrain.build.trained import Trained
@@ -22,9 +21,11 @@ from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic, writing
 from cnntrain.data.sets.dataset import Labelled
+from cnntrain.data.sets.decode import channels_last
 from cnntrain.export import bundle, card, layout, onnx_file, parity, program, quantizing
 from cnntrain.export.bundle import FORMAT, Meta
 from cnntrain.export.parity import Proof
+from cnntrain.runs import predictions
 
 ONNX, TORCH, FACTS, CARD = "model.onnx", "model.pt2", "export.json", "README.md"
 Format = Literal["onnx", "torch", "safetensors"]
@@ -69,6 +70,8 @@ def export(asked: Asked, target: Path) -> Proof:
         before, after = ours.judged(asked.val), exported.judged(asked.val)
         proof = parity.compared(task, asked.val, before, after, asked.temperature)
         parity.require(proof, task, asked.tolerance, by_metric=asked.calibrate is not None)
+        assert after.predictions is not None, "one process judges"
+        predictions.write(folder / asked.val.name / predictions.PREDICTIONS, after.predictions)
         facts = {**facts, "proof": asdict(proof), "format": asked.format, "command": asked.command}
         write_atomic(folder / FACTS, plain_json.text(facts, indent=2).encode())
         write_atomic(folder / CARD, card.text(facts, task.columns[0], asked.result).encode())
@@ -123,12 +126,8 @@ def _write_onnx(asked: Asked, exported: torch.export.ExportedProgram, path: Path
     onnx_file.write(whole, exported)
     images = asked.val.part.images
     places = quantizing.spread(len(images), asked.calibrate)
-    quantizing.quantize(whole, path, (_pixels(images[each]) for each in places))
+    quantizing.quantize(whole, path, (channels_last(images[each]) for each in places))
     whole.unlink()
-
-
-def _pixels(image: Tensor) -> np.ndarray:
-    return image.permute(1, 2, 0).contiguous().numpy()
 
 
 def _read_onnx(path: Path, meta: Meta) -> Trained:

@@ -72,7 +72,16 @@ def alone(found: Trained) -> Alone:
 
 
 def whole(found: Trained, temperature: float | None) -> Whole:
-    """The network with its preprocessing; raises as `alone` does."""
+    """The network with its preprocessing.
+
+    Raises:
+        InputError: as `alone` does, or its images have 16 bits.
+    """
+    if found.seen.depth != 8:
+        raise InputError(
+            f"{found.path}: it was trained on images of {found.seen.depth} bits, and what is exported with its "
+            "preprocessing takes 8: format=safetensors has the weights alone"
+        )
     return Whole(SeenInGraph(found.seen), alone(found), temperature or 1.0, found.config.task.probabilities).eval()
 
 

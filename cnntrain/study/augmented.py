@@ -50,7 +50,7 @@ def figure(found: Sequence[Augmented], title: str) -> Figure:
     pictures, names = [], []
     for each in found:
         pictures += [each.original.numpy(), each.judged.numpy(), *(view.pixels.numpy() for view in each.views)]
-        names += [f"{PurePath(each.name).name}\n{each.label}", "judged as\nthis"]
+        names += [f"{PurePath(each.name).name}\n{each.label}", "as judged"]
         names += [f"epoch {view.epoch + 1}\n{view.target}" for view in each.views]
     columns = 2 + max((len(each.views) for each in found), default=0)
     return tiles.figure([tiles.of_image(each) for each in pictures], names, columns, title, SIDE)

@@ -23,6 +23,7 @@ from cnntrain.transfer.freezing import Freezing
 COLUMNS = ["group", "first", "highest", "last", "trained from epoch"]
 CLASSES, CHANNELS = 10, 3  # of the network, which no rate depends on
 TOO_MANY = 1_000_000  # steps
+WIDTH = 1.6  # of a line, in points
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,11 @@ def figure(found: Rates, title: str) -> Figure:
     for number, (name, values) in enumerate(found.groups.items()):
         epochs = np.arange(len(values)) / found.steps
         colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-        axes.plot(epochs, values, label=printable(name, CELL), color=colour, linestyle=dashes)
+        (trained,) = np.nonzero(~np.isnan(values))
+        width = WIDTH * (len(found.groups) - number)  # those that lie under others are seen beside them
+        label = printable(name, CELL) + ("" if len(trained) else " (never trained)")
+        axes.plot(epochs, values, label=label, color=colour, linestyle=dashes, linewidth=width)
+        axes.plot(epochs[trained[:1]], values[trained[:1]], marker="o", markersize=width + 3, color=colour)
     axes.set(xlabel="epoch", ylabel="learning rate")
     axes.set_title(title, fontsize=10, parse_math=False)
     highest = [float(np.nanmax(each)) for each in found.groups.values() if not np.isnan(each).all()]

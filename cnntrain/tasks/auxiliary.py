@@ -9,6 +9,11 @@ from torch import Tensor
 Outputs = Tensor | tuple[Tensor, ...]
 
 
+def main(outputs: Outputs) -> Tensor:
+    """The main logits, which are judged."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def with_auxiliary(outputs: Outputs, aux_weight: float, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
     """The loss of the main logits plus those of auxiliary ones (GoogLeNet, Inception-v3) at a weight, and the main
     logits, which are judged."""

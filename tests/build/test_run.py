@@ -137,6 +137,7 @@ def test_weights_are_drawn_in_float32_whatever_the_process_computes_in() -> None
         torch.set_default_dtype(before[0])
 
 
+@pytest.mark.no_cover
 def test_two_builds_of_one_configuration_are_independent(configure: Callable[..., Any]) -> None:
     config = configure("schedule=plateau", "transfer=auto", "model=resnet20", "model.pretrained=false")
     before = asdict(config)

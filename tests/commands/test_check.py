@@ -100,6 +100,7 @@ def test_classes_that_their_colour_tells(typed: Typed, tmp_path: Path) -> None:
     assert told["kind"] == "colour" and told["words"].startswith("red: F1 ")
 
 
+@pytest.mark.no_cover
 def test_labels_are_judged_by_a_runs_features(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ("data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=0", "data.num_classes=2")
     run = typed(*data, "trainer.epochs=1", "trainer.device=cpu", "data.batch_size=16").stdout.splitlines()[-1]

@@ -112,6 +112,7 @@ def test_a_runs_errors_are_those_of_its_answers_and_everything_is_left(run: Path
     assert "people's: 1.00%" in shown and "avoidable bias" in shown
 
 
+@pytest.mark.no_cover
 def test_the_curve_trains_fractions_for_equally_many_steps(run: Path, perform: Perform, monkeypatch: Any) -> None:
     trained: list[tuple[int, int]] = []
     fit = diagnosis.loop.fit

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import cnntrain
+from cnntrain.build import predicting
 from cnntrain.cli import compose_and_start
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.export import bundle
@@ -67,7 +68,7 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def test_its_answers_are_those_of_the_run(run: Path, exported: Path) -> None:
-    assert sorted(each.name for each in exported.iterdir()) == ["README.md", "export.json", "model.onnx"]
+    assert sorted(each.name for each in exported.iterdir()) == ["README.md", "export.json", "model.onnx", "val"]
     proof = facts(exported)["proof"]
     assert proof["count"] == 45 and proof["changed"] == 0 and proof["largest"] < 1e-5
     assert proof["exported"] == proof["ours"] == json.loads((run / "result.json").read_text())["best"]["val/top1"]
@@ -86,8 +87,11 @@ def test_it_predicts_as_the_run_does(run: Path, exported: Path) -> None:
     assert theirs.temperature == ours.temperature is not None
     for one, other in zip(ours.predict(files), theirs.predict(files), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
+    least = predicting.threshold([theirs], 0.2)
+    assert least == pytest.approx(predicting.threshold([ours], 0.2), abs=1e-5) and 1 / 3 < least < 1
 
 
+@pytest.mark.no_cover
 def test_other_programs_find_all_that_they_need_in_the_file(exported: Path) -> None:
     """By onnxruntime alone, without cnntrain."""
     import onnxruntime

@@ -17,6 +17,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.no_cover
 def test_the_folder_trains_as_its_readme_says(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +47,7 @@ def test_a_folder_must_be_named(here: Path, capsys: pytest.CaptureFixture[str]) 
 # cnntrain config cp
 
 
+@pytest.mark.no_cover
 def test_a_yaml_of_ours_is_copied_out_and_comes_before_ours(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["config", "cp", "optim/sgd"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "configs/optim/sgd.yaml"

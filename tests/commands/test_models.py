@@ -216,6 +216,7 @@ def figured_other(pretrained=False, **kwargs):
 """
 
 
+@pytest.mark.no_cover
 def test_a_network_of_the_users_own_has_the_figures_of_its_code_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

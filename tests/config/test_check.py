@@ -148,6 +148,7 @@ def test_a_group_of_several_options_has_a_base_that_they_inherit(group: str) -> 
         assert base is None or tree["defaults"], name
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("group", PLUGINS)
 def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
     files = [file for file in (builtin_dir() / group).glob("*.yaml") if file.stem != ABSTRACT]
@@ -407,6 +408,7 @@ TYPED = {
 }
 
 
+@pytest.mark.no_cover
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_values_come_through_and_the_check_is_idempotent(data: st.DataObject) -> None:
@@ -459,6 +461,7 @@ def fits(kind: Any, value: Any) -> bool:
     return type(value) is kind
 
 
+@pytest.mark.no_cover
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_yaml_value_gives_the_declared_type_or_a_config_error(data: st.DataObject) -> None:

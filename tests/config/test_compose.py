@@ -122,6 +122,7 @@ def test_any_model_is_a_choice(name: str) -> None:
     assert tree(f"model={name}")["model"]["name"] == name
 
 
+@pytest.mark.no_cover
 def test_every_name_of_the_registry_is_a_choice() -> None:
     assert len(registry.names()) > 1000
     assert problems_of_choice(*(f"model={name}" for name in sorted(registry.names()))) == []
@@ -223,6 +224,7 @@ def test_wrong_choices_and_wrong_keys_are_reported_at_once() -> None:
     assert len(found) == 5
 
 
+@pytest.mark.no_cover
 def test_a_set_in_a_yaml_of_the_users_is_called_as_its_file(write: Write) -> None:
     write("data/stamps.yaml", "defaults: [imagefolder, _self_]\nroot: /data/stamps\n")
     write("data/mine/coins.yaml", "defaults: [csv, _self_]\nroot: /data/coins\n")
@@ -300,6 +302,7 @@ def test_several_values_need_m() -> None:
     assert problems("optim=glob(*)") == ["optim=glob(*) is a list of values to try: add -m"]
 
 
+@pytest.mark.no_cover
 def test_every_swept_value_is_checked_before_the_first_job() -> None:
     found = problems("model=lenet5,vgg61", "optim.lr=0.1,fast,0", "trainer.epochs=range(0,2)", multirun=True)
     assert any("model=vgg61" in each for each in found)
@@ -321,6 +324,7 @@ def test_null_is_no_choice_to_sweep() -> None:
     assert said.startswith("recipe=null cannot be one of several values")
 
 
+@pytest.mark.no_cover
 def test_what_is_laid_over_a_run_is_checked_with_the_run() -> None:
     """``optim.beta1`` is no key of the default optimizer, but may be one of the run's."""
     compose.check_overrides("train", compose.parse(["resume=latest", "optim.beta1=0.8"]), multirun=False)

@@ -42,6 +42,7 @@ def test_an_experiment_composes_and_states_its_command_and_what_to_expect(file: 
         assert word in comment, word
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_job_of_a_sweep_composes(file: Path) -> None:
     params = params_of(file)
@@ -60,6 +61,7 @@ def test_the_two_steps_share_no_class() -> None:
     assert (source.image_size, source.channels) == (target.image_size, target.channels)
 
 
+@pytest.mark.no_cover
 def test_the_tutorial_in_a_few_steps(
     typed: Callable[..., Any], result_of: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> None:

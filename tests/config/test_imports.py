@@ -186,6 +186,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return start
 
 
+@pytest.mark.no_cover
 def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: Any, run: Run) -> None:
     flags = ("--import", str(own.nets), "--import", str(own.parts))
     code, out, err = run(*flags, f"model={own.model}", *OWN)
@@ -216,6 +217,7 @@ def test_a_network_a_data_source_a_policy_and_a_schedule_of_the_users_own(own: A
     assert f"note: {own.parts.stem} is not the same code as when {place} was made" in out
 
 
+@pytest.mark.no_cover
 def test_an_augmentation_an_optimizer_and_a_task_of_the_users_own(own: Any, run: Run) -> None:
     words = ("data=stripe_set", "augment=upside_down", "optim=sign_descent", "task=classify_two", "trainer.epochs=1")
     sized = ("data.image_size=32", "data.num_workers=1", "checkpoint.metric=val/loss")  # a worker flips the images
@@ -254,6 +256,7 @@ def test_a_command_without_yaml_or_keys_has_its_help(own: Any, run: Run) -> None
     assert run("--import", str(own.parts), "greet", "--help") == (0, "Say hello.\n\n\n", "")
 
 
+@pytest.mark.no_cover
 def test_strictness_holds_for_the_users_own_keys(own: Any, run: Run) -> None:
     code, _, err = run("--import", str(own.parts), "data=stripe_set", "data.stripes=0", "data.stripe=1")
     assert code == 2
@@ -420,6 +423,7 @@ def test_an_installed_package_offers_its_modules_by_entry_points(own: Any, insta
         assert [each.module for each in imports.present()] == [own.parts.stem]
 
 
+@pytest.mark.no_cover
 def test_a_run_needs_the_modules_that_define_what_it_chose_and_no_others(
     own: Any, install: Install, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +462,7 @@ def test_what_is_inherited_and_the_command_are_needed_too(own: Any, configure: C
     assert found == [[], [own.parts.stem, parts.stem], [parts.stem], [own.nets.stem]]
 
 
+@pytest.mark.no_cover
 def test_kept_activations_depend_on_the_code_and_not_on_where_it_lies(own: Any, make_run: Callable[..., Any]) -> None:
     def depends_on(file: Path) -> Any:
         with imports.imported([str(file)]):

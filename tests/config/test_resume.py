@@ -181,6 +181,7 @@ def test_a_run_that_is_not_there_is_an_error(resolve: Any, which: str) -> None:
         resolve(which)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("which", ["auto", "latest", None])
 def test_code_of_the_users_that_changed_is_noted_and_missing_code_refused(
     make: Make, resolve: Any, tmp_path: Path, which: str | None

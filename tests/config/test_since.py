@@ -20,6 +20,7 @@ def saved() -> dict:
     return composed(["model=resnet20", "data=fake", "optim=adamw", "schedule=cosine", "+model.args.width=8"], "train")
 
 
+@pytest.mark.no_cover
 def test_keys_that_came_since_have_the_defaults_of_the_choices_that_were_made(saved: dict) -> None:
     older = deepcopy(saved)
     del older["data"]["balance"], older["trainer"]["class_weight"], older["optim"]["weight_decay"], older["transfer"]
@@ -34,6 +35,7 @@ def test_what_lacks_nothing_is_as_it_was_saved(saved: dict) -> None:
     assert since.checked(saved) == (check(saved, TrainConfig), [])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("lacks", [True, False])
 def test_another_fault_is_told_as_it_is(saved: dict, lacks: bool) -> None:
     wrong = deepcopy(saved)
@@ -44,6 +46,7 @@ def test_another_fault_is_told_as_it_is(saved: dict, lacks: bool) -> None:
         since.checked(wrong)
 
 
+@pytest.mark.no_cover
 def test_it_works_with_nothing_composed_before(saved: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `cnntrain.load` does it, from a folder without configurations."""
     monkeypatch.chdir(tmp_path)

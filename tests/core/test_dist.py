@@ -138,6 +138,7 @@ def interrupts() -> tuple[int, None]:
     return 0, None
 
 
+@pytest.mark.no_cover
 def test_an_interrupt_before_the_run_heeds_signals_ends_the_ranks(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         launch(interrupts, (), 2, "cpu")
@@ -151,6 +152,7 @@ def killed() -> tuple[int, None]:
     return 0, None
 
 
+@pytest.mark.no_cover
 def test_a_process_that_was_killed_is_said_and_this_one_is_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     def process() -> tuple[Any, ...]:
         levels = [logging.getLogger(f"torch.distributed.{each}").level for each in ("launcher", "elastic.agent.server")]
@@ -336,6 +338,7 @@ class Halving(Schedule):
 """
 
 
+@pytest.mark.no_cover
 @pytest.mark.traced
 def test_two_processes_train_as_one_does(
     tmp_path: Path, result_of: Any, metrics_of: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any
@@ -412,6 +415,7 @@ def test_three_processes_evaluate_as_one_does(
     assert counts(evaluated(alone)) == counts(result_of(alone)["test"])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("average", ["null", "0.5"])
 def test_all_processes_evaluate_with_the_batch_statistics_of_the_first(
     ranks: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, metrics_of: Any, average: str

@@ -25,6 +25,7 @@ def test_plain_values_come_through(file: Path) -> None:
     assert found["b"] == [1, 2.5, True, None, "café"] and found["d"] == {"c": 1, "e": 2}
 
 
+@pytest.mark.no_cover
 def test_as_many_values_as_a_large_set_has_classes(file: Path) -> None:
     file.write_text("\n".join(f"- class {number}" for number in range(22_000)))
     assert len(plain_yaml.load(file)) == 22_000

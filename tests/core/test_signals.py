@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -75,3 +77,23 @@ def test_a_process_goes_with_its_parent_however_that_ends() -> None:
         os.waitpid(parent, 0)
         assert ended.read(1) == b""  # nobody holds the other end
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="who sends a signal is not told")
+def test_a_process_ends_by_its_parent_and_not_by_others() -> None:
+    reads, writes = os.pipe()
+    with signals.without_sigterm():
+        child = os.fork()
+        if not child:
+            threading.Thread(target=time.sleep, args=[60], daemon=True).start()  # which would take the signal, too
+            signals.heed_alone(os.getppid())
+            os.write(writes, b"ready")
+            time.sleep(60)
+            os._exit(1)
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert os.read(reads, 5) == b"ready"
+    subprocess.run(["kill", "-TERM", str(child)], check=True)
+    time.sleep(0.2)
+    assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

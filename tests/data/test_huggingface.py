@@ -57,6 +57,7 @@ def load(tmp_path: Path, make: Callable[..., Any]) -> Callable[..., Any]:
     return lambda **changes: make("huggingface", **{**keys, **changes}).load()
 
 
+@pytest.mark.no_cover
 def test_a_network_trained_on_them_is_that_of_the_same_images_in_a_folder(
     typed: Any, result_of: Any, tmp_path: Path
 ) -> None:

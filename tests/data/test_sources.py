@@ -32,7 +32,7 @@ def test_the_yaml_states_every_key(name: str, make: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"channels": 2}, "data.channels must be 1 or 3, not 2"),
+        ({"channels": 2}, "data.channels must be 1 or 3, not 2, for data=digits: imagefolder and csv take others"),
         ({"image_size": 0}, "data.image_size=0 must be an integer at least 1 or null"),
         ({"crop": "centre"}, "data.crop=centre must be one of center, pad, squash or null; did you mean 'center'?"),
         ({"crop_fraction": 0.0}, "data.crop_fraction=0.0 must be a number above 0 and at most 1 or null"),

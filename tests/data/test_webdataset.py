@@ -116,6 +116,7 @@ def test_samples_are_those_that_webdataset_itself_streams(shards: Path, make: Ca
     assert [found.classes[label] for label in found.part.labels] == [each["cls"].decode() for each in streamed]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("resident", ["off", "auto"])
 def test_a_network_trained_on_them_is_that_of_the_folder(
     typed: Any, result_of: Any, shards: Path, folder: Path, tmp_path: Path, resident: str
@@ -343,6 +344,7 @@ def test_a_damaged_shard_is_named(typed: Any, tmp_path: Path, number: int) -> No
     assert re.search(message, done.stderr), done.stderr
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_image_is_named_by_shard_and_member(typed: Any, shards: Path, workers: int) -> None:
     members = [each for i in range(30) for each in sample(f"k{i}", CLASSES[i % 3], i)]

@@ -46,6 +46,10 @@ def test_grey_images_are_seen_as_an_evaluation_sees_them() -> None:
     assert largest_difference(preprocess(channels=1, mean=[0.5], std=[0.5], crop_fraction=1.0)) < 1e-4
 
 
+def test_images_of_other_channels_are_seen_as_an_evaluation_sees_them() -> None:
+    assert largest_difference(preprocess(channels=5, mean=[0.1, 0.3, 0.5, 0.7, 0.9], std=[0.2] * 5, crop="pad")) < 1e-4
+
+
 def test_the_nearest_pixel_is_taken_where_one_is_nearest() -> None:
     seen = preprocess(interpolation="nearest", crop="squash", crop_fraction=1.0)
     image = torch.randint(0, 256, (3, 45, 77), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -136,6 +136,7 @@ def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Pa
     assert runs[True].freezing.digest() == runs[True].progress.hash_start
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("depth", "trained"), [(5, {"aux.1"}), (-1, set()), (0, {"aux.0", "aux.1"}), (8, set())])
 def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained: set[str], tmp_path: Path) -> None:
     overrides = (*GOOGLENET, AUX, "transfer=freeze_depth", f"transfer.depth={depth}", "model.pretrained=false")
@@ -169,6 +170,7 @@ def only_run(output: Path) -> Path:
     return path.parent
 
 
+@pytest.mark.no_cover
 def test_two_processes_train_heads_as_one_does(
     configure: Callable[..., Train], ranks: Callable[..., Any], tmp_path: Path, result_of: Any
 ) -> None:
@@ -212,6 +214,7 @@ class Kills(Report):
             raise KilledError
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("policy", [("transfer=full",), ("transfer=freeze_depth", "transfer.depth=5")], ids=str)
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
     policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path
@@ -251,6 +254,7 @@ def test_evaluation_gives_plain_logits_that_heads_do_not_change(name: str) -> No
     assert isinstance(without.train()(images(name)), Tensor)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
 def test_export_has_no_heads(name: str) -> None:
     model, without = built(name).eval(), built(name, aux_logits=False).eval()
@@ -298,6 +302,7 @@ def test_inceptions_head_is_timms_on_299_pixels() -> None:
     assert [each.shape for each in model(images("inception_v3"))] == [(2, 5)] * 2
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("overrides", [GOOGLENET, INCEPTION], ids=lambda each: each[0])
 def test_a_run_counts_and_tests_the_network_alone(
     overrides: tuple[str, ...], configure: Callable[..., Train], tmp_path: Path, result_of: Any
@@ -319,6 +324,7 @@ def test_a_run_counts_and_tests_the_network_alone(
     assert {key: again[key] for key in result["test"]} == result["test"]
 
 
+@pytest.mark.no_cover
 @every
 def test_a_summary_counts_the_network_alone(name: str) -> None:
     shown = {}
@@ -339,6 +345,7 @@ def test_a_summary_counts_the_network_alone(name: str) -> None:
     assert memory["momentum"] - less["momentum"] == 4 * extra and memory["activations"] > less["activations"]
 
 
+@pytest.mark.no_cover
 def test_the_table_of_models_counts_the_network_alone(look_in: Callable[[Path], None], tmp_path: Path) -> None:
     folder = tmp_path / "configs" / "model"
     folder.mkdir(parents=True)
@@ -353,6 +360,7 @@ def test_the_table_of_models_counts_the_network_alone(look_in: Callable[[Path], 
 # weights from a file
 
 
+@pytest.mark.no_cover
 @every
 def test_weights_load_with_heads_and_without(name: str) -> None:
     paths = tuple(f"{path}." for path in NETS[name][0])

@@ -54,6 +54,7 @@ def test_local_joins_keep_the_mean_of_what_is_left():
     assert join.eval()(columns, None) == 3
 
 
+@pytest.mark.no_cover
 def test_how_often_a_column_is_dropped():
     """Of two, each goes with 15%; where both would, one of them stays."""
     torch.manual_seed(0)

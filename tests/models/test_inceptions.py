@@ -131,6 +131,7 @@ def test_auxiliary_pool_is_the_papers_at_224_pixels():
     assert torch.equal(pool(x[..., :4, :4]), x[..., :4, :4])
 
 
+@pytest.mark.no_cover
 def test_auxiliary_heads_trace_and_export():
     net = auxiliary()
     with pytest.warns(UserWarning, match="eval mode are a subsequence"):

@@ -54,6 +54,7 @@ def test_outputs_equal_torchvisions(name):
     assert twin(IMAGES).std() > 1e-3
 
 
+@pytest.mark.no_cover
 def test_alexnets_protocol(alexnets):
     net, twin = alexnets
     assert list(net.state_dict()) == list(twin.state_dict())
@@ -138,6 +139,7 @@ def load(name: str, path: Path, **kwargs) -> nn.Module:
     return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **kwargs).eval()
 
 
+@pytest.mark.no_cover
 def test_published_files_load_through_timm(tmp_path):
     twin = trained(TWINS["tv_googlenet"](aux_logits=True))  # the published file has both heads
     torch.save(twin.state_dict(), tmp_path / "published.pth")

@@ -68,6 +68,7 @@ def state() -> dict[str, Any]:
     }
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=6), trees, max_size=5))
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]) -> None:
@@ -80,6 +81,7 @@ def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, conte
     assert same(loaded, content)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(trees, trees)
 def test_digests_are_equal_exactly_for_equal_content(one: Any, other: Any) -> None:

@@ -66,6 +66,7 @@ def test_a_screen_shows_a_line_as_one_and_escapes_what_is_hidden(
         assert shown.count(r"\x1b[2J") == 4 and r"a\u202eb" in shown
 
 
+@pytest.mark.no_cover
 def test_a_run_on_a_class_with_a_terminal_sequence_for_its_name(
     photos: Photos, capsys: pytest.CaptureFixture[str]
 ) -> None:

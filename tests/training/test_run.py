@@ -133,6 +133,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", CASES)
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
     name: str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
@@ -168,6 +169,7 @@ def test_a_kill_at_every_step_in_turn_changes_nothing(
     assert metrics_of(tmp_path / "straight") == metrics_of(tmp_path / "killed")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kills=st.lists(st.integers(1, 9), max_size=3, unique=True).map(sorted),
@@ -209,6 +211,7 @@ def test_a_stop_signal_saves_after_the_step_and_the_resumed_run_is_exact(
     assert_same(tmp_path / "straight", tmp_path / "stopped", metrics_of)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_stop_in_a_validation_saves_and_the_resumed_run_is_exact(
     epoch: int, make_run: MakeRun, tmp_path: Path, metrics_of: Any
@@ -737,6 +740,7 @@ def kept_photographs(folder: Path) -> tuple[str, ...]:
     return (*places, *not_its_own, "data.image_size=32", "data.batch_size=8", "augment=flip_crop", "optim.lr=0.02")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_images_in_memory_and_images_read_by_workers_train_alike(
     make_run: MakeRun, tmp_path: Path, lines: list[str], precision: str
@@ -759,6 +763,7 @@ def test_images_in_memory_and_images_read_by_workers_train_alike(
         assert ["kept in memory:" in line for line in kept] == [True, False, False] and "found in" in kept[2]
 
 
+@pytest.mark.no_cover
 def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun, tmp_path: Path) -> None:
     words = (*kept_photographs(tmp_path), "checkpoint.every_steps=1")
     straight = make_run(*words, "data.resident=ram")
@@ -774,6 +779,7 @@ def test_a_run_resumed_with_images_kept_elsewhere_is_the_same(make_run: MakeRun,
         assert digest(resumed.model.state_dict()) == digest(straight.model.state_dict()), resident
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("model", ["lenet5", "resnet20"])
 def test_activations_computed_again_change_no_gradient(make_run: MakeRun, model: str) -> None:
     words = (f"model={model}", "trainer.precision=float64", "trainer.max_steps=2", "augment=none", "trainer.epochs=1")

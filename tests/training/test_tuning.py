@@ -223,6 +223,7 @@ def test_without_a_compiler_what_is_to_be_compiled_is_refused(make_run: MakeRun,
         make_run("trainer.compile=on")
 
 
+@pytest.mark.no_cover
 def test_a_try_leaves_the_run_as_it_was_and_a_resume_keeps_the_choice(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

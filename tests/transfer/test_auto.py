@@ -231,6 +231,7 @@ def build_model(name: str) -> nn.Module:
     return timm.create_model(name, num_classes=3)
 
 
+@pytest.mark.no_cover
 def test_accuracies_are_scikit_learns_on_the_averaged_maps() -> None:
     model = build_model("resnet18")
     task = Task(model, 60, 3, 32)
@@ -321,6 +322,7 @@ def test_a_run_measures_says_and_does(
         assert same == (module in frozen), module
 
 
+@pytest.mark.no_cover
 def test_a_resumed_run_does_not_measure_again(
     spoilt: dict[str, Path], make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.draws import Draws
+from cnntrain.core.rounding import rounded
 
 RATIOS = (3 / 4, 4 / 3)  # of width to height
 TRIES = 10
@@ -28,7 +29,10 @@ class ResizedCrop:
         height, width = functional.get_size(image)
         sides = torch.tensor([[height], [width]])
         box = [int(each) for each in boxes(sides, self.min_area, draws)]
-        return _CropTo(box, self.size, self.how)(image, target)
+        if image.dtype != torch.uint16:
+            return _CropTo(box, self.size, self.how)(image, target)
+        crop, target = _CropTo(box, self.size, self.how)(image.float(), target)
+        return rounded(crop, image.dtype), target
 
 
 class _CropTo(v2.Transform):

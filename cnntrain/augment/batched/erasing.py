@@ -22,24 +22,25 @@ class RandomErasing:
 
     Args:
         fill: of each channel, from 0 to 1; of one number all channels.
+        white: the images' greatest value.
     """
 
-    def __init__(self, probability: float, fill: Sequence[float]):
+    def __init__(self, probability: float, fill: Sequence[float], white: int = 255):
         self.probability = probability
-        self.fill = (*(round(255 * each) for each in fill),)
+        self.fill = (*(round(white * each) for each in fill),)
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         height, width = images.shape[2:]
         top, left, high, wide = rectangles(height, width, self.probability, draws)[..., None]
         row, column = (torch.arange(side, device=images.device) for side in (height, width))
         rows, columns = (row >= top) & (row < top + high), (column >= left) & (column < left + wide)
-        fill = _colour(self.fill, images.device)[: images.shape[1]].view(-1, 1, 1)
+        fill = _colour(self.fill, images.dtype, images.device)[: images.shape[1]].view(-1, 1, 1)
         return torch.where(rows[:, None, :, None] & columns[:, None, None, :], fill, images), targets
 
 
 @lru_cache(maxsize=8)  # a copy to a GPU for each batch would wait for it
-def _colour(fill: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.tensor(fill, dtype=torch.uint8, device=device)
+def _colour(fill: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(fill, dtype=dtype, device=device)
 
 
 def rectangles(height: int, width: int, probability: float, draws: Draws) -> Tensor:

@@ -39,7 +39,7 @@ class PackedCrop:
         self.kernel = FILTERS[interpolation]
 
     def __call__(self, images: Tensor, sizes: Tensor, draws: Draws) -> Tensor:
-        """uint8 [images, channels, side, side] to uint8 of the size.
+        """uint8 [images, channels, side, side] to uint8 of the size; or int32, of values of 16 bits.
 
         Args:
             sizes: [images, 2], heights and widths that they had.
@@ -50,11 +50,13 @@ class PackedCrop:
         down, across = side / sides.double()
         rows = filters(top * down, height * down, self.size, side, self.kernel)
         columns = filters(left * across, width * across, self.size, side, self.kernel)
-        lines = images.float().reshape(count, channels * side, side) @ columns.transpose(1, 2)
-        lines = lines.clamp_(0, 255).view(count, channels, side, self.size)  # as Pillow's are, between its passes
+        white, exact = (255, torch.float32) if images.dtype == torch.uint8 else (65535, torch.float64)
+        rows, columns = rows.to(exact), columns.to(exact)  # a GPU may round factors in float32 to 10 binary digits
+        lines = images.to(exact).reshape(count, channels * side, side) @ columns.transpose(1, 2)
+        lines = lines.clamp_(0, white).view(count, channels, side, self.size)  # as Pillow's are, between its passes
         found = rows @ lines.transpose(1, 2).reshape(count, side, channels * self.size)
         found = found.view(count, self.size, channels, self.size).transpose(1, 2)
-        return found.round_().clamp_(0, 255).to(torch.uint8)
+        return found.round_().clamp_(0, white).to(images.dtype)
 
 
 def filters(start: Tensor, length: Tensor, size: int, side: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:

@@ -81,7 +81,7 @@ class Filler:
         count = min(CHECKED, self.count)
         computed = next(self.values(eval_plan(count, count, WHOLE)))
         for stored, values in zip(entry.mapped(root / entry.key), computed, strict=True):
-            rows = stored[:count].to(values.device, values.dtype)
+            rows, values = stored[:count].to(values.device).float(), values.float()
             most = values.nan_to_num(0, 0, 0).abs().max().item()  # of the numbers: what is none may be in both
             if not torch.allclose(rows, values, rtol=0.02, atol=0.02 * most, equal_nan=True):
                 entry.remove(root)

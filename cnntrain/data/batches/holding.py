@@ -26,6 +26,7 @@ from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.room import DEVICE_SHARE, DISK, OFF, RAM, Room, fits_device
 from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.arrays import ArrayImages
+from cnntrain.data.sets.bands import DTYPES
 from cnntrain.data.sets.dataset import Images
 from cnntrain.data.sets.subset import SomeImages
 
@@ -128,14 +129,14 @@ class Holder:
         count, side = len(loader.samples), self.seen.image_size
         if loader.packing is not None:
             side = loader.packing.side
-            seen = {"pack": side, "channels": self.seen.channels, "background": self.seen.background}
+            seen = {"pack": side, **{key: seen[key] for key in ("channels", "depth", "background")}}
         versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
         key = digest({"seen": seen, "data": list(self.depends_on), "part": [name, count], "versions": versions})
         about: store.About = {"model": None, "data": self.data, "part": name, "cut": [], "views": 1}
         shapes: list[tuple[int, ...]] = [(count, side, side, self.seen.channels)]
         if loader.packing is not None:
-            return Entry(key, [*shapes, (count, 2)], [torch.uint8, torch.int32], about)
-        return Entry(key, shapes, [torch.uint8], about)
+            return Entry(key, [*shapes, (count, 2)], [DTYPES[self.seen.depth], torch.int32], about)
+        return Entry(key, shapes, [DTYPES[self.seen.depth]], about)
 
     def _filler(self, loader: Loader, say: Callable[[str], None], heed: Callable[[], None]) -> Filler:
         packing, source = loader.packing, loader.source

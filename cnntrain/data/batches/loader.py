@@ -115,6 +115,8 @@ class Loader:
         if isinstance(targets, Tensor):  # words, of images without labels, are on no device
             targets = targets.to(self.device, non_blocking=True)
         if self.varied is not None and draws is not None:
+            if images.dtype == torch.uint16:  # for which torch has few operations
+                images = images.to(torch.int32)
             images, targets = self._varied(self.varied, images, targets, sizes, draws)
         images = images.contiguous(memory_format=self.memory_format)
         return self.preprocess(images, self.device, self.dtype), targets

@@ -18,6 +18,8 @@ from torchvision.transforms.v2 import functional
 from cnntrain.core.limits import Count, Proportion
 from cnntrain.data.base import Background, Crop
 from cnntrain.data.batches.long_images import middle
+from cnntrain.data.batches.planes import joined, pictures
+from cnntrain.data.sets.bands import first_shown, is_picture
 
 LONG = 16  # times as long as wide is an image of which only the middle is resized
 
@@ -34,6 +36,7 @@ class Preprocess:
         interpolation: by torchvision's name: nearest, bilinear, bicubic, ...
         mean, std: a number a channel, of values in [0, 1].
         background: what transparent images are laid on.
+        depth: bits a channel of the images, which are uint8 or uint16.
     """
 
     channels: Count
@@ -44,10 +47,16 @@ class Preprocess:
     mean: list[float]
     std: list[float]
     background: Background
+    depth: Literal[8, 16] = 8
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std must be {self.channels} numbers each, one a channel")
+
+    @property
+    def white(self) -> int:
+        """The greatest value of an image's channel."""
+        return 2**self.depth - 1
 
     @property
     def fit(self) -> Fit:
@@ -55,33 +64,39 @@ class Preprocess:
 
         The image is resized by PIL: it gives the pixels that timm's transforms give, from which torchvision's on
         tensors differ by a grey level here and there. An image of the size already is returned as it is, at no cost.
+        Of other channels than grey or RGB, or 16 bits, each channel is resized by itself.
         """
         return Fit(self)
 
     def __call__(self, images: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """uint8 [batch, channels, height, width] to normalised `dtype` of the same shape."""
+        """uint8 or uint16 [batch, channels, height, width] to normalised `dtype` of the same shape."""
+        if self.depth > 8 and dtype not in (torch.float32, torch.float64):  # which have too few digits for the values
+            return self(images, device, torch.float32).to(dtype)
         count, channels, height, width = images.shape
         values = images.to(device, non_blocking=True).to(dtype)
         if channels > 1 and values.is_contiguous(memory_format=torch.channels_last):
-            scale, shift = _scale_and_shift((*self.mean,), (*self.std,), width, device, dtype)
+            scale, shift = self._scale_and_shift(width, device, dtype)
             rows = values.permute(0, 2, 3, 1).view(count, height, width * channels)  # so that the kernel has long ones
             return torch.addcmul(shift, rows, scale).view(count, height, width, channels).permute(0, 3, 1, 2)
-        scale, shift = _scale_and_shift((*self.mean,), (*self.std,), 1, device, dtype)
+        scale, shift = self._scale_and_shift(1, device, dtype)
         return torch.addcmul(shift.view(-1, 1, 1), values, scale.view(-1, 1, 1))
 
+    def _scale_and_shift(self, times: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return _scale_and_shift((*self.mean,), (*self.std,), self.white, times, device, dtype)
+
     def undo(self, images: Tensor) -> Tensor:
-        """Normalised images back to [0, 1], for people to look at."""
+        """Normalised images back to [0, 1], for people to look at: grey or RGB, of other channels see `shown`."""
         mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
-        return images.float().mul(std).add(mean).clamp(0, 1)
+        return first_shown(images.float().mul(std).add(mean).clamp(0, 1))
 
 
 @lru_cache(maxsize=32)  # a copy to a GPU in each step would wait for it
 def _scale_and_shift(
-    mean: tuple[float, ...], std: tuple[float, ...], times: int, device: torch.device, dtype: torch.dtype
+    mean: tuple[float, ...], std: tuple[float, ...], white: int, times: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """[times x channels] each: a value from 0 to 255 times the one plus the other is normalised."""
+    """[times x channels] each: a value from 0 to `white` times the one plus the other is normalised."""
     center, deviation = (torch.tensor(each, device=device, dtype=torch.float64) for each in (mean, std))
-    return tuple(each.repeat(times).to(dtype) for each in (1 / (255 * deviation), -center / deviation))  # type: ignore[return-value]
+    return tuple(each.repeat(times).to(dtype) for each in (1 / (white * deviation), -center / deviation))  # type: ignore[return-value]
 
 
 class Fit:
@@ -94,20 +109,25 @@ class Fit:
         resize = {"center": [scaled], "squash": [scaled, scaled]}
         self.size = (size, size)
         self.changes_nothing_of_its_size = scaled == size
-        steps: list[Any]
-        if seen.crop == "pad":
-            fill = [round(255 * each) for each in seen.mean]
-            steps = [_ResizeLonger(scaled, how), _Pad(size, fill), v2.CenterCrop(size)]
-        else:
-            steps = [_CutLong(scaled, how)] if seen.crop == "center" else []
-            steps += [v2.Resize(resize[seen.crop], interpolation=how), v2.CenterCrop(size)]
-        self.transform = v2.Compose(steps)
+        fill = [round(seen.white * each) for each in seen.mean]
+        fills = [fill] if is_picture(seen.channels, seen.depth) else [[each] for each in fill]
+        self.transforms: list[v2.Compose] = []  # of each of an image's pictures
+        for each in fills:
+            steps: list[Any]
+            if seen.crop == "pad":
+                steps = [_ResizeLonger(scaled, how), _Pad(size, each), v2.CenterCrop(size)]
+            else:
+                steps = [_CutLong(scaled, how)] if seen.crop == "center" else []
+                steps += [v2.Resize(resize[seen.crop], interpolation=how), v2.CenterCrop(size)]
+            self.transforms.append(v2.Compose(steps))
 
     def __call__(self, image: Any, target: Any) -> tuple[Any, Any]:
         if self.changes_nothing_of_its_size and tuple(image.shape[-2:]) == self.size:
             return image, target
-        fitted, target = self.transform(functional.to_pil_image(image), target)
-        return functional.pil_to_tensor(fitted), target
+        first, *others = pictures(image)
+        fitted, target = self.transforms[0](first, target)
+        rest = [transform(each) for transform, each in zip(self.transforms[1:], others, strict=True)]
+        return joined([fitted, *rest], image.dtype), target
 
 
 class _CutLong(v2.Transform):

@@ -12,7 +12,7 @@ from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.samples import Samples
 from cnntrain.data.sets.dataset import Images, Part
-from cnntrain.data.sets.decode import KINDS, UNREADABLE, ImageError, Kind
+from cnntrain.data.sets.decode import KINDS, UNREADABLE, ImageError, Kind, PackageError
 
 AT_ONCE = 64
 READABLE = 0
@@ -27,9 +27,15 @@ def each_of(part: Part, find: Callable[[Images, int], Any], workers: int) -> Ite
 
 
 def code(images: Images, position: int) -> int:
-    """`READABLE`, or 1 and the place in `KINDS` of why the image is not."""
+    """`READABLE`, or 1 and the place in `KINDS` of why the image is not.
+
+    Raises:
+        PackageError: what reads it is not installed.
+    """
     try:
         images[position]
+    except PackageError:
+        raise
     except InputError as error:
         return 1 + KINDS.index(kind_of(error))
     return READABLE

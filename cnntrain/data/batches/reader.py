@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ class Source(Protocol):
     waited: float  # seconds that the consumer has waited for them
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
-        """Images, uint8 [batch, channels, height, width], and targets for each batch; None for one of none."""
+        """Images, uint8 or uint16 [batch, channels, height, width], and targets a batch; None for one of none."""
         ...
 
 
@@ -37,6 +38,7 @@ class Reader:
         self.workers = workers
         self.waited = 0.0
         self._planned = _Planned()
+        self._goes_with = partial(_go_with, os.getpid()) if _in_main_thread() else None
         self._loader = DataLoader(
             samples,
             batch_size=None,  # the samples make the batches
@@ -46,7 +48,7 @@ class Reader:
             persistent_workers=workers > 0,
             # a rank was itself spawned, and would spawn: each worker would import everything again
             multiprocessing_context="fork" if workers else None,
-            worker_init_fn=partial(_go_with, os.getpid()) if _in_main_thread() else None,
+            worker_init_fn=self._goes_with,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else each epoch would draw from the global one
         )
@@ -56,13 +58,18 @@ class Reader:
         self._planned.plan = plan
         start = time.perf_counter()
         try:
-            for loaded in self._loader:
+            for loaded in self._begun():
                 self.waited += time.perf_counter() - start
                 yield loaded
                 start = time.perf_counter()
         except InputError as error:
             # a worker process wraps the message in its traceback
             raise InputError(str(error).rpartition(f"{type(error).__name__}: ")[2].strip()) from None
+
+    def _begun(self) -> Iterator[Any]:
+        """The loader's iterator, which the first time forks the workers."""
+        with signals.without_sigterm() if self._goes_with else nullcontext():
+            return iter(self._loader)
 
 
 def _as_it_is(loaded: Any) -> Any:
@@ -75,8 +82,10 @@ def _in_main_thread() -> bool:
 
 
 def _go_with(parent: int, worker: int) -> None:
-    """A worker would look only every five seconds whether its parent has been killed."""
+    """A worker would look only every five seconds whether its parent has been killed, and would end, and with it the
+    parent by an error, where a signal by which the parent saves is sent to both."""
     signals.die_with(parent)
+    signals.heed_alone(parent)
 
 
 class _Planned:

@@ -16,7 +16,7 @@ class Resident:
     """A part in memory.
 
     Args:
-        images: uint8 [images, channels, height, width], or with the channels last.
+        images: uint8 or uint16 [images, channels, height, width], or with the channels last.
         targets: [samples].
         rows: int64 [samples], where in `images` each sample is; None: in their order.
         sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
@@ -50,7 +50,9 @@ class Resident:
             yield found
 
     def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
-        images = self.images.index_select(0, positions if self.rows is None else self.rows[positions])
+        kind = self.images.dtype
+        held = self.images.view(torch.int16) if kind == torch.uint16 else self.images  # a kernel of any device
+        images = held.index_select(0, positions if self.rows is None else self.rows[positions]).view(kind)
         targets = self.targets[positions]
         if self.pinned:  # so that what computes goes on while they are copied
             images, targets = images.pin_memory(), targets.pin_memory()

@@ -12,9 +12,10 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.draws import Draws
+from cnntrain.data.batches.planes import joined, pictures
 from cnntrain.data.sets.dataset import Part
 
-# a whole sample to one: an image, uint8 [channels, height, width], and its target, which may be a mask or boxes
+# a whole sample to one: an image, uint8 or uint16 [channels, height, width], and its target, a mask or boxes perhaps
 Transform = Callable[[Any, Any], tuple[Any, Any]]
 # the same with the numbers that were drawn for it
 DrawnTransform = Callable[[Any, Any, Draws], tuple[Any, Any]]
@@ -50,8 +51,8 @@ class Packing:
 
     def __call__(self, image: Any, target: Any) -> tuple[Tensor, Tensor]:
         """An image, packed, and its height and width, int32 [2]."""
-        small = functional.resize(functional.to_pil_image(image), [self.side, self.side])
-        return functional.pil_to_tensor(small), torch.tensor(image.shape[-2:], dtype=torch.int32)
+        small = [functional.resize(each, [self.side, self.side]) for each in pictures(image)]
+        return joined(small, image.dtype), torch.tensor(image.shape[-2:], dtype=torch.int32)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def mean_and_deviation(part: Part, fit: Transform, workers: int = 0) -> tuple[li
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for loaded in Reader(Samples(part, fit, None), workers, torch.device("cpu")).batches(plan):
         assert loaded is not None, "the plan has no empty batch"
-        pixels = loaded[0].double().transpose(0, 1).flatten(1) / 255
+        pixels = loaded[0].double().transpose(0, 1).flatten(1) / torch.iinfo(loaded[0].dtype).max
         count += pixels.shape[1]
         total = total + pixels.sum(dim=1)
         squares = squares + pixels.square().sum(dim=1)

@@ -21,7 +21,7 @@ import torch
 from cnntrain.core.errors import InputError
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
-from cnntrain.data.base import Background
+from cnntrain.data.base import Data
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.files import Sample
 from cnntrain.data.sets.parts import SPELLINGS
@@ -113,9 +113,9 @@ class Archive:
         self.places[id_] = place
         return Sample(id_, label, place.size, self.modified, (0, place.offset))
 
-    def show(self, samples: Sequence[Sample], channels: int, background: Background) -> ArchiveImages:
+    def show(self, samples: Sequence[Sample], source: Data) -> ArchiveImages:
         ids = [each.id for each in samples]
-        return ArchiveImages(self.path, ids, [self.places[each] for each in ids], channels, background)
+        return ArchiveImages(self.path, ids, [self.places[each] for each in ids], source)
 
     def _add(self, name: str, place: Place | None) -> None:
         path = name.rstrip("/").removeprefix("./")
@@ -144,12 +144,11 @@ class Archive:
 class ArchiveImages:
     """Images decoded from members when asked for; see `decode` for what is done to them."""
 
-    def __init__(self, path: Path, ids: Sequence[str], places: Sequence[Place], channels: int, background: Background):
+    def __init__(self, path: Path, ids: Sequence[str], places: Sequence[Place], source: Data):
         self.path = str(path)
         self.ids = ids
         self.places = np.array(places, dtype=np.int64).reshape(-1, len(Place._fields))
-        self.channels = channels
-        self.background = background
+        self.channels, self.background, self.depth = source.channels, source.background, source.depth
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -163,7 +162,7 @@ class ArchiveImages:
                 content = _content(file.fileno(), place)
         except (OSError, ValueError, zlib.error) as error:
             raise InputError(f"{name}: cannot be read out of the archive ({error}): make it anew") from error
-        return decode(name, self.channels, self.background, content)
+        return decode(name, self.channels, self.background, content, self.depth)
 
 
 def _content(file: int, place: Place) -> bytes:

@@ -60,10 +60,10 @@ def with_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _luma(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [n, 3, h, w] to [n, 1, h, w], rounded as PIL does, so that files give the same greys."""
-    red, green, blue = images.to(torch.int32).unbind(1)
+    """uint8 or uint16 [n, 3, h, w] to [n, 1, h, w], rounded as PIL does, so that files give the same greys."""
+    red, green, blue = images.to(torch.int32 if images.dtype == torch.uint8 else torch.int64).unbind(1)
     weighted = 19595 * red + 38470 * green + 7471 * blue  # 0.299, 0.587, 0.114 in units of 1/65536
-    return ((weighted + 32768) >> 16).to(torch.uint8).unsqueeze(1)
+    return ((weighted + 32768) >> 16).to(images.dtype).unsqueeze(1)
 
 
 def carved(whole: Arrays, classes: Sequence[str], how: Division, group: str | None) -> dict[str, Arrays]:

@@ -5,27 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from cnntrain.core.errors import InputError
-from cnntrain.data.base import Background, rgb
-
-TURNS = {  # EXIF orientation to what undoes it; 1 is upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.base import GREY_OR_RGB, Background
+from cnntrain.data.sets import bands, pictures
+from cnntrain.data.sets.bands import ChannelsError, RangeError
 
 
 class Kind(NamedTuple):
@@ -42,8 +33,12 @@ TOO_LARGE = Kind("too_large", "more pixels than the limit")
 NO_RANGE = Kind("no_range", "pixels of a type without a known range: floating point, 32 bits")
 MISSING = Kind("missing", "not there: listed files, links to nothing")
 UNREADABLE = Kind("unreadable", "there, but may not or cannot be read")
+CHANNELS = Kind("channels", "other channels than data.channels")
 STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")  # of the commonest formats
-KINDS = (EMPTY, NO_IMAGE, DAMAGED, TOO_LARGE, NO_RANGE, MISSING, UNREADABLE)
+KINDS = (EMPTY, NO_IMAGE, DAMAGED, TOO_LARGE, NO_RANGE, MISSING, UNREADABLE, CHANNELS)
+
+
+MOST_SAMPLES = 4  # a pixel of a TIFF that is grey or RGB: RGB with alpha, or CMYK
 
 
 class ImageError(InputError):
@@ -54,13 +49,13 @@ class ImageError(InputError):
         self.kind = kind
 
 
-class RangeError(ValueError):
-    """Pixels of a type without a known range."""
+class PackageError(InputError):
+    """A package is not installed that reads images of this kind: the one image is not to blame."""
 
 
 class Described(NamedTuple):
-    """An image as `decode` gives it, but as uint8 [height, width, channels], and the mode and the format of its file in
-    PIL's words, such as P and PNG."""
+    """An image as `decode` gives it, but as [height, width, channels], and the mode and the format of its file in
+    PIL's words, such as P and PNG; of what PIL does not read 5 x uint16 and NPY."""
 
     values: np.ndarray
     mode: str
@@ -88,104 +83,81 @@ def extensions() -> frozenset[str]:
     return frozenset(each for each, name in Image.registered_extensions().items() if name in readable)
 
 
-def decode(path: str, channels: int, background: Background, content: bytes | None = None) -> torch.Tensor:
-    """Read the file as uint8 [channels, height, width], upright as its EXIF orientation says.
+@cache
+def file_extensions() -> frozenset[str]:
+    """Of files in folders: besides what PIL decodes arrays, which a member of a shard may be for another purpose."""
+    return extensions() | {bands.SUFFIX}
 
-    16-bit greys are scaled to 8 bits. What is transparent, in whatever way, is laid on `background`. Of an animation
-    the first frame is taken. Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma.
+
+def decode(
+    path: str, channels: int, background: Background, content: bytes | None = None, depth: int = 8
+) -> torch.Tensor:
+    """Read the file as [channels, height, width], upright as its EXIF orientation says: uint8, or of 16 bits uint16.
+
+    Values of 16 bits are scaled to 8 and those of 8 to 16, as `depth` says. Grey becomes RGB by repetition, RGB becomes
+    grey by ITU-R 601 luma, and what is transparent, in whatever way, is laid on `background`; other channels are as the
+    file has them. Of an animation the first frame is taken; the grey pages of a TIFF are its channels.
 
     Args:
         content: of the file, where it has been read already; `path` is then its name in messages.
 
     Raises:
-        ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, or has
-            pixels of a type without a known range (floating point, 32-bit).
+        ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, has
+            pixels of a type without a known range (floating point, 32-bit), or other channels.
+        PackageError: only a package that is not installed can read it.
     """
-    return _channels_first(described(path, channels, background, content).values)
+    return bands.channels_first(described(path, channels, background, content, depth).values)
 
 
-def described(path: str, channels: int, background: Background, content: bytes | None = None) -> Described:
+def described(
+    path: str, channels: int, background: Background, content: bytes | None = None, depth: int = 8
+) -> Described:
     """As `decode`, with what is told of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path if content is None else BytesIO(content), formats=formats()) as image:
-                mode, written_as = image.mode, str(image.format)
-                return Described(_values(image, channels, background), mode, written_as)
+            with open(path, "rb") if content is None else BytesIO(content) as file:
+                found = _array(file, path, channels, content, depth)
+                if found is not None:
+                    return found
+                with Image.open(file, formats=formats()) as image:
+                    mode, written_as = image.mode, str(image.format)
+                    return Described(pictures.pixels(image, channels, background, depth), mode, written_as)
+    except ConfigError as error:
+        raise PackageError(str(error)) from error
+    except ChannelsError as error:
+        raise ImageError(f"{path}: {error}", CHANNELS) from error
     except Exception as error:  # damaged files make PIL's decoders raise nearly any type
         kind, reason = _reason(path, content, error)
         raise ImageError(f"{path}: cannot be read as an image ({reason}): repair or remove it", kind) from error
 
 
-def pixels(image: Image.Image, channels: int, background: Background) -> torch.Tensor:
-    """The image as uint8 [channels, height, width], as `decode` describes it.
-
-    Raises:
-        ValueError: it has pixels of a type without a known range.
-    """
-    return _channels_first(_values(image, channels, background))
-
-
-def _channels_first(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values).permute(2, 0, 1).contiguous()
-
-
-def _values(image: Image.Image, channels: int, background: Background) -> np.ndarray:
-    """As `pixels`, but uint8 [height, width, channels]."""
-    if isinstance(image, ImageFile.ImageFile):
-        image.filename = ""  # PIL would map an uncompressed file, and one that is to be turned in a wrong shape
-    image.load()  # which may turn it already
-    values = np.array(_plain(_upright(image), image.format, channels, background))
-    return values.reshape(*values.shape[:2], channels)
-
-
-def _plain(image: Image.Image, written_as: str | None, channels: int, background: Background) -> Image.Image:
-    """The image in mode L or RGB, as `channels` says; `written_as` is the format of its file."""
-    if image.mode == "F":
-        raise RangeError("floating-point pixels have no fixed range; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        full_range = written_as in ("PNG", "PPM") or image.mode != "I"  # these readers widen values to 16 bits
-        image = _grey(np.asarray(image), full_range, image.info.get("transparency"))
-    if image.has_transparency_data:
-        image = _laid_on(image, rgb(background))
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("RGB")
-    return image.convert("RGB" if channels == 3 else "L")
+def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, depth: int) -> Described | None:
+    """What is read without PIL; None: PIL is to read it."""
+    start = file.read(bands.LONGEST)
+    file.seek(0)
+    if start == bands.NPY:
+        values = bands.ordered(bands.of_npy(path, content), channels)
+        written_as = "NPY"
+    elif start.startswith(bands.TIFF) and (layout := bands.tiff_layout(file)) is not None:
+        if channels in GREY_OR_RGB and layout.samples > MOST_SAMPLES:
+            raise bands.other_channels(layout.samples, channels)
+        if not bands.needs_tifffile(layout, channels, depth):
+            return None
+        values = bands.of_tiff(file, path)
+        if values.dtype not in (np.uint8, np.uint16):
+            raise RangeError(f"pixels of type {values.dtype} have no fixed range; save it with 8 or 16 bits")
+        written_as = "TIFF"
+    else:
+        return None
+    mode = f"{values.shape[2]} x {values.dtype.name}"
+    return Described(bands.converted(values, channels, depth), mode, written_as)
 
 
-def _grey(values: np.ndarray, full_range: bool, transparent: int | None) -> Image.Image:
-    """Integers of 16 bits as L, or as LA where one of them stands for what is transparent."""
-    grey = Image.fromarray(_to_8_bits(values, full_range))
-    if transparent is not None:
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return grey
-
-
-def _laid_on(image: Image.Image, colour: Sequence[int]) -> Image.Image:
-    """The image in mode RGB, composited on a ground of that colour."""
-    if image.mode == "La":  # premultiplied
-        image = image.convert("LA")
-    ground = Image.new("RGBA", image.size, (*colour, 255))
-    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Undo the orientation. PIL's `exif_transpose` also rewrites other metadata, and fails on odd ones."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # unreadable metadata beside good pixels: nothing is known of the orientation
-        return image
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
-def _to_8_bits(values: np.ndarray, full_range: bool) -> np.ndarray:
-    """Integers of 16 bits to 8: PIL's own conversion clips them at 255, which turns most images white."""
-    if values.min() < 0 or values.max() > 65535:
-        raise RangeError("32-bit pixels have no fixed range; save it with 8 or 16 bits")
-    if not full_range and values.max() <= 255:
-        return values.astype(np.uint8)
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def channels_last(image: torch.Tensor) -> np.ndarray:
+    """[channels, height, width] to [height, width, channels]."""
+    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
 
 
 def _reason(path: str, content: bytes | None, error: Exception) -> tuple[Kind, str]:

@@ -62,21 +62,24 @@ def joined(labels: Iterable[str]) -> str:
 class FileImages:
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
-    def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background):
+    def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background, depth: int = 8):
         self.root = str(root)
         self.ids = ids
         self.channels = channels
         self.background = background
+        self.depth = depth
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return decode(os.path.join(self.root, self.ids[index]), self.channels, self.background)
+        path = os.path.join(self.root, self.ids[index])
+        return decode(path, self.channels, self.background, depth=self.depth)
 
     def described(self, index: int) -> Described:
         """The image, and what is told of its file."""
-        return described(os.path.join(self.root, self.ids[index]), self.channels, self.background)
+        path = os.path.join(self.root, self.ids[index])
+        return described(path, self.channels, self.background, depth=self.depth)
 
 
 Show = Callable[[Sequence[Sample]], Images]  # from samples to their images
@@ -124,7 +127,7 @@ def file_set(
         train=parts["train"],
         val=parts["val"],
         test=parts.get("test"),
-        fingerprint=_fingerprint(by_part, classes, source.channels),
+        fingerprint=_fingerprint(by_part, classes, source),
         modified=_modified(by_part),
         notes=[*notes, *merged, *sealed(source.folds, "test" in found)],
     )
@@ -153,7 +156,7 @@ def labelled_files(
     if name == "all":
         notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are evaluated"]
     shown = _part(taken[name], classes, show or _files(source, root), source.several_labels)
-    fingerprint = _fingerprint(taken, classes, source.channels)
+    fingerprint = _fingerprint(taken, classes, source)
     return Labelled(classes, shown, name, fingerprint, [*notes, *merged])
 
 
@@ -248,7 +251,9 @@ def _in_order(classes: set[str], order: Sequence[str] | None) -> list[str]:
 
 
 def _files(source: Data, root: Path | str) -> Show:
-    return lambda samples: FileImages(root, [each.id for each in samples], source.channels, source.background)
+    return lambda samples: FileImages(
+        root, [each.id for each in samples], source.channels, source.background, source.depth
+    )
 
 
 def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show, several: bool) -> Part:
@@ -266,13 +271,14 @@ def _labels(samples: Sequence[Sample], classes: Sequence[str], several: bool) ->
     return labels
 
 
-def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], channels: int) -> str:
-    """Hex sha256 over classes, channels, and each part's paths below the root, labels and file sizes.
+def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], source: Data) -> str:
+    """Hex sha256 over classes, channels, a depth other than 8, and each part's paths below the root, labels and sizes.
 
     Contents are not read (an ImageNet takes minutes) and times are not used (a copy has others), so an image
     replaced by another of the same size in bytes goes unnoticed.
     """
-    digest = hashlib.sha256(plain_json.text([list(classes), channels]).encode())
+    depth = [source.depth] if source.depth != 8 else []
+    digest = hashlib.sha256(plain_json.text([list(classes), source.channels, *depth]).encode())
     for name in (*PARTS, *(["all"] if "all" in parts else [])):
         samples = [sample[:3] for sample in parts[name]] if name in parts else None
         digest.update(plain_json.text([name, samples]).encode())

@@ -11,25 +11,30 @@ from PIL import Image
 
 from cnntrain.core.errors import InputError
 from cnntrain.data.base import Background
-from cnntrain.data.sets.decode import decode, pixels
+from cnntrain.data.sets import bands, pictures
+from cnntrain.data.sets.bands import ChannelsError, RangeError
+from cnntrain.data.sets.decode import decode
 
 DEPTHS = (1, 3, 4)  # grey, RGB, RGB with alpha
 SHAPES = "[height, width] or [height, width, 1, 3 or 4]; of a tensor the channels come first"
 RANGES = "uint8, or floating point from 0 to 1"
 
 
-def given(image: Any, channels: int, background: Background) -> torch.Tensor:
-    """The image as uint8 [channels, height, width]; what is in it is treated as `decode` treats it.
+def given(image: Any, channels: int, background: Background, depth: int = 8) -> torch.Tensor:
+    """The image as [channels, height, width], uint8 or uint16; what is in it is treated as `decode` treats it.
 
     Args:
         image: a file, a PIL image, an array [height, width] or [height, width, 1, 3 or 4], or a tensor [height, width]
-            or [1, 3 or 4, height, width]. Arrays and tensors are uint8, or floating point from 0 to 1.
+            or [1, 3 or 4, height, width]. Arrays and tensors are uint8, or floating point from 0 to 1. Where other
+            channels or 16 bits are wanted, arrays are as in a .npy file, and tensors have their channels first.
 
     Raises:
         InputError: it is none of these, or cannot be read.
     """
     if isinstance(image, str | Path):
-        return decode(str(image), channels, background)
+        return decode(str(image), channels, background, depth=depth)
+    if not bands.is_picture(channels, depth) and isinstance(image, np.ndarray | torch.Tensor):
+        return _of_bands(image, channels, depth)
     if isinstance(image, torch.Tensor):
         image = _channels_last(image)
     if isinstance(image, np.ndarray):
@@ -41,9 +46,29 @@ def given(image: Any, channels: int, background: Background) -> torch.Tensor:
     if 0 in image.size:
         raise InputError("an image without pixels cannot be judged")
     try:
-        return pixels(image, channels, background)
+        return bands.channels_first(pictures.pixels(image, channels, background, depth))
+    except ChannelsError as error:
+        raise InputError(f"a PIL image of mode {image.mode} {error}") from error
     except Exception as error:  # PIL reads the file only now, and damage makes it raise nearly any type
         raise InputError(f"a PIL image of mode {image.mode} cannot be read: {error}") from error
+
+
+def _of_bands(image: np.ndarray | torch.Tensor, channels: int, depth: int) -> torch.Tensor:
+    values = image
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
+        values = values[..., None] if values.ndim == 2 else np.moveaxis(values, 0, -1)
+    kind = f"an array of type {values.dtype}"
+    try:
+        if np.issubdtype(values.dtype, np.floating):
+            values = _of_fractions(values, (1 << depth) - 1).astype(np.uint16 if depth == 16 else np.uint8)
+        # of a tensor the channels are the last axis by now
+        last = values if isinstance(image, torch.Tensor) else bands.ordered(values, channels)
+        found = bands.converted(last, channels, depth)
+    except (ChannelsError, RangeError, ValueError) as error:
+        raise InputError(f"{kind} {error}") from error
+    return bands.channels_first(found)
 
 
 def _channels_last(image: torch.Tensor) -> np.ndarray:
@@ -66,7 +91,12 @@ def _bytes(values: np.ndarray) -> np.ndarray:
         return values
     if not np.issubdtype(values.dtype, np.floating):
         raise InputError(f"pixels of type {values.dtype} are of no known range: they must be {RANGES}")
+    return _of_fractions(values, 255).astype(np.uint8)
+
+
+def _of_fractions(values: np.ndarray, white: int) -> np.ndarray:
+    """Floating-point pixels from 0 to 1 as whole numbers from 0 to `white`."""
     if values.size and not (values.min() >= 0 and values.max() <= 1):  # nan is neither
         found = f"floating-point pixels from {values.min():g} to {values.max():g}"
         raise InputError(f"{found} are of no known range: they must be {RANGES}")
-    return np.rint(values.astype(np.float64) * 255).astype(np.uint8)
+    return np.rint(values.astype(np.float64) * white)

@@ -15,8 +15,9 @@ import torch
 
 from cnntrain.core.errors import InputError
 from cnntrain.data.base import Background
+from cnntrain.data.sets.bands import DTYPES
 from cnntrain.data.sets.dataset import Images, Part
-from cnntrain.data.sets.decode import extensions
+from cnntrain.data.sets.decode import file_extensions
 from cnntrain.data.sets.given import given
 
 STDIN = "-"
@@ -66,7 +67,7 @@ def below(folder: str, key: str) -> Iterator[str]:
     for place, folders, files in os.walk(folder, onerror=fail):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for each in sorted(files):
-            if not each.startswith(".") and os.path.splitext(each)[1].lower() in extensions():
+            if not each.startswith(".") and os.path.splitext(each)[1].lower() in file_extensions():
                 yield os.path.join(place, each)
 
 
@@ -89,27 +90,29 @@ def _listed(table: Path) -> Iterator[str]:
 class GivenImages:
     """Images that are handed over from Python; see `given` for what they may be."""
 
-    def __init__(self, images: Sequence[Any], channels: int, background: Background):
+    def __init__(self, images: Sequence[Any], channels: int, background: Background, depth: int = 8):
         self.images = images
         self.channels = channels
         self.background = background
+        self.depth = depth
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return given(self.images[index], self.channels, self.background)
+        return given(self.images[index], self.channels, self.background, self.depth)
 
 
 class Unlabelled(Part):
     """Images of which each has for its target why it cannot be read, empty where it can; a black one stands for it."""
 
-    def __init__(self, images: Images, channels: int):
+    def __init__(self, images: Images, channels: int, depth: int = 8):
         super().__init__(images, np.full(len(images), -1, dtype=np.int64), [])
         self.channels = channels
+        self.dtype = DTYPES[depth]
 
     def sample(self, position: int) -> tuple[Any, Any]:
         try:
             return self.images[position], ""
         except InputError as error:
-            return torch.zeros(self.channels, 1, 1, dtype=torch.uint8), str(error)
+            return torch.zeros(self.channels, 1, 1, dtype=self.dtype), str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,23 +64,32 @@ def check_everything(
     start = time.perf_counter()
     looks = look(opened.parts, opened.classes, workers)
     read = time.perf_counter()
-    near, crowded = duplicates.near(looks)
-    judged = None
-    if judges_labels:
-        judged = labels.judge(looks, None if features is None else features(opened.parts))
+    by = features(opened.parts) if judges_labels and features is not None else None
+    with ThreadPoolExecutor(1) as beside:  # in which alone classifiers learn: they silence warnings in all threads
+        learned = beside.submit(_learned, looks, judges_labels, by)
+        near, crowded = duplicates.near(looks)
+        judged, by_appearance = learned.result()
     found = [
         *_of_the_set(opened),
         *(Finding(BAD[bad.kind], [looks.ids[row]], bad.message) for row, bad in sorted(looks.bad.items())),
         *duplicates.exact(looks),
         *near,
         *class_findings(opened.parts, opened.classes),
-        *appearance.appearance_findings(looks),
+        *by_appearance,
         *(group_findings(opened.parts, group) if group is not None else ()),
         *(judged.findings if judged is not None else ()),
     ]
     found.sort(key=lambda each: KINDS.index(each.kind))  # stable: within a kind the order is that of the check
     seconds = {"reading": read - start, "computing": time.perf_counter() - read}
     return Checked(opened, looks, found, judged, crowded, seconds)
+
+
+def _learned(
+    looks: Looks, judges_labels: bool, features: np.ndarray | None
+) -> tuple[labels.Judged | None, list[Finding]]:
+    """What classifiers say of labels and of colours."""
+    judged = labels.judge(looks, features) if judges_labels else None
+    return judged, list(appearance.appearance_findings(looks))
 
 
 def _of_the_set(opened: Opened) -> Iterator[Finding]:

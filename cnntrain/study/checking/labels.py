@@ -19,7 +19,8 @@ MOST_TAUGHT = 10_000  # images that a fold learns from
 DIRECTIONS, CELLS = 8, 4  # of gradients; a side
 STEPS = 30  # of the solver: an approximate optimum is as good here
 STRENGTH = 0.05  # of the inverse of the regularisation
-CERTAIN = 20.0  # times as probable as the given label is the other one
+CERTAIN = 100.0  # times as probable as the given label is the other one
+FAINTEST = 0.05  # amplitude of a frequency that is not there
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,21 @@ def judge(looks: Looks, features: np.ndarray | None = None) -> Judged | None:
 def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, int]]:
     """Rows whose label is likely wrong, the likeliest first, each with the class that is likelier.
 
-    By confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068): a row counts for a class of which its
-    probability is at least the mean probability of that class over the rows that carry its label; of several for the
-    likeliest. Of those that so count for another class than their label, here those are taken for which that one is
-    `CERTAIN` times as probable. Order: by normalised margin.
+    Those for which another class is `CERTAIN` times as probable as the label, in the order of the normalised margin of
+    confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068). Its thresholds, the mean probability of a
+    class over the rows that carry its label, are not asked for: on labels of MNIST, Fashion-MNIST and emoji that were
+    changed at random they named fewer of the changed and more of the others.
 
     Args:
         probabilities: out-of-fold, [n, classes].
-        labels: positions of classes, of which each has a row, int64 [n].
+        labels: positions of classes, int64 [n].
     """
-    classes = probabilities.shape[1]
-    own = probabilities[np.arange(len(labels)), labels]
-    thresholds = np.bincount(labels, own, classes) / np.bincount(labels, minlength=classes)
-    above = np.where(probabilities >= thresholds, probabilities, -1.0)
-    guess, most = above.argmax(axis=1), above.max(axis=1)
-    rows = np.flatnonzero((most > 0) & (guess != labels) & (most >= CERTAIN * own))
+    every = np.arange(len(labels))
+    own = probabilities[every, labels]
+    others = probabilities.copy()
+    others[every, labels] = -1.0
+    guess, most = others.argmax(axis=1), others.max(axis=1)
+    rows = np.flatnonzero(most >= CERTAIN * own)
     for row in rows[np.argsort(own[rows] - most[rows], kind="stable")]:
         yield int(row), int(guess[row])
 
@@ -113,15 +114,36 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def plain_features(small: np.ndarray) -> np.ndarray:
-    """Of small pictures, uint8 [n, SIDE, SIDE, 3], their colours at half the size and histograms of the directions of
-    their gradients (Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177), float32 [n, features]."""
-    count, half, cell = len(small), SIDE // 2, SIDE // CELLS
+    """Of small pictures, uint8 [n, SIDE, SIDE, 3], float32 [n, features]: their colours at half the size, histograms of
+    the directions of their gradients (Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177), and the energy of their
+    frequencies (Oliva & Torralba 2001, doi:10.1023/A:1011139631724), which is that of a texture wherever it lies."""
+    half = SIDE // 2
     values = small.astype(np.float32) / 255
-    colours = values.reshape(count, half, 2, half, 2, 3).mean(axis=(2, 4)).reshape(count, -1)
-    down, right = np.gradient(values.mean(axis=3), axis=(1, 2))
+    colours = values.reshape(len(small), half, 2, half, 2, 3).mean(axis=(2, 4))
+    grey = values.mean(axis=3)
+    found = [each.reshape(len(small), -1) for each in (colours, _directions(grey), _energy(grey))]
+    return np.concatenate(found, axis=1, dtype=np.float32)
+
+
+def _directions(grey: np.ndarray) -> np.ndarray:
+    """[n, cells, DIRECTIONS]; each gradient is shared by the two bins next to it."""
+    count = len(grey)
+    down, right = np.gradient(grey, axis=(1, 2))
     strength = np.hypot(down, right)
-    turn = (np.arctan2(down, right) / (2 * np.pi) % 1 * DIRECTIONS).astype(np.int64) % DIRECTIONS
-    directions = np.stack([np.where(turn == each, strength, 0) for each in range(DIRECTIONS)], axis=3)
-    cells = directions.reshape(count, CELLS, cell, CELLS, cell, DIRECTIONS).sum(axis=(2, 4))
-    norm = np.linalg.norm(cells, axis=3, keepdims=True)
-    return np.concatenate([colours, (cells / (norm + 0.1)).reshape(count, -1)], axis=1, dtype=np.float32)
+    turn = np.arctan2(down, right) * (DIRECTIONS / (2 * np.pi))
+    lower = np.floor(turn)
+    share, bins = turn - lower, lower.astype(np.int64)
+    cell = np.arange(SIDE) // (SIDE // CELLS)
+    first = ((np.arange(count)[:, None, None] * CELLS + cell[:, None]) * CELLS + cell) * DIRECTIONS
+    size = count * CELLS * CELLS * DIRECTIONS
+    cells = np.bincount((first + bins % DIRECTIONS).ravel(), (strength * (1 - share)).ravel(), size)
+    cells += np.bincount((first + (bins + 1) % DIRECTIONS).ravel(), (strength * share).ravel(), size)
+    cells = cells.reshape(count, CELLS * CELLS, DIRECTIONS)
+    return cells / (np.linalg.norm(cells, axis=2, keepdims=True) + 0.1)
+
+
+def _energy(grey: np.ndarray) -> np.ndarray:
+    """Logarithms, [n, SIDE, SIDE // 2 + 1], without the mean, and with a window, so that borders have no part in it."""
+    window = np.hanning(SIDE + 2)[1:-1].astype(np.float32)
+    windowed = (grey - grey.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window
+    return np.log(np.abs(np.fft.rfft2(windowed)) + FAINTEST)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.readable import each_of, kind_of
 from cnntrain.data.sets import decode
+from cnntrain.data.sets.bands import shown
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.subset import SomeImages
@@ -29,7 +31,7 @@ class Look(NamedTuple):
     Attributes:
         size: height and width.
         digest: of size and pixels.
-        small: the picture squashed to uint8 [SIDE, SIDE, 3].
+        small: the picture, or what is shown of it, squashed to uint8 [SIDE, SIDE, 3].
         is_blank: whether it is of one colour.
         written_as: mode and format of its file, such as ``RGB JPEG``; empty where it is no file.
     """
@@ -131,7 +133,8 @@ def _looked(images: Images, position: int) -> Look | Bad:
         values, written_as = _read(images, position)
     except InputError as error:
         return Bad(kind_of(error), str(error))
-    picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+    seen = shown(torch.from_numpy(values).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+    picture = Image.fromarray(seen[..., 0] if seen.shape[2] == 1 else seen)
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
     height, width = values.shape[:2]
     digest = hashlib.sha256(f"{values.shape}".encode())
@@ -141,10 +144,10 @@ def _looked(images: Images, position: int) -> Look | Bad:
 
 
 def _read(images: Images, position: int) -> tuple[np.ndarray, str]:
-    """An image, uint8 [height, width, channels], and how it is written, where it is a file."""
+    """An image, uint8 or uint16 [height, width, channels], and how it is written, where it is a file."""
     if isinstance(images, SomeImages):
         return _read(images.images, int(images.index[position]))
     if not isinstance(images, FileImages):
-        return np.ascontiguousarray(images[position].permute(1, 2, 0).numpy()), ""
+        return decode.channels_last(images[position]), ""
     found = images.described(position)
     return found.values, f"{found.mode} {found.format}"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cnntrain.core.files import write_atomic
 from cnntrain.core.words import CELL, printable
+from cnntrain.data.sets.bands import shown, shown_in_words
 from cnntrain.data.sets.dataset import Images
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.curves import picture
@@ -88,7 +89,8 @@ def draw_mistakes(path: Path, predictions: Predictions, images: Images, title: s
     for axes in cells:
         axes.set_axis_off()
     for axes, position, row in zip(figure.axes, positions.tolist(), found, strict=False):
-        pixels = images[position].permute(1, 2, 0).numpy()
+        image = images[position]
+        pixels = shown(image).permute(1, 2, 0).numpy()
         axes.imshow(pixels.squeeze(), cmap="gray" if pixels.shape[2] == 1 else None, vmin=0, vmax=255)
         label, answer = (predictions.classes[int(each)] for each in (predictions.labels[position], row.argmax()))
         lines = (
@@ -96,6 +98,8 @@ def draw_mistakes(path: Path, predictions: Predictions, images: Images, title: s
             f"{row.max():.0%}  {_end(predictions.ids[position])}",
         )
         axes.set_title("\n".join(lines), fontsize=7, **PLAIN)
+    if others := shown_in_words(len(image)):
+        figure.suptitle(f"{title}\n{others}", **PLAIN)
     write_atomic(path, picture(figure, "png"))
 
 

@@ -35,7 +35,7 @@ def overlay(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
     scale = np.quantile(np.abs(values), QUANTILE) or np.abs(values).max() or 1.0
     strength = np.clip(values / scale, -1, 1)
     if values.min() >= 0:
-        painted, opacity = matplotlib.colormaps["inferno"](strength), STRENGTH
+        painted, opacity = matplotlib.colormaps["inferno"](strength), np.full_like(grey[..., :1], STRENGTH)
     else:
         painted, opacity = matplotlib.colormaps["seismic"]((strength + 1) / 2), STRENGTH * np.abs(strength)[..., None]
     return np.clip((1 - opacity) * grey + opacity * painted[..., :3], 0, 1)
@@ -47,9 +47,9 @@ def draw(found: Explanation, original: np.ndarray, title: str) -> bytes:
     Args:
         original: uint8 [height, width, channels].
     """
-    figure = Figure(figsize=(9, 3.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 3.5), dpi=100)
     figure.suptitle(title, fontsize=10, **PLAIN)
-    panels = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3, gridspec_kw=dict(left=0.01, right=0.99, bottom=0.02, top=0.84, wspace=0.04))
     names = ("file", "what the network sees", f"for {printable(found.target, 24)}, {found.probability:.1%}")
     for axes, pixels, name in zip(panels, (original, found.seen, overlay(found.seen, found.map)), names, strict=True):
         _show(axes, pixels, name)
@@ -60,9 +60,11 @@ def sheet(found: Sequence[Explanation], title: str) -> bytes:
     """A PNG of all: what the network sees beside the same with its map."""
     count = min(COLUMNS, len(found))
     rows = -(-len(found) // count)
-    figure = Figure(figsize=(3.4 * count, 2.0 * rows + 0.5), dpi=100, layout="constrained")
+    height = 2.0 * rows + 0.4
+    figure = Figure(figsize=(3.4 * count, height), dpi=100)
     figure.suptitle(title, fontsize=10, **PLAIN)
-    cells = figure.subplots(rows, 2 * count, squeeze=False)
+    edges = dict(left=0.01, right=0.99, bottom=0.02, top=1 - 0.6 / height, wspace=0.05, hspace=0.2)
+    cells = figure.subplots(rows, 2 * count, squeeze=False, gridspec_kw=edges)
     for axes in cells.flat:
         axes.set_axis_off()
     for number, each in enumerate(found):

@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.core import plain_json
 from cnntrain.core.files import sha256_of, write_atomic
+from cnntrain.data.sets import bands
 from cnntrain.study.curves import picture
 from cnntrain.study.explain import drawing
 from cnntrain.study.explain.base import Cloud, Method, Picture
@@ -41,12 +42,12 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows, maps, first = [], [], list[Explanation]()
     name = str(result["method"]["name"])
     for number, each in enumerate(found, 1):
+        folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"
-        original = shown.picture(each.position).permute(1, 2, 0).numpy()
+        original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
         write_atomic(folder / file, drawing.draw(each, original, f"{name}: {_end(each.image)}"))
         rows.append(_row(each, file))
         maps.append(each.map)
@@ -72,9 +73,9 @@ def write_pictures(
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows, arrays, images = [], dict[str, np.ndarray](), Images()
     for each in found:
+        folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file, content = f"{_plain(each.name)}.png", picture(each.figure, "png")
         write_atomic(folder / file, content)
         rows.append({"name": each.name, "picture": file, **each.facts})
@@ -82,6 +83,8 @@ def write_pictures(
         images[f"explain/{folder.name}/{_plain(each.name)}"] = drawing.pixels_of(content)
         if each.cloud is not None:
             project(f"{folder.name}-{_plain(each.name)}", each.cloud)
+    if not rows:
+        return {}
     if arrays:
         _write_arrays(folder / ARRAYS, arrays)
     _write_json(folder, {**result, "pictures": rows})

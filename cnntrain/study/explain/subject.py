@@ -112,7 +112,7 @@ class Shown:
         labels: the folder that each is in; empty for those that are in none.
         batches: their positions, and what the network sees of them [images, channels, size, size], in order; those that
             cannot be read are told and left out. Each call begins anew.
-        picture: of a position the image as it is in its file, uint8 [channels, height, width].
+        picture: of a position the image as it is in its file, uint8 or uint16 [channels, height, width].
     """
 
     names: Sequence[str]

@@ -19,7 +19,7 @@ from cnntrain.study.comparison import differing, short, telling, written
 
 SEED = "seed"
 # keys that change a set's fingerprint, and of which ids and labels tell whether they changed this part
-DIVIDING = ("data.train_per_class", "data.channels", "data.split", "data.split_seed")
+DIVIDING = ("data.train_per_class", "data.channels", "data.depth", "data.split", "data.split_seed")
 SHOWN = 3  # ids in a message
 
 

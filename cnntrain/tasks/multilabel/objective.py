@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cnntrain.tasks.auxiliary import Outputs
+from cnntrain.tasks.auxiliary import Outputs, main
 from cnntrain.tasks.multilabel.criterion import Criterion, Form
 from cnntrain.tasks.multilabel.metrics import Judged, Totals
 
@@ -30,7 +30,9 @@ class MultilabelClassification:
         self._plain = Criterion(form)
 
     def plain_loss(self, outputs: Outputs, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return self._plain(outputs, targets)
+        logits = main(outputs)
+        # in float64: as exact as what another program finds from the answers
+        return self._plain.each(logits.double(), targets).mean(-1), logits
 
     def each_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return self._plain.each(logits, targets)

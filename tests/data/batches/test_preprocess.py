@@ -145,6 +145,7 @@ def test_the_original_stays_and_the_result_is_always_the_same(crop: Crop) -> Non
     assert torch.equal(there(original, 0)[0], found)
 
 
+@pytest.mark.no_cover
 def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
     resize = Image.Image.resize

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -36,10 +37,24 @@ def test_workers_go_with_the_process_that_forked_them_and_not_with_a_thread_of_i
 ) -> None:
     assert reader._in_main_thread() is True and in_a_thread(reader._in_main_thread) is False
     gone_with: list[int] = []
-    monkeypatch.setattr(signals, "die_with", gone_with.append)
+    for each in ("die_with", "heed_alone"):
+        monkeypatch.setattr(signals, each, gone_with.append)
     Reader(samples(), 0, CPU)._loader.worker_init_fn(3)
-    assert gone_with == [reader.os.getpid()]
+    assert gone_with == [reader.os.getpid()] * 2
     assert in_a_thread(lambda: Reader(samples(), 0, CPU)._loader.worker_init_fn) is None
+
+
+def test_workers_outlive_a_signal_to_the_whole_group() -> None:
+    """As ``timeout``, torchrun or a service manager sends it, to parent and workers alike."""
+    source = Reader(samples(), 2, CPU)
+    arriving = source.batches(eval_plan(5, 1, WHOLE))
+    next(arriving)
+    workers = source._loader._iterator._workers  # type: ignore[union-attr]
+    subprocess.run(["kill", "-TERM", *(str(each.pid) for each in workers)], check=True)
+    assert sum(loaded is not None for loaded in arriving) == 4
+    plan = eval_plan(5, 2, WHOLE)
+    assert sum(loaded is not None for loaded in source.batches(plan)) == 3
+    assert all(each.is_alive() for each in workers)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

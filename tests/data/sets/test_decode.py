@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import InputError
-from cnntrain.data.sets.decode import TURNS, decode
+from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.given import given
+from cnntrain.data.sets.pictures import TURNS
 
 RAMP = np.linspace(0, 65535, 48).reshape(6, 8)
 

@@ -118,6 +118,7 @@ def test_hooks_go_when_the_model_fails() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.no_cover
 def test_a_size_that_the_model_does_not_take() -> None:
     with pytest.raises(ConfigError, match=r"does not take 32x32 images .*data\.image_size=75 works"):
         layers.measure(meta("inception_v3"), 3, 32)[0]

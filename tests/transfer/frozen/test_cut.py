@@ -110,6 +110,7 @@ def check_equal(model: nn.Module, images: Tensor, depth: int) -> Cut | None:
     return parts
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name", [pytest.param(each, marks=pytest.mark.slow) if each in MANY_LAYERS else each for each in FAMILIES]
 )
@@ -164,6 +165,7 @@ def cut_of(name: str, depth: int, size: int = 32, **kwargs: Any) -> Cut:
     return parts
 
 
+@pytest.mark.no_cover
 def test_the_cut_is_as_late_and_as_small_as_it_can_be() -> None:
     assert cut_of("resnet18", 5).shapes == [torch.Size([512])]  # pooled and flattened
     assert cut_of("resnet18", 4).shapes == [torch.Size([256, 2, 2])]  # block and shortcut are joined and rectified
@@ -332,6 +334,7 @@ def test_a_moving_average_has_the_same_suffix() -> None:
         assert torch.equal(parts.suffix(average).eval()(parts.prefix(images)), average.eval()(images))
 
 
+@pytest.mark.no_cover
 def test_the_key_tells_what_is_computed_and_at_which_size() -> None:
     keys = {cut_of("resnet18", 5).key, cut_of("resnet18", 4).key, cut_of("resnet18", 5, 64).key}
     assert len(keys) == 3

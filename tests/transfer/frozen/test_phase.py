@@ -39,6 +39,7 @@ def weights(run: Any) -> torch.Tensor:
     return torch.cat([each.flatten().double() for each in run.model.state_dict().values()])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("model", ["lenet5", "resnet20"])
 def test_kept_activations_train_the_same_weights(make_run: MakeRun, tmp_path: Path, where: str, model: str) -> None:
     options = (f"model={model}", where, "trainer.precision=float64", "trainer.epochs=2")
@@ -101,6 +102,7 @@ def test_what_the_activations_depend_on_is_in_their_key(
     assert ("train" if change != "trainer.val_limit=8" else "val") in new
 
 
+@pytest.mark.no_cover
 def test_what_a_network_does_besides_its_weights_is_in_the_key(make_run: MakeRun, tmp_path: Path, where: str) -> None:
     options = (where, "model=resnet18", "model.stem=imagenet", "trainer.epochs=1")
     first = fitted(make_run, tmp_path / "first", *options, "transfer.cache=disk")
@@ -276,6 +278,7 @@ def test_a_network_that_is_trained_and_evaluated_is_compiled_once(monkeypatch: p
 # random augmentation
 
 
+@pytest.mark.no_cover
 def test_random_images_are_computed_for_each_batch(make_run: MakeRun, tmp_path: Path, lines: list[str]) -> None:
     whole = make_run("model.pretrained=false", "augment=flip_crop", "model=resnet20", folder=tmp_path / "whole")
     run = make_run(*FROZEN, "augment=flip_crop", "model=resnet20", folder=tmp_path / "run")
@@ -336,6 +339,7 @@ GRADUAL = (
 )  # fmt: skip
 
 
+@pytest.mark.no_cover
 def test_resume_in_every_phase_of_gradual(make_run: MakeRun, tmp_path: Path) -> None:
     uninterrupted = make_run(*GRADUAL, folder=tmp_path / "uninterrupted")
     assert uninterrupted.fit() == loop.FINISHED
@@ -369,6 +373,7 @@ def test_frozen_weights_that_moved_fail_the_phase(make_run: MakeRun, tmp_path: P
 # the whole command
 
 
+@pytest.mark.no_cover
 def test_the_result_says_what_was_cut_and_kept(typed: Callable[..., Any], tmp_path: Path) -> None:
     words = ("experiment=smoke", "transfer=linear_probe", "model.pretrained=false", "transfer.cache=disk")
     done = typed(*words, f"transfer.cache_dir={tmp_path / 'kept'}")
