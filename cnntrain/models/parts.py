@@ -21,7 +21,7 @@ def response_norm() -> nn.LocalResponseNorm:
 
 
 GROUP = 8  # channels of a group norm's group
-# over what each takes mean and deviation; layer norm of a map as Wu and He 2018 (arXiv:1803.08494) have it, over all of it
+# layer norm of a map is over all of it, as Wu and He 2018 (arXiv:1803.08494) have it
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "layer": lambda channels: nn.GroupNorm(1, channels),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,23 +16,44 @@ from cnntrain.study.explain import tiles
 from cnntrain.study.explain.base import Picture
 from cnntrain.study.explain.subject import Subject
 
-if TYPE_CHECKING:
-    from cnntrain.study.explain.methods.maximise import Maximise
-
 MOST = 16  # classes or units, where none are named
 NOISE = 0.01  # deviation of what the blank image begins with, so that filters of any direction have a gradient
 COLUMNS = 4
 Wanted = Callable[[Tensor], Tensor]  # of images [n, ...] how much each excites its own class or unit, [n]
 
 
-def pictures(subject: Subject, keys: Maximise) -> Iterator[Picture]:
+@dataclass(frozen=True)
+class Ascent:
+    """Attributes:
+    rate: of a step, in deviations of the network's input.
+    jitter: pixels, at most, by which the image is shifted in each step.
+    blur_every: steps; 0: never.
+    blur: its deviation in pixels.
+    variation: how much neighbouring pixels that differ count against the image.
+    """
+
+    steps: int
+    rate: float
+    jitter: int
+    blur_every: int
+    blur: float
+    variation: float
+
+
+def pictures(
+    subject: Subject, classes: Sequence[str] | None, units: Sequence[int] | None, keys: Ascent
+) -> Iterator[Picture]:
     """One of all images, and what each came to.
+
+    Args:
+        classes: names, without a layer; None: the first ones.
+        units: of the layer; None: the first ones.
 
     Raises:
         ConfigError: a class or a unit is none of the network's, or keys are given that do not go together.
     """
     layer = subject.layer
-    names, chosen = _classes(subject, keys) if layer is None else _units(subject, keys)
+    names, chosen = _classes(subject, classes, units) if layer is None else _units(subject, classes, units)
     found, starts, ends = list[Tensor](), list[float](), list[float]()
     for first in range(0, len(chosen), MOST):
         some = torch.tensor(chosen[first : first + MOST], device=subject.device)
@@ -60,11 +81,11 @@ def pictures(subject: Subject, keys: Maximise) -> Iterator[Picture]:
     yield Picture("maximise", figure, {"images": seen}, {"images": rows})
 
 
-def _classes(subject: Subject, keys: Maximise) -> tuple[list[str], list[int]]:
-    if keys.units is not None:
-        raise ConfigError(f"method.units={keys.units} are of a layer: give layer=<name>, or method.classes=[<name>]")
+def _classes(subject: Subject, asked: Sequence[str] | None, units: Sequence[int] | None) -> tuple[list[str], list[int]]:
+    if units is not None:
+        raise ConfigError(f"method.units={units} are of a layer: give layer=<name>, or method.classes=[<name>]")
     places = {name: position for position, name in enumerate(subject.classes)}
-    names = list(places)[:MOST] if keys.classes is None else keys.classes
+    names = list(places)[:MOST] if asked is None else list(asked)
     for each in names:
         if each not in places:
             near = suggest(each, places) or f"; its classes are {listed(list(places))}"
@@ -72,10 +93,10 @@ def _classes(subject: Subject, keys: Maximise) -> tuple[list[str], list[int]]:
     return names, [places[each] for each in names]
 
 
-def _units(subject: Subject, keys: Maximise) -> tuple[list[str], list[int]]:
-    if keys.classes is not None:
+def _units(subject: Subject, classes: Sequence[str] | None, asked: Sequence[int] | None) -> tuple[list[str], list[int]]:
+    if classes is not None:
         raise ConfigError("method.classes is of the network's end: leave layer out, or give method.units=[<number>]")
-    chosen = units_of(subject, str(subject.layer), keys.units)
+    chosen = units_of(subject, str(subject.layer), asked)
     return [f"unit {each}" for each in chosen], chosen
 
 
@@ -112,7 +133,7 @@ def blank(subject: Subject, count: int) -> Tensor:
     return (NOISE * torch.randn(like.shape, generator=drawn)).to(like).repeat(count, 1, 1, 1)
 
 
-def ascend(subject: Subject, wanted: Wanted, begin: Tensor, keys: Maximise) -> Tensor:
+def ascend(subject: Subject, wanted: Wanted, begin: Tensor, keys: Ascent) -> Tensor:
     """The images after all steps, each of which goes as far, whatever the gradient's size. They stay among what a file
     can hold.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,9 +21,6 @@ from cnntrain.study.explain.drawing import PLAIN
 from cnntrain.study.explain.grouping import LABEL, Seen, look, present
 from cnntrain.study.explain.subject import Shown, Subject
 
-if TYPE_CHECKING:
-    from cnntrain.study.explain.methods.embeddings import Embeddings
-
 LEAST = 4  # images
 THUMBNAIL = 48  # pixels a side
 KNN = 5  # neighbours that vote
@@ -31,14 +28,21 @@ WIDE = 50  # features beyond which t-SNE is given their principal components, as
 NAMED = 30  # classes that a legend holds
 
 
-def pictures(subject: Subject, shown: Shown, keys: Embeddings) -> Iterator[Picture]:
-    """The plane, then the neighbours.
+def pictures(
+    subject: Subject, shown: Shown, by: str, perplexity: float, neighbours: int, queries: int
+) -> Iterator[Picture]:
+    """The plane, then the neighbours of so many images.
+
+    Args:
+        by: pca, tsne or umap.
+        perplexity: see `flat`.
+        neighbours: that are drawn beside each of the images.
 
     Raises:
         InputError: too few images can be read, or the network has several classifiers.
         ConfigError: UMAP is asked for and not installed.
     """
-    if keys.by == "umap":
+    if by == "umap":
         extras.needed("method.by=umap", "umap", "explain")
     compute = before_classifier(subject.network) if subject.layer is None else _at_layer(subject)
     small = list[np.ndarray]()
@@ -49,7 +53,7 @@ def pictures(subject: Subject, shown: Shown, keys: Embeddings) -> Iterator[Pictu
 
     seen = look(subject, shown, features, LEAST, "method=embeddings")
     names = [shown.names[each] for each in seen.positions]
-    places, about = flat(seen.rows, keys.by, keys.perplexity, subject.seed)
+    places, about = flat(seen.rows, by, perplexity, subject.seed)
     facts = {"images": len(names), "features": seen.rows.shape[1], "classes_by": seen.by, **about}
     if seen.by == LABEL and len(set(seen.classes)) > 1 and len(names) > KNN:
         labels = np.array([subject.classes.index(each) for each in seen.classes])
@@ -57,9 +61,9 @@ def pictures(subject: Subject, shown: Shown, keys: Embeddings) -> Iterator[Pictu
         facts |= {"neighbours_accuracy": float(right.mean()), "neighbours": KNN}
     arrays = {"features": seen.rows, "places": places, "names": np.array(names), "classes": np.array(seen.classes)}
     cloud = Cloud(seen.rows, names, seen.classes, np.stack(small))
-    yield Picture(keys.by, _plane(places, seen, subject.classes, facts), arrays, facts, cloud)
-    if keys.queries:
-        yield _neighbours(seen, np.stack(small), names, keys)
+    yield Picture(by, _plane(places, seen, subject.classes, facts), arrays, facts, cloud)
+    if queries:
+        yield _neighbours(seen, np.stack(small), names, neighbours, queries)
 
 
 def _at_layer(subject: Subject) -> Any:
@@ -132,12 +136,12 @@ def _plane(places: np.ndarray, seen: Seen, order: Sequence[str], facts: dict[str
     return figure
 
 
-def _neighbours(seen: Seen, small: np.ndarray, names: Sequence[str], keys: Embeddings) -> Picture:
+def _neighbours(seen: Seen, small: np.ndarray, names: Sequence[str], most: int, queries: int) -> Picture:
     """A row an image: itself, then the others with the greatest cosine."""
     unit = retrieval.unit(seen.rows)
     count = len(unit)
-    asked = np.unique(np.linspace(0, count - 1, min(keys.queries, count)).round().astype(int))
-    found, cosines = retrieval.nearest(unit, unit[asked], min(keys.neighbours, count - 1), asked)
+    asked = np.unique(np.linspace(0, count - 1, min(queries, count)).round().astype(int))
+    found, cosines = retrieval.nearest(unit, unit[asked], min(most, count - 1), asked)
     pictures, labels = [], []
     for query, rows, values in zip(asked, found, cosines, strict=True):
         pictures += [small[query], *small[rows]]

@@ -30,4 +30,4 @@ class Embeddings(Pictures):
         """Raises InputError where fewer than four images can be read, ConfigError where UMAP is not installed."""
         from cnntrain.study.explain import cloud
 
-        yield from cloud.pictures(subject, shown, self)
+        yield from cloud.pictures(subject, shown, self.by, self.perplexity, self.neighbours, self.queries)

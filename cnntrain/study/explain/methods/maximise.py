@@ -34,4 +34,5 @@ class Maximise(Pictures):
         """Raises ConfigError where a class or a unit is none of the network's."""
         from cnntrain.study.explain import ascent
 
-        yield from ascent.pictures(subject, self)
+        keys = ascent.Ascent(self.steps, self.rate, self.jitter, self.blur_every, self.blur, self.variation)
+        yield from ascent.pictures(subject, self.classes, self.units, keys)
