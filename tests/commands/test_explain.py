@@ -209,3 +209,26 @@ def test_a_run_and_images_are_required() -> None:
         check(tree, Explain)
     with pytest.raises(ConfigError, match="images is required"):
         check({**tree, "run": "a"}, Explain)
+
+
+def test_pictures_of_a_network_are_in_its_folder_and_its_tensorboard(typed: Typed, run: Path) -> None:
+    words = (f"run={run}", "device=cpu")
+    images = f"images={run.parents[2] / 'train'}"
+    made = {}
+    for name, *more in (
+        ("filters",), ("maximise", "method.steps=2", "method.classes=[cat]"), ("class_means", images),
+        ("top_patches", images, "layer=conv1", "method.units=[0]", "method.patches=2"),
+        ("embeddings", images, "method.by=pca"), ("feature_maps", images.replace("train", "train/cat/0.png")),
+    ):  # fmt: skip
+        done = typed("explain", *words, f"method={name}", *more)
+        assert done.returncode == 0, done.stderr
+        folder = Path(done.stdout.splitlines()[-1])
+        made[name] = json.loads((folder / "explain.json").read_text())
+        for each in made[name]["pictures"]:
+            assert Image.open(folder / each["picture"]).size[0] > 100
+    assert made["top_patches"]["layer"] == "conv1" and made["embeddings"]["layer"] is None
+    assert made["embeddings"]["pictures"][0]["classes_by"] == "label" and len(made["feature_maps"]["pictures"]) == 2
+    assert [each["class"] for each in made["class_means"]["pictures"][0]["classes"]] == ["ant", "bee", "cat"]
+    tags = EventAccumulator(str(run / "tb")).Reload().Tags()["images"]
+    assert {"explain/explain-filters/01-conv1.0", "explain/explain-maximise/maximise"} <= set(tags)
+    assert "explain-embeddings-pca" in (run / "tb" / "projector_config.pbtxt").read_text()

@@ -272,7 +272,10 @@ def test_the_network_is_left_as_it_was() -> None:
     net = network("resnet20", 32)
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    keys: dict[str, dict[str, Any]] = {"maximise": {"steps": 2}, "embeddings": {"by": "pca"}}
+    keys: dict[str, dict[str, Any]] = {
+        "maximise": {"steps": 2, "classes": ["class 1"]}, "embeddings": {"by": "pca", "queries": 0},
+        "filters": {"filters": 2, "channels": 2}, "feature_maps": {"channels": 2}, "top_patches": {"units": [0]},
+    }  # fmt: skip
     for name in ("feature_maps", "filters", "maximise", "top_patches", "embeddings", "class_means"):
         assert drawn(name, subject_of(net, 32), shown(images(5, 32)), **keys.get(name, {}))
     assert net.training and all(each.requires_grad for each in net.parameters())
