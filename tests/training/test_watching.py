@@ -73,9 +73,9 @@ def test_hooks_are_there_for_one_step_and_no_longer() -> None:
     assert not any(each._forward_hooks for each in network.modules())
 
 
-@pytest.mark.parametrize("more", [(), ("trainer.grad_accum=2", "trainer.ema_decay=0.9", "trainer.clip_norm=1")])
-def test_a_watched_run_is_the_same_bit_for_bit(make_run: Callable[..., Any], more: tuple[str, ...]) -> None:
-    words = ("model=resnet20", "data.train_size=32", "data.image_size=16", "trainer.epochs=2", "augment=flip_crop")
+def test_a_watched_run_is_the_same_bit_for_bit(make_run: Callable[..., Any]) -> None:
+    more = ("trainer.grad_accum=2", "trainer.ema_decay=0.9", "trainer.clip_norm=1")
+    words = ("model=resnet20", "data.train_size=32", "data.image_size=8", "trainer.epochs=2", "augment=flip_crop")
     plain, watched = make_run(*words, *more), make_run(*words, *more)
     seen: Seen = []
     state = watched.run.state
