@@ -42,6 +42,7 @@ from cnntrain.training.saver import Saver
 SMALL = (
     "data=fake", "data.train_size=48", "data.val_size=16", "data.test_size=16", "data.batch_size=16",
     "data.num_classes=7", "model=lenet5", "trainer.device=cpu", "trainer.epochs=3", "optim.lr=0.02",
+    "report.html=false",
 )  # fmt: skip
 PROCESS_SECONDS = 180
 DEAR = ("test_export.py", "test_diagnose.py", "test_folds.py", "test_multilabel_run.py")

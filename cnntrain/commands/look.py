@@ -36,11 +36,11 @@ class Look(TrainConfig):
         path = Path(self.picture)
         if not path.parent.is_dir():
             raise InputError(f"picture={path}: there is no folder {path.parent}")
-        from cnntrain.build import looking
+        from cnntrain.build import views
         from cnntrain.study import augmented
         from cnntrain.study.curves import picture
 
-        found = looking.look(self, self.images, range(self.epoch - 1, self.epoch - 1 + self.views), tell)
+        found = views.look(self, self.images, range(self.epoch - 1, self.epoch - 1 + self.views), tell)
         title = (
             f"{self.data.name}, {self.augment.in_words} augmentation, seed {self.seed}, as {self.model.name} sees it"
         )

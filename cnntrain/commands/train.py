@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cnntrain.training.run import Run
     from cnntrain.training.saver import Saver
 
+PAGE_SECONDS = 1.0  # that reading images for the page at the end may take
+
 
 @dataclass(frozen=True)
 class Train(TrainConfig):
@@ -168,12 +170,31 @@ def _train(
         if free_room is not None:
             free_room()
             _leave(place, found, commands[-1]["command"])
+    if found["status"] == loop.FINISHED and run.config.report.html:
+        _draw(run, place, report)
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
     for each in summary(found, run.config.task.columns):
         report.say(each)
     return Ended(made=str(place))
+
+
+def _draw(run: Run, place: Path, report: Report) -> None:
+    """Leave the page of a finished run, which is finished whatever becomes of that."""
+    from cnntrain.build.looking import looking
+    from cnntrain.core import dist
+    from cnntrain.study.page import one
+    from cnntrain.study.page.thumbnails import Album
+
+    if dist.rank() > 0:
+        return
+    shown = run.data.val if run.data.test is None else run.data.test
+    try:
+        overlay, without = looking(place, run.device)
+        one.write(place, Album(shown.images, PAGE_SECONDS, overlay=overlay), without)
+    except Exception as error:
+        report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 
 
 def _leave(place: Path, found: Mapping[str, Any], command: str) -> None:

@@ -161,13 +161,7 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
         return _section(bare, value, f"{path}.", problems)  # type: ignore[arg-type]
     or_null = (f", or {' or '.join(words)}" if words else "") + (" or null" if optional else "")
     if get_origin(bare) is Literal:
-        options = get_args(bare)
-        if isinstance(value, bool) and (switch := SWITCHES[value]) in options:
-            return switch
-        if value not in options:
-            hint = suggest(str(value), options)
-            problems.add(path, f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
-        return value
+        return _option(get_args(bare), value, path, problems, or_null)
     if get_origin(bare) is list and get_origin(get_args(bare)[0]) is Literal:
         given, option = value if isinstance(value, list) else [value], get_args(bare)[0]
         return [_value(option, each, f"{path}[{number}]", problems) for number, each in enumerate(given)]
@@ -175,6 +169,18 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     if path == "model.name" and leaf is not None and not is_model(str(leaf)):
         problems.add(path, f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
     return leaf
+
+
+def _option(options: Sequence[str | int], value: Any, path: str, problems: Problems, or_null: str) -> Any:
+    """One of some words, or of some numbers."""
+    if isinstance(value, bool) and (switch := SWITCHES[value]) in options:
+        return switch
+    names = {str(each): each for each in options}
+    found = names.get(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if found is None:
+        hint = suggest(str(value), list(names))
+        problems.add(path, f"{path}={_show(value)} must be one of {', '.join(names)}{or_null}{hint}")
+    return found
 
 
 def _words(kinds: list[Any]) -> tuple[tuple[str, ...], Any]:

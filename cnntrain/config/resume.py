@@ -22,8 +22,7 @@ EXACT = {
     "data.root", "data.download", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
     "checkpoint.every_steps", "checkpoint.time_share", "checkpoint.keep",
     "trainer.log_every", "trainer.profile", "trainer.watch", "trainer.epochs", "trainer.early_stopping",
-    "transfer.cache_dir",
-    "report.trackers", "report.project", "report.online",
+    "transfer.cache_dir", "report.trackers", "report.project", "report.online", "report.html",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from cnntrain.config.check import check, plain
@@ -27,7 +26,7 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
     try:
         return check(saved, TrainConfig), []
     except ConfigError:
-        tree = _filled(saved, _defaults(saved))
+        tree = _filled(saved, defaults(saved))
         new = sorted(flat(tree).keys() - flat(saved).keys())
         if not new:
             raise
@@ -37,17 +36,18 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
     return config, [f"keys that are newer than the checkpoint have their defaults: {named}"]
 
 
-def _defaults(saved: Tree) -> Tree:
-    """What is composed of the choices that were made, as far as there is a file of them."""
+def defaults(saved: Tree) -> Tree:
+    """What is composed of the choices that a configuration made, as far as there is a file of them; of a choice without
+    one all keys are the configuration's own."""
     from cnntrain.config.compose import compose_config
-    from cnntrain.config.search_path import looking
+    from cnntrain.config.search_path import groups, looking
 
     with looking():
-        found = plain(compose_config("train", []))
-        for group in PLUGINS.keys() & saved.keys():
-            with suppress(ConfigError):  # a choice without a file of its name, whose keys are all the checkpoint's own
-                found[group] = plain(compose_config("train", [f"{group}={saved[group]['name']}"]))[group]
-    return found
+        chosen = {group: saved[group].get("name") for group in PLUGINS.keys() & saved.keys()}
+        files = {group: groups().get(group, ()) for group in chosen}
+        return plain(
+            compose_config("train", [f"{group}={name}" for group, name in chosen.items() if name in files[group]])
+        )
 
 
 def _filled(saved: Tree, defaults: Tree) -> dict[str, Any]:

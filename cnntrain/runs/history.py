@@ -143,11 +143,15 @@ def _read(folder: Path) -> Finished:
     tested = folders.numbers(ended.get("test") or {})
     test = {f"test/{name}": value for name, value in tested.items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)
-    task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
-    columns = [_column(each) for each in task["columns"]] if task else COLUMNS
     val = ended.get("val") or {}
     limited = some_of(val.get("count", 0), val.get("of"))
-    return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns, limited)
+    return Finished(folder, flat(folders.config(folder)), epochs, best, test, columns(ended), limited)
+
+
+def columns(ended: Mapping[str, Any]) -> Sequence[Column]:
+    """Those of the task of a run, from its ``result.json``."""
+    task = ended.get("task")  # runs of 0.1 do not tell: all of them classified
+    return [_column(each) for each in task["columns"]] if task else COLUMNS
 
 
 def _column(written: Mapping[str, Any]) -> Column:

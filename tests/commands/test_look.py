@@ -10,7 +10,7 @@ import pytest
 import torch
 from composing import composed
 
-from cnntrain.build import looking
+from cnntrain.build import views
 from cnntrain.commands.look import Look
 from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
@@ -36,7 +36,7 @@ def command(*words: str) -> Look:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_views_are_what_a_training_sees(policy: str, make_run: Callable[..., Any]) -> None:
     words = POLICIES[policy]
-    shown = looking.look(command(*words), 5, range(2), lambda line: None)
+    shown = views.look(command(*words), 5, range(2), lambda line: None)
     trial = make_run(*WORDS, *words)
     run, seen = trial.run, trial.run.loaders.preprocess
     ids = list(run.data.train.ids)
@@ -63,7 +63,7 @@ def test_views_are_what_a_training_sees(policy: str, make_run: Callable[..., Any
 def test_the_picture_has_a_row_an_image(perform: Callable[..., str], tmp_path: Path) -> None:
     made = perform(command("augment=flip_crop", "images=2", "views=3", "epoch=5", f"picture={tmp_path}/a.png"))
     assert made.splitlines()[-1] == f"{tmp_path}/a.png" and (tmp_path / "a.png").stat().st_size > 1000
-    found = looking.look(command("augment=flip_crop"), 2, range(4, 7), lambda line: None)
+    found = views.look(command("augment=flip_crop"), 2, range(4, 7), lambda line: None)
     (axes,) = augmented.figure(found, "title").axes
     words = [each.get_text() for each in axes.texts]
     assert len(words) == 2 * (2 + 3) and [each.strip() for each in words[2:5]] == ["epoch 5", "epoch 6", "epoch 7"]

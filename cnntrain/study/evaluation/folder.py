@@ -14,7 +14,6 @@ from cnntrain.core.files import write_atomic
 from cnntrain.data.sets.dataset import Images
 from cnntrain.runs import predictions as files
 from cnntrain.runs.predictions import PREDICTIONS, Predictions
-from cnntrain.study.evaluation import pictures
 from cnntrain.study.evaluation.measures import confusion
 
 EVALUATION = "eval.json"
@@ -72,6 +71,8 @@ def _write_tables(folder: Path, result: Mapping[str, Any], predictions: Predicti
 def _draw(
     folder: Path, result: Mapping[str, Any], predictions: Predictions, images: Images, counts: np.ndarray
 ) -> None:
+    from cnntrain.study.evaluation import pictures  # brings matplotlib in
+
     title = f"{result['model']} on {result['data']['name']} {result['data']['part']}: {result['top1']:.2%}"
     pictures.draw_confusion(folder / "confusion.png", counts, predictions.classes, title)
     pictures.draw_reliability(folder / "reliability.png", result["calibration"], title)

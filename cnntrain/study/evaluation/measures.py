@@ -53,8 +53,8 @@ def measures(predictions: Predictions, temperature: float | None) -> dict[str, A
         "most_confused": most_confused(labels, guesses, classes),
         "calibration": {
             "temperature": temperature,
-            "before": _calibration(predictions),
-            "after": None if temperature is None else _calibration(predictions, temperature),
+            "before": calibration(predictions),
+            "after": None if temperature is None else calibration(predictions, temperature),
         },
         "intervals": {
             "top1": of_proportion(right / len(labels), len(labels)),
@@ -79,7 +79,7 @@ def refuse_nan(predictions: Predictions) -> None:
         )
 
 
-def _calibration(predictions: Predictions, temperature: float = 1.0) -> dict[str, Any]:
+def calibration(predictions: Predictions, temperature: float = 1.0) -> dict[str, Any]:
     """Errors of the probabilities at a temperature, and the reliability curve."""
     labels, found = predictions.labels, probabilities(predictions.logits, temperature)
     right = found.argmax(1) == labels

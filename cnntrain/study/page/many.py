@@ -1,0 +1,184 @@
+"""The page of many runs: a table to sort, accuracy by cost, and how they compare on the same samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cnntrain.core.errors import InputError
+from cnntrain.core.intervals import of_proportion
+from cnntrain.core.tables import Grid
+from cnntrain.core.units import in_bytes, in_counts
+from cnntrain.core.words import CELL, printable
+from cnntrain.runs import folder as folders
+from cnntrain.runs import history
+from cnntrain.runs.history import Finished
+from cnntrain.study.comparison import differing, short, written
+from cnntrain.study.page import charts
+from cnntrain.study.page.charts import Bubble, Chart
+from cnntrain.study.page.one import PAGE
+from cnntrain.study.page.render import page
+from cnntrain.study.paired import systems
+from cnntrain.study.paired.shown import Shown
+from cnntrain.study.paired.statistics import accuracy
+from cnntrain.study.paired.systems import Compared
+from cnntrain.study.paired.verdicts import verdicts
+
+ROWS = 2000  # runs
+KEYS = 30  # in which runs differ, that have a column
+COMPARED = 12  # systems, of every two of which there is a verdict
+NOTED = 20  # runs that are left out, by name
+
+Cell = tuple[str, float | None, str]  # text, by what it is sorted (None: by its text), link
+
+
+def page_of(place: Path, part: str, beside: Path) -> tuple[str, list[str]]:
+    """The page of the finished runs below a folder, and the notes that stand on it.
+
+    Args:
+        part: of the answers that are compared.
+        beside: the folder of the page, from which it leads to the pages of the runs.
+
+    Raises:
+        InputError: there is no finished run, or a file of one is damaged.
+    """
+    runs, unfinished = history.read(str(place))
+    results = {run.folder: folders.result(run.folder) or {} for run in runs}
+    notes = [f"left out: {name}: {reason}" for name, reason in unfinished.items()]
+    if len(notes) > NOTED:
+        notes = [*notes[:NOTED], f"left out: {len(notes) - NOTED} more runs"]
+    if len(runs) > ROWS:
+        notes.append(f"the table has the first {ROWS:,} of {len(runs):,} runs")
+    grids, lines, compared, why_not = _compared(place, part)
+    drawn = _chart(compared, runs, results)
+    titles, rows = _table(runs[:ROWS], results, beside)
+    notes += why_not
+    shown = {
+        "title": f"{len(runs):,} run{'s' if len(runs) != 1 else ''} in {place.resolve().name}",
+        "folder": str(place),
+        "notes": notes,
+        "titles": titles,
+        "rows": rows,
+        "alike": _alike(runs),
+        "chart_of": drawn,
+        "grids": grids,
+        "lines": lines,
+        "inlined": {"charts": {} if drawn is None else {drawn.name: drawn.stops}},
+    }
+    return page("many.html", shown), notes
+
+
+def _compared(place: Path, part: str) -> tuple[list[Grid], list[str], Compared | None, list[str]]:
+    """Tables and lines of the comparison, what was compared, and why nothing was."""
+    try:
+        found = systems.read([str(place)], part)
+    except InputError as error:
+        return [], [], None, [f"the runs are not compared: {error}"]
+    if len(found.systems) > COMPARED:
+        why = (
+            f"{len(found.systems)} systems are too many for a verdict on every two: cnntrain compare takes some of them"
+        )
+        return [], [], found, [why]
+    shown = Shown(part, found, verdicts(found.systems, None))
+    return list(shown.grids()), shown.lines(), found, []
+
+
+def _chart(
+    compared: Compared | None, runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]]
+) -> Chart | None:
+    """A bubble a system; of runs that cannot be compared a bubble each. None where no cost is known."""
+    if compared is not None:
+        found = [
+            Bubble(printable(each.name, CELL), macs, params, each.mean, *accuracy(each.right))
+            for each in compared.systems
+            if (macs := each.figure("macs")) and (params := each.figure("params"))
+        ]
+    else:
+        found = [each for run in runs if (each := _bubble(run, results[run.folder])) is not None]
+    if not found:
+        return None
+    return charts.bubbles("cost", found, _told)
+
+
+def _bubble(run: Finished, result: Mapping[str, Any]) -> Bubble | None:
+    """Of a run its first metric of the test, where that is a share of the images."""
+    model, column, test = result.get("model") or {}, run.columns[0], result.get("test") or {}
+    value, macs, params = test.get(column.name), model.get("macs"), model.get("params")
+    if not column.is_share or not isinstance(value, float) or not macs or not params:
+        return None
+    low, high = of_proportion(value, test["count"])
+    return Bubble(printable(run.folder.name, CELL), macs, params, value, low, high)
+
+
+def _told(each: Bubble) -> str:
+    return (
+        f"{each.name}: {each.value:.2%} [{100 * each.low:.1f}, {100 * each.high:.1f}], "
+        f"{in_counts(int(each.x))} multiply-adds, {in_counts(int(each.size))} parameters"
+    )
+
+
+def _table(
+    runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]], beside: Path
+) -> tuple[list[str], list[list[Cell]]]:
+    """A row a run: the keys in which they differ, its metrics, its cost."""
+    keys = differing([list(runs)])[:KEYS]
+    inner = [key for key in keys if not any(each.startswith(f"{key}.") for each in keys)]
+    inner.sort(key=lambda each: not each.endswith(".name"))  # choices before their settings
+    names = list(dict.fromkeys(f"{part}/{c.name}" for run in runs for part in ("test", "val") for c in run.columns))
+    titles = ["run", *(short(key) for key in inner), *names, *COSTS]
+    rows = []
+    for run in runs:
+        told = [_setting(run, key) for key in inner]
+        rows.append([_link(run, beside), *told, *(_metric(run, name) for name in names), *_cost(results[run.folder])])
+    filled = [column for column in range(len(titles)) if any(row[column][0] for row in rows)]
+    return [titles[each] for each in filled], [[row[each] for each in filled] for row in rows]
+
+
+def _link(run: Finished, beside: Path) -> Cell:
+    target = run.folder / PAGE
+    link = quote(os.path.relpath(target, beside)) if target.is_file() else ""
+    return run.folder.name, None, link
+
+
+def _setting(run: Finished, key: str) -> Cell:
+    value: Any = run.config.get(key)
+    return written(run, key) if key in run.config else "", float(value) if history.is_number(value) else None, ""
+
+
+def _metric(run: Finished, name: str) -> Cell:
+    column = next((each for each in run.columns if name.endswith(f"/{each.name}")), None)
+    if column is None:
+        return "", None, ""
+    try:
+        value = run.final(name)
+    except history.AbsentError:
+        return "", None, ""
+    return (column.text(value), value, "") if isfinite(value) else ("nan", None, "")
+
+
+COSTS = ("parameters", "trained", "multiply-adds", "images/s", "seconds", "memory", "epochs")
+
+
+def _cost(result: Mapping[str, Any]) -> list[Cell]:
+    """In the order of `COSTS`."""
+    model, train = result.get("model") or {}, result.get("train") or {}
+    figures: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+        (model.get("params"), in_counts),
+        (model.get("trainable_params"), in_counts),
+        (model.get("macs"), in_counts),
+        (train.get("images_per_second"), "{:,.0f}".format),
+        (train.get("seconds"), "{:,.1f}".format),
+        (result.get("peak_memory_bytes"), in_bytes),
+        (result.get("epochs"), str),
+    )
+    return [(tell(value), float(value), "") if history.is_number(value) else ("", None, "") for value, tell in figures]
+
+
+def _alike(runs: Sequence[Finished]) -> list[tuple[str, str]]:
+    """The keys that all runs have alike."""
+    other = set(differing([list(runs)]))
+    return [(key, written(runs[0], key)) for key in runs[0].config if key not in other]

@@ -1,0 +1,67 @@
+"""The page of many runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from answered import write_run
+
+from cnntrain.core.errors import InputError
+from cnntrain.study.page import many
+from cnntrain.study.paired import systems
+from cnntrain.study.paired.shown import Shown
+from cnntrain.study.paired.verdicts import verdicts
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    draws = np.random.default_rng(0)
+    for seed in range(2):
+        for name, share, macs in (("<b>vgg16", 0.9, 4_000_000), ("lenet5", 0.7, 4000)):
+            right = draws.permutation(np.arange(200) < 200 * share)
+            write_run(tmp_path / "runs" / f"{name[:3]}#{seed}", right, seed=seed, macs=macs, model__name=name)
+    (tmp_path / "runs" / "len#0" / "report.html").write_text("")
+    return tmp_path / "runs"
+
+
+def test_a_row_a_run_that_leads_to_its_page(runs: Path, read: Any) -> None:
+    text, notes = many.page_of(runs, "test", runs)
+    page = read(text)
+    assert not notes and page.all("title") == [{}] and "4 runs in runs" in page.text
+    (link,) = page.all("a")
+    assert (runs / unquote(str(link["href"]))).is_file() and str(link["href"]) == "len%230/report.html"
+    assert page.text.count("<b>vgg16") >= 2 and not page.all("b")
+    sorted_by = [float(str(each["data-v"])) for each in page.all("td") if "data-v" in each]
+    assert {0.9, 0.7, 4_000_000.0} <= set(sorted_by)
+    assert "optim.lr: 0.1" in page.text  # alike in all
+
+
+def test_what_compare_says_stands_there(runs: Path, read: Any) -> None:
+    page = read(many.page_of(runs, "test", runs)[0])
+    found = systems.read([str(runs)], "test")
+    for line in Shown("test", found, verdicts(found.systems, None)).lines():
+        assert line in page.text
+    told = [text for *_, text in page.data["charts"]["cost"]]
+    assert told[0].startswith("<b>vgg16: 90.00% [") and told[1].endswith("4.00 k multiply-adds, 100 parameters")
+
+
+def test_runs_that_cannot_be_compared_are_shown_all_the_same(runs: Path, read: Any) -> None:
+    write_run(runs / "other", [True] * 7, model__name="nin")
+    text, notes = many.page_of(runs, "test", runs)
+    assert [each for each in notes if each.startswith("the runs are not compared: ")]
+    assert len(read(text).data["charts"]["cost"]) == 5  # a bubble a run
+    assert "7 of" not in text
+
+
+def test_one_run_alone_has_a_row(tmp_path: Path, read: Any) -> None:
+    write_run(tmp_path / "runs" / "a", [True, False])
+    assert "1 runs" not in (text := many.page_of(tmp_path, "test", tmp_path)[0]) and "1 run in" in text
+
+
+def test_where_no_run_has_finished_there_is_no_page(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no finished run"):
+        many.page_of(tmp_path, "test", tmp_path)
