@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,8 @@ from cnntrain.core.words import tell
 
 if TYPE_CHECKING:
     from cnntrain.build.trained import Trained
+    from cnntrain.runs.trackers.tensorboard import TensorBoard
+    from cnntrain.study.explain.base import Cloud
     from cnntrain.study.explain.folder import Images
     from cnntrain.study.explain.subject import Shown, Subject
 
@@ -101,7 +105,8 @@ class Explain(Command):
             "versions": versions(),
             "command": shlex.join(["cnntrain", "explain", *typed]),
         }
-        layer = subject.at if getattr(self.method, "uses_layer", False) else None
+        uses_one = getattr(self.method, "uses_layer", False) and getattr(self.method, "has_layer", True)
+        layer = subject.at if uses_one else self.layer
         result = folder.about(self.method, layer, **about)
         if isinstance(self.method, Attribution):
             explained = Explained(self.method, subject, shown, self.target)
@@ -111,17 +116,29 @@ class Explain(Command):
             return pictures
         assert isinstance(self.method, Pictures), "a method is of one of the two kinds"
         with looked_into(subject):
-            return folder.write_pictures(place, self.method.pictures(subject, shown), result)
+            project = partial(_project, found) if self.tensorboard else lambda name, cloud: None
+            return folder.write_pictures(place, self.method.pictures(subject, shown), result, project)
 
 
 def _to_tensorboard(found: Trained, pictures: Images) -> None:
     import torch
 
+    with _board(found) as board:
+        for name, pixels in pictures.items():
+            board.images(name, torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255)
+
+
+def _project(found: Trained, name: str, cloud: Cloud) -> None:
+    with _board(found) as board:
+        board.points(name, cloud.features, {"image": cloud.names, "label": cloud.labels}, cloud.thumbnails)
+
+
+@contextmanager
+def _board(found: Trained) -> Iterator[TensorBoard]:
     from cnntrain.runs.trackers.tensorboard import TensorBoard
 
     board = TensorBoard(found.path.parent / "tb", 0)
     try:
-        for name, pixels in pictures.items():
-            board.images(name, torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255)
+        yield board
     finally:
         board.close()

@@ -41,7 +41,6 @@ class Train(TrainConfig):
         from cnntrain.runs.trackers.base import require
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
-        from cnntrain.training.profiling import Profiler
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
 
@@ -72,8 +71,8 @@ class Train(TrainConfig):
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = stack.enter_context(closing(self._opened(place, progress.step, progress.epoch)))
-            if self.trainer.profile and dist.rank() == 0:
-                run.profiler = Profiler(place, report.say)
+            if dist.rank() == 0:
+                _look_on(run, place, report)
             stack.enter_context(signals.handled())
             if len(commands) > 1:
                 report.note(_told(commands[-1]))
@@ -109,6 +108,18 @@ class Train(TrainConfig):
         folder.add_command(place, command, **reached, difference=difference)
         if saved is None:
             folder.describe(place, {**asdict(self), "resume": None}, imports.remembered(self))
+
+
+def _look_on(run: Run, place: Path, report: Report) -> None:
+    """Let be recorded what is asked for besides the metrics."""
+    from cnntrain.training.profiling import Profiler
+    from cnntrain.training.watching import Watcher
+
+    state = run.state
+    if run.config.trainer.profile:
+        run.profiler = Profiler(place, report.say)
+    if run.config.trainer.watch:
+        run.watcher = Watcher(state.model, state.optimizer, lambda *seen: report.layers(state.progress.step, *seen))
 
 
 def _told(command: Mapping[str, Any]) -> str:

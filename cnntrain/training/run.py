@@ -28,6 +28,7 @@ from cnntrain.training.state import State
 from cnntrain.training.step import Step
 from cnntrain.training.tally import Tally
 from cnntrain.training.usage import Usage
+from cnntrain.training.watching import Watcher
 from cnntrain.transfer.frozen import phase as phases
 from cnntrain.transfer.frozen.around import Around
 
@@ -39,6 +40,7 @@ class Run:
     Attributes:
         macs: multiply-adds of one image.
         profiler: records some of the batches, where that is asked for.
+        watcher: looks at the first step of each epoch, where that is asked for.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
     """
@@ -57,6 +59,7 @@ class Run:
     usage: Usage
     heed: Callable[[], None] = heed
     profiler: Profiler | None = field(default=None, init=False)
+    watcher: Watcher | None = field(default=None, init=False)
     phase: phases.Phase | None = field(default=None, init=False)
     tally: Tally = field(init=False)
     poll: Poll = field(init=False)
@@ -121,6 +124,8 @@ class Run:
         progress, share = self.state.progress, self.loaders.share
         plan = self.loaders.train_plan(progress.epoch, progress.step_in_epoch, self.step.left)
         batches = progress.timed(phase.train, plan, share.ranks)
+        if self.watcher is not None and not progress.step_in_epoch:
+            batches = self.watcher(batches, share.pieces)
         for number, batch in enumerate(batches if self.profiler is None else self.profiler(batches, len(plan))):
             piece = number % share.pieces
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)

@@ -209,3 +209,25 @@ def test_a_run_and_images_are_required() -> None:
         check(tree, Explain)
     with pytest.raises(ConfigError, match="images is required"):
         check({**tree, "run": "a"}, Explain)
+
+
+def test_pictures_of_a_network_are_in_its_folder_and_its_tensorboard(typed: Typed, run: Path) -> None:
+    words = (f"run={run}", "device=cpu")
+    images = f"images={run.parents[2] / 'train'}"
+    made = {}
+    for name, *more in (
+        ("filters", "layer=conv1"), ("embeddings", images, "method.by=pca", "method.queries=0"),
+        ("top_patches", images, "layer=conv1", "method.units=[0]", "method.patches=2"),
+    ):  # fmt: skip
+        done = typed("explain", *words, f"method={name}", *more)
+        assert done.returncode == 0, done.stderr
+        folder = Path(done.stdout.splitlines()[-1])
+        made[name] = json.loads((folder / "explain.json").read_text())
+        for each in made[name]["pictures"]:
+            with Image.open(folder / each["picture"]) as drawn:
+                assert drawn.size[0] > 100
+    assert made["top_patches"]["layer"] == "conv1" and made["embeddings"]["layer"] is None
+    assert made["embeddings"]["pictures"][0]["classes_by"] == "label" and made["filters"]["layer"] == "conv1"
+    tags = EventAccumulator(str(run / "tb")).Reload().Tags()["images"]
+    assert {"explain/explain-filters/01-conv1.0", "explain/explain-top_patches/unit-0000"} <= set(tags)
+    assert "explain-embeddings-pca" in (run / "tb" / "projector_config.pbtxt").read_text()

@@ -323,7 +323,9 @@ def test_eval_needs_one_of_run_and_checkpoint() -> None:
     assert problems({**whole, "checkpoint": "a", "average": "greedy"}, Eval)
     assert problems({**whole, "predictions": "a", "tta": "flip"}, Eval)
     said = problems({**whole, "run": "a", "corruptions": ["noise", "blurr"]}, Eval)
-    assert said == ["corruptions[1]=blurr must be one of noise, blur, contrast, jpeg, rotation; did you mean 'blur'?"]
+    assert said == [
+        "corruptions[1]=blurr must be one of noise, blur, contrast, jpeg, rotation, patches; did you mean 'blur'?"
+    ]
     assert check({**whole, "run": "a"}, Eval).part == "test"
     assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, Eval)[0]
 

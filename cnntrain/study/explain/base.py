@@ -54,17 +54,35 @@ class Attribution(Method):
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """Images as points, of as many dimensions as they have features.
+
+    Attributes:
+        features: float32 [images, features].
+        names, labels: of each.
+        thumbnails: uint8 [images, side, side, 3].
+    """
+
+    features: np.ndarray
+    names: Sequence[str]
+    labels: Sequence[str]
+    thumbnails: np.ndarray
+
+
+@dataclass(frozen=True)
 class Picture:
     """Attributes:
     name: of the file, without an ending.
     arrays: what was drawn, which goes into ``arrays.npz`` as ``<name>/<key>``.
     facts: plain values for ``explain.json``.
+    cloud: for TensorBoard's projector.
     """
 
     name: str
     figure: Figure
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    cloud: Cloud | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,7 @@ class Pictures(Method):
 
     needs_images: ClassVar[bool] = True
     uses_layer: ClassVar[bool] = False  # whether `layer` means anything to it
+    has_layer: ClassVar[bool] = True  # whether without one that means `Subject.at`; else several, or none
 
     def pictures(self, subject: Subject, shown: Shown) -> Iterator[Picture]:
         """The pictures, one after the other. The network is as in `Attribution.maps`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,7 @@ from cnntrain.core.files import sha256_of, write_atomic
 from cnntrain.data.sets import bands
 from cnntrain.study.curves import picture
 from cnntrain.study.explain import drawing
-from cnntrain.study.explain.base import Method, Picture
+from cnntrain.study.explain.base import Cloud, Method, Picture
 from cnntrain.study.explain.explaining import Explanation
 from cnntrain.study.explain.subject import Shown
 
@@ -62,8 +62,13 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
     return {f"explain/{folder.name}": drawing.pixels_of(sheet)}
 
 
-def write_pictures(folder: Path, found: Iterable[Picture], result: Mapping[str, Any]) -> Images:
+def write_pictures(
+    folder: Path, found: Iterable[Picture], result: Mapping[str, Any], project: Callable[[str, Cloud], None]
+) -> Images:
     """Write each picture, what all were drawn from, and ``explain.json``; returns them.
+
+    Args:
+        project: is given what is for TensorBoard's projector, with its name.
 
     Raises:
         RunError: the disk is full or cannot be written.
@@ -76,6 +81,8 @@ def write_pictures(folder: Path, found: Iterable[Picture], result: Mapping[str, 
         rows.append({"name": each.name, "picture": file, **each.facts})
         arrays |= {f"{each.name}/{key}": value for key, value in each.arrays.items()}
         images[f"explain/{folder.name}/{_plain(each.name)}"] = drawing.pixels_of(content)
+        if each.cloud is not None:
+            project(f"{folder.name}-{_plain(each.name)}", each.cloud)
     if not rows:
         return {}
     if arrays:
