@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnntrain.config import since
-from cnntrain.config.schema import Command, Ended, Model, Trainer
+from cnntrain.config.model import Model
+from cnntrain.config.schema import Command, Ended, Trainer
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic

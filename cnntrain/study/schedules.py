@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from cnntrain.config.schema import Model, Trainer
+from cnntrain.config.model import Model
+from cnntrain.config.schema import Trainer
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.words import CELL, printable
 from cnntrain.models import registry
