@@ -30,6 +30,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.keys import flat, is_within
 
 SETTINGS = "hydra_settings"  # our YAML of Hydra's own settings
+TARGET = "_target_"  # which class Hydra makes a plug-in of
 SILENT = "hydra/job_logging=disabled"  # a run's log is ours
 PLUGINS = ("hydra.launcher", "hydra.sweeper")
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")

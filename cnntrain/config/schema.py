@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
@@ -151,10 +152,16 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, and what it made, which is the last line that it prints."""
+    """How a command ended: its exit code, what it made, which is the last line that it prints, what was wrong, and the
+    best value of a run's metric on val, which Hydra's sweepers take for the objective."""
 
     code: int = 0
     made: str | None = None
+    error: str | None = None
+    objective: float | None = None
+
+    def __float__(self) -> float:
+        return nan if self.objective is None else self.objective
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def result(run: Run, folder: Path, outcome: Mapping[str, Any], commands: Sequenc
         "run_dir": str(folder),
         "epochs": progress.epoch,
         "steps": progress.step,
+        "metric": run.config.checkpoint.metric,
         "best": {"epoch": best["epoch"], **{name: best[name] for name in metrics}} if best else None,
         "val": {"count": len(run.data.val), "of": run.data.val_of},
         "test": outcome["test"],
