@@ -125,7 +125,9 @@ def place_of(config: DictConfig, words: Sequence[str]) -> Path:
     typed = any(each.lstrip("+").startswith("hydra.sweep.dir=") for each in config.hydra.overrides.hydra)
     own = [each for each in config.hydra.overrides.hydra if is_within(_key(each), SWEEPER) and _key(each) != MORE]
     header = Header(words=[*own, *words])
-    for place in [asked] if typed else [asked, *sorted(asked.parent.glob("*/"), reverse=True)]:
+    if typed and (asked / JOBS).is_file():  # whatever it was begun with: jobs are told by all that they consist of
+        return asked
+    for place in [] if typed else sorted(asked.parent.glob("*/"), reverse=True):
         if _header(place) == header:
             return place
     for place in _names(asked):
