@@ -3,8 +3,8 @@
     python scripts/kill_sweep.py [--kills 10] [--seed 0] [--longest 20]
 
 SIGKILL and SIGTERM in turn, until so many kills are done and the last sweep has come to its end. After each kill every
-run that had finished must be as it was, and a SIGTERM must end with exit code 75; at the end of a sweep its table must be
-that of one that nobody interrupted, with one run a job.
+run that had finished must be as it was, and a SIGTERM must end with exit code 75; at the end of a sweep its table must
+be that of one that nobody interrupted, with one run a job.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 
 SWEEP = (
     "data=fake", "data.channels=1", "data.train_size=256", "data.val_size=64", "data.test_size=64",
-    "data.batch_size=32", "model=lenet5", "trainer.device=cpu", "trainer.epochs=8", "report.html=false", "checkpoint.every_steps=7",
+    "data.batch_size=32", "model=lenet5", "trainer.device=cpu", "trainer.epochs=8",
+    "report.html=false", "checkpoint.every_steps=7",
     "optim.lr=0.1,0.01", "model.drop_rate=0,0.3", "seed=range(3)",
 )  # fmt: skip
 JOBS = 12
