@@ -26,12 +26,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from cnntrain.commands.train import Train
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import command_class
 from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
-from cnntrain.config.schema import Ended
+from cnntrain.config.schema import Ended, Watch
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun
@@ -103,7 +104,7 @@ def _run(line: Line) -> int:
     codes = list[int]()
     from cnntrain.search import sweep
 
-    def job(composed: DictConfig) -> Ended:
+    def job(composed: DictConfig, watch: Watch | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
@@ -111,7 +112,7 @@ def _run(line: Line) -> int:
                 tree = plain(composed)
                 if args.multirun and command == "train":
                     tree = sweep.found_again(tree, typed)
-                ended = start(command, tree, typed, line, args.multirun)
+                ended = start(command, tree, typed, line, args.multirun, watch)
             if command == "train":
                 ended = replace(ended, objective=sweep.objective(ended))
         except Exception as error:
@@ -204,11 +205,19 @@ def compose_and_start(
         return start(command, tree, [each.lstrip("+") for each in overrides], line)
 
 
-def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line, keep_group: bool = False) -> Ended:
+def start(
+    command: str,
+    tree: dict[str, Any],
+    typed: Sequence[str],
+    line: Line,
+    keep_group: bool = False,
+    watch: Watch | None = None,
+) -> Ended:
     """Check a composed configuration, then run its command, over several processes where that is asked for.
 
     Args:
         keep_group: whether processes that torchrun has started will do more together.
+        watch: of a run in this process, see `training.run.Run`.
     """
     laid = list(typed)
     ranks = torchrun.processes()
@@ -231,6 +240,9 @@ def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line, 
         for each in notes():
             _say(each, sys.stderr)
     if tree.get("devices", 1) == 1:  # in this process, which may not need torch
+        if watch is not None:
+            assert isinstance(checked, Train), "nothing else has epochs"
+            return checked.execute(typed, watch)
         return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 

@@ -1,6 +1,6 @@
 """Kill a sweep of 12 jobs at random moments and give the same command again: does it come to the same table?
 
-    python scripts/kill_sweep.py [--kills 10] [--seed 0] [--longest 20]
+    python scripts/kill_sweep.py [--kills 10] [--seed 0] [--longest 30]
 
 SIGKILL and SIGTERM in turn, until so many kills are done and the last sweep has come to its end. After each kill every
 run that had finished must be as it was, and a SIGTERM must end with exit code 75; at the end of a sweep its table must
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--longest", type=float, default=20.0, help="seconds until a kill, at most")
+    parser.add_argument("--longest", type=float, default=30.0, help="seconds at work until a kill, at most")
     args = parser.parse_args()
     rng, sound, number = random.Random(args.seed), 0, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +48,7 @@ def main() -> None:
             while not done:
                 before = finished(place)
                 by = [signal.SIGKILL, signal.SIGTERM][number % 2] if number < args.kills else None
-                done, problem = once(place, by, rng.uniform(2, args.longest))
+                done, problem = once(place, by, rng.uniform(0, args.longest))
                 problem = problem or changed(before, finished(place))
                 if by is not None and not done:
                     number += 1
@@ -82,6 +82,8 @@ def ended(process: subprocess.Popen[str]) -> int:
 def once(place: Path, by: signal.Signals | None, delay: float) -> tuple[bool, str]:
     """Run the sweep, and send a signal after a while; whether it came to its end, and what was wrong."""
     process = begun(place)
+    while by is not None and process.poll() is None and not list(place.glob("outputs/sweeps/*/jobs.jsonl")):
+        time.sleep(0.05)
     try:
         process.wait(None if by is None else delay)
     except subprocess.TimeoutExpired:

@@ -108,7 +108,7 @@ LAYERS = (
     {"optim", "schedule"},
     {"core"},
 )
-ROOMS = 18
+ROOMS = 19
 BEFORE_TORCH = ("cli", "commands", "config", "runs.folder", "core.errors", "core.signals")
 PLUGIN_GROUPS = ("augment", "data", "optim", "schedule", "transfer")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import imports, resume
-from cnntrain.config.schema import Ended, TrainConfig
+from cnntrain.config.schema import Ended, TrainConfig, Watch
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from cnntrain.training.run import Run
     from cnntrain.training.saver import Saver
 
+PRUNED = "pruned"  # the status of a run that a search has ended early
 PAGE_SECONDS = 1.0  # that reading images for the page at the end may take
 
 
 @dataclass(frozen=True)
 class Train(TrainConfig):
-    def execute(self, typed: Sequence[str]) -> Ended:
-        """Train; with ``resume`` set to a run's folder, continue that run."""
+    def execute(self, typed: Sequence[str], watch: Watch | None = None) -> Ended:
+        """Train; with ``resume`` set to a run's folder, continue that run.
+
+        Args:
+            watch: see `Run`; of one process alone.
+        """
         start = time.monotonic()
         from cnntrain.build.run import build
         from cnntrain.core import dist
@@ -74,6 +79,7 @@ class Train(TrainConfig):
             report = stack.enter_context(closing(self._opened(place, progress.step, progress.epoch)))
             if self.trainer.profile and dist.rank() == 0:
                 run.profiler = Profiler(place, report.say)
+            run.watch = watch
             stack.enter_context(signals.handled())
             if len(commands) > 1:
                 report.note(_told(commands[-1]))
@@ -140,7 +146,9 @@ def _train(
     try:
         opening.show(run, report)
         with shortage_explained(run):
-            outcome["status"] = loop.fit(run, report, saver)
+            outcome["status"] = (
+                PRUNED if (fitted := loop.fit(run, report, saver)) == loop.FINISHED and run.pruned else fitted
+            )
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
@@ -164,6 +172,9 @@ def _train(
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
+    if found["status"] == PRUNED:
+        report.say(f"pruned after epoch {found['epochs']}; to train it further: cnntrain resume={place}")
+        return Ended(made=str(place))
     for each in summary(found, run.config.task.columns):
         report.say(each)
     return Ended(made=str(place))

@@ -28,7 +28,7 @@ PACKAGES = {
     "submitit_slurm": "hydra-submitit-launcher, which is cnntrain's extra slurm",
     "submitit_local": "hydra-submitit-launcher, which is cnntrain's extra slurm",
     **{name: f"hydra-{name}-launcher" for name in ("joblib", "ray", "rq")},
-    **{name: f"hydra-{name}-sweeper" for name in ("optuna", "ax", "nevergrad")},
+    **{name: f"hydra-{name}-sweeper" for name in ("ax", "nevergrad")},
 }
 
 

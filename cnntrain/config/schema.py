@@ -8,7 +8,7 @@ state is made from it. Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -148,6 +148,9 @@ class Checkpoint:
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str | None  # one of the task's, of val; None: the first
+
+
+Watch = Callable[[int, float], bool]  # of an epoch's number and metric: whether the run ends there
 
 
 @dataclass(frozen=True)

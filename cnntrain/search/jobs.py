@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
@@ -73,10 +74,10 @@ class Job:
         self.status, self.error = status, error
 
 
-def parsed(config: DictConfig, arguments: Sequence[str]) -> list[Override]:
+def parsed(hydra: Hydra, config: DictConfig, arguments: Sequence[str]) -> list[Override]:
     """The overrides of a sweep: those of a YAML's ``hydra.sweeper.params``, then those typed."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    overrides = OverridesParser.create().parse_overrides([*params, *arguments])
+    overrides = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides([*params, *arguments])
     return list({each.get_key_element(): each for each in overrides}.values())  # a later one wins
 
 

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
-from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
+from cnntrain.config import searching
 from cnntrain.config.loader import TARGET
 from cnntrain.config.schema import Ended
 from cnntrain.core import signals, torchrun
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.extras import needed
 from cnntrain.core.lock import held
 from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.search import outcomes, tables
 from cnntrain.search.jobs import Job, of_grid, parsed, place_of, recall, remember
+from cnntrain.search.launching import ONE_BY_ONE, Task, launcher_at
 from cnntrain.search.outcomes import FAILED, FINISHED, STOPPED, WAITING
 
-Task = Callable[[DictConfig], Ended]
-
 GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 ANEW = "resume=null"  # typed, every job is a new run
 
 
@@ -45,14 +44,22 @@ def run(hydra: Hydra, command: str, overrides: list[str], job: Task) -> list[int
     """
     overrides = [*overrides, "hydra.mode=MULTIRUN"]
     config = hydra.compose_config(command, overrides, RunMode.MULTIRUN, with_log_configuration=True)
-    if command != "train" or torchrun.processes() is not None or config.hydra.sweeper[TARGET] != GRID:
+    sweeper = config.hydra.sweeper[TARGET]
+    if sweeper == searching.NAME:
+        if command != "train" or torchrun.processes() is not None:
+            raise ConfigError("hydra/sweeper=optuna is for cnntrain -m, to train, without torchrun")
+        needed("hydra/sweeper=optuna", "optuna", "search")
+        from cnntrain.search.study import search
+
+        return search(hydra, config, job)
+    if command != "train" or torchrun.processes() is not None or sweeper != GRID:
         return _by_hydra(hydra, command, overrides, job)
     return _grid(hydra, config, job)
 
 
 def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     words = [str(each) for each in config.hydra.overrides.task]
-    jobs = of_grid(parsed(config, words))
+    jobs = of_grid(parsed(hydra, config, words))
     place = place_of(config, words)
     with held(place):
         if not any(each.lstrip("+") == ANEW for each in words):
@@ -74,15 +81,6 @@ def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
         tell("the sweep has stopped; the same command goes on with it")
         return [signals.STOPPED]
     return codes
-
-
-def launcher_at(hydra: Hydra, config: DictConfig, place: Path, job: Task) -> Launcher:
-    """Hydra's launcher of jobs, whose own files go to a folder."""
-    with open_dict(config):
-        config.hydra.sweep.dir = str(place)
-    OmegaConf.save(config, place / "multirun.yaml")
-    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-    return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
 
 
 def _one_by_one(launcher: Launcher, place: Path, jobs: Sequence[Job]) -> list[int]:

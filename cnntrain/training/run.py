@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cnntrain.config.schema import TrainConfig
+from cnntrain.config.schema import TrainConfig, Watch
 from cnntrain.core import dist, seeds
 from cnntrain.core.stopping import heed
 from cnntrain.data.batches.feed import Batch
@@ -41,6 +41,8 @@ class Run:
         profiler: records some of the batches, where that is asked for.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
+        watch: is told each epoch's value of ``checkpoint.metric``, and says whether the run may end there.
+        pruned: whether it has ended so.
     """
 
     config: TrainConfig
@@ -57,6 +59,8 @@ class Run:
     usage: Usage
     heed: Callable[[], None] = heed
     profiler: Profiler | None = field(default=None, init=False)
+    watch: Watch | None = field(default=None, init=False)
+    pruned: bool = field(default=False, init=False)
     phase: phases.Phase | None = field(default=None, init=False)
     tally: Tally = field(init=False)
     poll: Poll = field(init=False)
@@ -68,7 +72,7 @@ class Run:
     def ended(self) -> bool:
         """Whether the last epoch or step is done, or patience is out; never within an epoch: its validation is due."""
         progress, patience = self.state.progress, self.config.trainer.early_stopping
-        return (self.step.left == 0 or progress.is_stale(patience)) and not progress.step_in_epoch
+        return (self.step.left == 0 or progress.is_stale(patience) or self.pruned) and not progress.step_in_epoch
 
     @property
     def epochs_left(self) -> int:
@@ -157,3 +161,6 @@ class Run:
             if line is not None:
                 report.say(line)
         saver.epoch_done(improved)
+        if self.watch is not None and not self.ended:
+            assert config.checkpoint.metric is not None, "settled with the configuration"
+            self.pruned = self.watch(progress.epoch, values[config.checkpoint.metric])
