@@ -52,17 +52,17 @@ def search(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     words = [str(each) for each in config.hydra.overrides.task]
     settings, space = _settings(config), of(parsed(hydra, config, words))
     first = _checked(space, settings)
-    place = place_of(config, words)
     metric = first.checkpoint.metric
     column = first.task.column(str(metric))
     assert column is not None, "checked with the configuration"
-    trials = Trials.open(place, settings, space, column.greater_is_better)
-    with trials.locked():
-        _warm(trials, str(metric))
-        before = sum(each.state in ENDED for each in trials.own())
-    tell(f"search by {settings.sampler} in {place}: {before} of {trials.most} trials are done; objective {metric}")
     codes = list[int]()
     with signals.handled():
+        place = place_of(config, words)
+        trials = Trials.open(place, settings, space, column.greater_is_better)
+        with trials.locked():
+            _warm(trials, str(metric))
+            before = sum(each.state in ENDED for each in trials.own())
+        tell(f"search by {settings.sampler} in {place}: {before} of {trials.most} trials are done; objective {metric}")
         while signals.received() is None:
             with trials.next() as trial:
                 if trial is None:

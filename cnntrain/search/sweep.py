@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,12 @@ def run(hydra: Hydra, command: str, overrides: list[str], job: Task) -> list[int
 def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     words = [str(each) for each in config.hydra.overrides.task]
     jobs = of_grid(parsed(hydra, config, words))
-    place = place_of(config, words)
-    with held(place):
+    one_by_one = config.hydra.launcher[TARGET] == ONE_BY_ONE
+    with ExitStack() as stack:
+        if one_by_one:  # a launcher's processes hear of it themselves
+            stack.enter_context(signals.handled())
+        place = place_of(config, words)
+        stack.enter_context(held(place))
         if not any(each.lstrip("+") == ANEW for each in words):
             recall(place, jobs)
         launcher = launcher_at(hydra, config, place, job)
@@ -69,11 +73,9 @@ def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
         before = len(jobs) - len(left)
         skipped = f": {before} have finished before and are left as they are" if before else ""
         tell(f"sweep of {len(jobs)} jobs in {place}{skipped}")
-        command = shlex.join(["cnntrain", "-m", *(each.lstrip("+") for each in words)])
-        one_by_one = config.hydra.launcher[TARGET] == ONE_BY_ONE
-        with signals.handled() if one_by_one else nullcontext():
-            codes = _one_by_one(launcher, place, jobs) if one_by_one else _at_once(launcher, place, left)
+        codes = _one_by_one(launcher, place, jobs) if one_by_one else _at_once(launcher, place, left)
         status = STOPPED if signals.STOPPED in codes else FAILED if any(codes) else FINISHED
+        command = shlex.join(["cnntrain", "-m", *(each.lstrip("+") for each in words)])
         tell(tables.shown(jobs))
         tell(str(tables.write(place, command, status, jobs)))
         _cross_validated([each.outcome.run for each in jobs if each.status == FINISHED and each.outcome], place)
