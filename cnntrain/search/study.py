@@ -142,12 +142,12 @@ def _try(hydra: Hydra, config: DictConfig, place: Path, job: Task, trials: Trial
         trial.set_user_attr(RUN, str(found.run))
         values = _values(found.value, found.run, trials.settings)
     if found is not None and found.status == PRUNED:
-        study.tell(trial.number, state=TrialState.PRUNED)
+        trials.tell(trial, None, TrialState.PRUNED)
     elif values is not None:
-        study.tell(trial.number, values)
+        trials.tell(trial, values)
     else:
         trial.set_user_attr(ERROR, ended.error or f"there is no {metric}")
-        study.tell(trial.number, state=TrialState.FAIL)
+        trials.tell(trial, None, TrialState.FAIL)
     return ended.code
 
 

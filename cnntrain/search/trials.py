@@ -94,6 +94,11 @@ class Trials:
                     stack.enter_context(held(self._at(trial)))
             yield trial
 
+    def tell(self, trial: Trial, values: list[float] | None, state: TrialState | None = None) -> None:
+        """Note how a trial ended."""
+        self.study.sampler = optuna.samplers.RandomSampler()  # that of a grid would stop a loop of optuna's own
+        self.study.tell(trial.number, values, state)
+
     def _at(self, trial: Trial | FrozenTrial) -> Path:
         return self.place / "trials" / str(trial.number)
 
@@ -102,7 +107,8 @@ class Trials:
         seed = (self.settings.seed * 1_000_003 + number) % 2**32
         samplers = optuna.samplers
         if self.settings.sampler == "grid":
-            return samplers.GridSampler(self.space.grid(), seed=seed)
+            # its seed orders the grid; what is left of that is drawn anew for each trial
+            return samplers.GridSampler(self.space.grid(), seed=self.settings.seed)
         if self.settings.sampler == "cmaes":
             needed("hydra.sweeper.sampler=cmaes", "cmaes", "search")
             return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
