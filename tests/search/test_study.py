@@ -41,7 +41,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
         rates.append(self.optim.lr)
         tree = {**asdict(self), "resume": None}
-        place = Path(self.resume or folders.create(Path("outputs/x"), lambda each: folders.describe(each, tree, [])))
+        place = Path(
+            self.resume or folders.create(Path(self.output) / "x", lambda each: folders.describe(each, tree, []))
+        )
         if len(rates) == 2 and os.environ.get("STOP"):
             os.kill(os.getpid(), signal.SIGTERM)
             return Ended(75, str(place))
