@@ -32,7 +32,7 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.groups import command_class
 from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
-from cnntrain.config.schema import Ended, Watch
+from cnntrain.config.schema import Ended, Prune
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun
@@ -104,7 +104,7 @@ def _run(line: Line) -> int:
     codes = list[int]()
     from cnntrain.search import sweep
 
-    def job(composed: DictConfig, watch: Watch | None = None) -> Ended:
+    def job(composed: DictConfig, prune: Prune | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
@@ -112,7 +112,7 @@ def _run(line: Line) -> int:
                 tree = plain(composed)
                 if args.multirun and command == "train":
                     tree = sweep.found_again(tree, typed)
-                ended = start(command, tree, typed, line, args.multirun, watch)
+                ended = start(command, tree, typed, line, args.multirun, prune)
             if command == "train":
                 ended = replace(ended, objective=sweep.objective(ended))
         except Exception as error:
@@ -211,13 +211,13 @@ def start(
     typed: Sequence[str],
     line: Line,
     keep_group: bool = False,
-    watch: Watch | None = None,
+    prune: Prune | None = None,
 ) -> Ended:
     """Check a composed configuration, then run its command, over several processes where that is asked for.
 
     Args:
         keep_group: whether processes that torchrun has started will do more together.
-        watch: of a run in this process, see `training.run.Run`.
+        prune: of a run in this process, see `training.run.Run`.
     """
     laid = list(typed)
     ranks = torchrun.processes()
@@ -240,9 +240,9 @@ def start(
         for each in notes():
             _say(each, sys.stderr)
     if tree.get("devices", 1) == 1:  # in this process, which may not need torch
-        if watch is not None:
+        if prune is not None:
             assert isinstance(checked, Train), "nothing else has epochs"
-            return checked.execute(typed, watch)
+            return checked.execute(typed, prune)
         return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 

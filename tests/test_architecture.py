@@ -183,6 +183,11 @@ def test_plugins_with_a_yaml_import_nothing_heavy(group: str) -> None:
             assert not imported_at_start(file) & HEAVY, file
 
 
+def test_methods_import_nothing_heavy() -> None:
+    for file in [*package("study/explain/methods"), PACKAGE / "study" / "explain" / "base.py"]:
+        assert not imported_at_start(file) & HEAVY, file
+
+
 # what must not be there
 
 

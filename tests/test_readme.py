@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cnntrain.config import compose
+from cnntrain.config.line import command_of
 from cnntrain.config.text import as_text
 
 ROOT = Path(__file__).parent.parent
@@ -117,10 +118,8 @@ def test_every_command_is_a_right_one(file: str, words: str) -> None:
     what is of a plug-in of Hydra's, which need not be installed."""
     parts = shlex.split(PLACEHOLDER.sub("x", words).replace("...", ""))
     multirun = "-m" in parts
-    command, *rest = [each for each in parts if each not in ("-m",)]
-    overrides = rest if "=" not in command else [command, *rest]
+    name, overrides = command_of([each for each in parts if each not in ("-m",)])
     overrides = [each for each in overrides if not each.startswith(("hydra/", "hydra."))]
-    name = "train" if "=" in command else command
     compose.check_overrides(name, compose.parse(as_text(name, overrides)), multirun)
 
 
@@ -131,7 +130,7 @@ def test_the_docs_experiments_shortened(shell: Shell) -> None:
     for words in lines:
         if "experiment=" in words:
             made = shell(f"cnntrain {PLACEHOLDER.sub(made, words)} {' '.join(SHORT)}", seconds=1200)[-1]
-    plots = [words for words in lines if words.startswith("plot")]  # some stand before what they draw
+    plots = [words for words in lines if words.startswith("plot runs=outputs")]  # some stand before what they draw
     assert len(plots) >= 2
     for words in plots:
         assert shell(f"cnntrain {words}")[-1].endswith("plot.png")

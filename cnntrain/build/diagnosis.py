@@ -42,7 +42,7 @@ from cnntrain.training.step import Step
 # of a training what a diagnosis does without: it is one process that takes few steps
 PLAIN: dict[str, Any] = {
     "compile": "off", "tune": "off", "cuda_graphs": False, "grad_accum": 1, "micro_batch": None, "profile": False,
-    "log_every": 0,
+    "watch": False, "log_every": 0,
 }  # fmt: skip
 
 Adjust = Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -18,9 +18,9 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.schema import Model, TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import InputError
-from cnntrain.core.words import listed, suggest
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.models import auxiliary
+from cnntrain.models import auxiliary, layers
+from cnntrain.models import features as features_of
 from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.training.precision import place
 
@@ -37,34 +37,18 @@ def features(network: nn.Module, layer: str | None) -> Callable[[Tensor], Tensor
         InputError: the network has no such layer.
     """
     if layer is None:
-        return _before_classifier(network)
-    modules = dict(network.named_modules())
-    if layer not in modules or not layer:
-        stages = [each["module"] for each in getattr(network, "feature_info", [])]
-        advice = suggest(layer, modules) or (f"; its stages are {listed(stages)}" if stages else "")
-        raise InputError(f"layer={layer}: {type(network).__name__} has no such layer{advice}")
+        return features_of.before_classifier(network)
     found: list[Any] = []
-    modules[layer].register_forward_hook(lambda module, given, output: found.append(output))
+    layers.named(network, layer).register_forward_hook(lambda module, given, output: found.append(output))
 
     def at_layer(seen: Tensor) -> Tensor:
         found.clear()
         network(seen)
         if len(found) != 1 or not isinstance(found[0], Tensor):
             raise InputError(f"layer={layer}: is not computed once, to one tensor, so that it gives no features")
-        return _pooled(found.pop())
+        return features_of.pooled(found.pop())
 
     return at_layer
-
-
-def _before_classifier(network: Any) -> Callable[[Tensor], Tensor]:
-    if not hasattr(network, "forward_head"):
-        raise InputError(f"{type(network).__name__} has several classifiers: give layer=<name> of what is before them")
-    return lambda seen: _pooled(network.forward_head(network.forward_features(seen), pre_logits=True))
-
-
-def _pooled(output: Tensor) -> Tensor:
-    """[images, features] of those, or of maps [images, features, height, width]."""
-    return output.flatten(2).mean(2).float() if output.ndim > 2 else output.float()
 
 
 def published(model: Model, device: torch.device, adjust: Adjust) -> Trained:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from cnntrain.build.data import eval_loader, found_places, workers
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
-from cnntrain.config import imports, since
+from cnntrain.config import imports, methods, since
+from cnntrain.config.method import Method
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -31,6 +32,9 @@ from cnntrain.data.sets.named import GivenImages, Unlabelled
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.runs.folder import result
+from cnntrain.study.explain.base import Attribution
+from cnntrain.study.explain.explaining import PREDICTED, Explained, Explanation
+from cnntrain.study.explain.subject import Shown, Subject
 from cnntrain.tasks.base import UnchosenError
 from cnntrain.training.precision import autocast, place
 
@@ -111,19 +115,89 @@ class Trained:
             A row an image, on the CPU, in their order; and for each why it cannot be read, empty where it can. What
             stands in the row of one that cannot is of a black image.
         """
+        for batch in self._batches_of(images, readers):
+            with self.precision:
+                rows = network(batch.inputs)
+            yield rows.cpu(), batch.targets
+
+    def _batches_of(self, images: Images, readers: int | None) -> Iterable[Batch]:
+        """What its network is given of images, whose targets are why they cannot be read; see `through`."""
         part, data = Unlabelled(images, self.seen.channels, self.seen.depth), self.config.data
         plan = eval_plan(len(part), data.batch_size, WHOLE)
         if readers is None:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
         config = replace(self.config, data=replace(data, num_workers=readers))
-        for batch in replace(self, config=config).batches(part, self.seen, plan):
-            with self.precision:
-                rows = network(batch.inputs)
-            yield rows.cpu(), batch.targets
+        return replace(self, config=config).batches(part, self.seen, plan)
 
     def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
         """What its network is given of a part's images, in a plan's order."""
         return eval_loader(self.config, part, seen, self.device).batches(plan)
+
+    def subject(self, layer: str | None = None, seed: int = 0) -> Subject:
+        """The network for the methods of `study.explain`, in its weights' precision.
+
+        Args:
+            layer: see `Subject`.
+
+        Raises:
+            InputError: it has no such layer, or is an exported one, which has none.
+        """
+        if next(self.network.parameters(), None) is None:
+            raise InputError(f"{self.path}: an exported network cannot be looked into: give its run's folder")
+        return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
+
+    def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:
+        """Images for the methods of `study.explain`.
+
+        Args:
+            images: see `preprocess`.
+            say: is told why one cannot be read.
+        """
+        given_images = GivenImages(images, self.seen.channels, self.seen.background, self.seen.depth)
+        files = [str(each) if isinstance(each, str | Path) else None for each in images]
+
+        def batches() -> Iterator[tuple[list[int], Tensor]]:
+            done = 0
+            for batch in self._batches_of(given_images, None if None not in files else 0):
+                for each in filter(None, batch.targets):
+                    say(each)
+                good = [number for number, problem in enumerate(batch.targets) if not problem]
+                if good:
+                    yield [done + number for number in good], batch.inputs[good]
+                done += batch.count
+
+        names = [str(number) if file is None else file for number, file in enumerate(files)]
+        labels = ["" if file is None else Path(file).absolute().parent.name for file in files]
+        return Shown(names, labels, batches, given_images.__getitem__)
+
+    def explain(
+        self,
+        images: Sequence[Any],
+        method: str | Method = "gradcam",
+        target: str = PREDICTED,
+        layer: str | None = None,
+        seed: int = 0,
+        **keys: Any,
+    ) -> list[Explanation]:
+        """What the answers to images (see `preprocess`) rest on, as ``cnntrain explain`` computes it.
+
+        Args:
+            method: an attribution's name, or one made by `config.methods.method`.
+            target: the name of a class; ``predicted``: the most probable one; ``label``: that of an image's folder.
+            keys: of the method, such as ``steps=50``.
+
+        Raises:
+            ConfigError: there is no such method, class or key.
+            InputError: one is no image, the network has no such layer, or is not of the kind that the method is for.
+        """
+
+        def fail(problem: str) -> None:
+            raise InputError(problem)
+
+        chosen = methods.method(method, keys) if isinstance(method, str) else method
+        if not isinstance(chosen, Attribution):
+            raise ConfigError(f"method={chosen.name} draws pictures and gives no maps: cnntrain explain writes them")
+        return list(Explained(chosen, self.subject(layer, seed), self.shown(list(images), fail), target))
 
     def probabilities(self, seen: Tensor) -> Tensor:
         """Of each class, float64 [images, classes], at the temperature that the run found on val.

@@ -41,7 +41,7 @@ class Eval(Command):
     best: Count  # so many of these at most
     tta: Literal["none", "flip", "crops"]  # views of each image whose answers are averaged
     shift: list[Place]  # roots of other sets of the same kind
-    corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation"]]
+    corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation", "patches"]]
     cues: Place | None  # a folder of images whose shape is of one class and whose texture is of another
     unknown: Literal["stop", "skip"]  # images of classes that the network does not know
     pictures: bool

@@ -1,24 +1,32 @@
-"""``cnntrain plot``: metrics of finished runs, as a picture and as a table. Nothing here imports torch."""
+"""``cnntrain plot``: metrics of runs, or a schedule before there is one, as a picture and as a table. Of runs nothing
+imports torch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cnntrain.config.schema import Command, Ended
+from cnntrain.config import since
+from cnntrain.config.schema import Command, Ended, Model, Trainer
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.files import write_atomic
-from cnntrain.core.limits import Place
+from cnntrain.core.limits import Count, Place
 from cnntrain.core.words import LINE, printable, tell
+from cnntrain.optim.base import Optim
 from cnntrain.runs import history
+from cnntrain.schedule.base import Schedule
 from cnntrain.study import comparison
 from cnntrain.study.comparison import EPOCH, Comparison, Point
 from cnntrain.tasks.base import Column
+from cnntrain.tasks.classify import COLUMNS
+from cnntrain.transfer.base import Transfer
 
+OF_SCHEDULES = ("schedule", "optim", "trainer", "transfer", "model", "steps")
+OF_RUNS = ("runs", "x", "y", "curve", "average", "where", "y_range", "unfinished")
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -30,10 +38,17 @@ class Plot(Command):
     curve: str | None  # a key of the runs' configurations
     average: list[str]  # keys of the runs' configurations, or groups of them
     where: str | None  # key=value of the runs' configurations, or several such with commas between them
+    unfinished: bool  # whether runs that have not finished are drawn, too
     y_range: list[float] | None  # as on the axis
     title: str | None
     output: Place | None
     format: Literal["table", "markdown", "json"]
+    schedule: Schedule | None  # drawn instead of runs
+    optim: Optim
+    trainer: Trainer
+    transfer: Transfer
+    model: Model
+    steps: Count  # of an epoch
 
     def __post_init__(self) -> None:
         if not self.y or len(set(self.y)) < len(self.y):
@@ -44,6 +59,8 @@ class Plot(Command):
             raise ValueError(f"y_range must be the axis's least and most, such as [0,20], not {self.y_range}")
         if self.output is not None and not self.output.lower().endswith(PICTURES):
             raise ValueError(f"output must end in one of {', '.join(PICTURES)}, not {self.output}")
+        if self.unfinished and self.x != EPOCH:
+            raise ValueError(f"unfinished=true goes with x={EPOCH}: what a run has not yet tested has no {self.x}")
 
     @property
     def conditions(self) -> list[str]:
@@ -51,13 +68,48 @@ class Plot(Command):
         return [] if self.where is None else re.split(r",(?=[\w.]+=)", self.where)
 
     def execute(self, typed: Sequence[str]) -> Ended:
-        """Draw what is asked for, print its numbers, and end with the picture's path."""
+        """Draw what is asked for, print its numbers, and end with the picture's path.
+
+        Raises:
+            ConfigError: keys of runs and keys of a schedule are typed together.
+        """
+        wrong = OF_SCHEDULES if self.schedule is None else OF_RUNS
+        found = [each for each in typed if re.split(r"[.=]", each, maxsplit=1)[0] in wrong]
+        if self.schedule is None:
+            if found:
+                raise ConfigError(f"{', '.join(found)}: to draw a schedule before a run, add schedule=<name>")
+            return self._draw_runs()
+        if found:
+            raise ConfigError(f"{', '.join(found)}: schedule={self.schedule.name} is drawn without runs: leave it out")
+        return self._draw_schedule(self.schedule)
+
+    def _draw_schedule(self, schedule: Schedule) -> Ended:
+        from cnntrain.study import curves, schedules
+
+        path = Path("schedule.png" if self.output is None else self.output)
+        if not path.parent.is_dir():
+            raise InputError(f"output={path}: there is no folder {path.parent}")
+        found = schedules.rates(schedule, self.optim.lr, self.trainer, self.transfer, self.model, self.steps)
+        title = self.title or f"schedule={schedule.name}, optim.lr={self.optim.lr:g}, transfer={self.transfer.name}"
+        write_atomic(path, curves.picture(schedules.figure(found, title), path.suffix[1:].lower()))
+        if self.format == "json":
+            print(plain_json.text({**found.facts(), "output": str(path)}, indent=2))
+            return Ended()
+        draw = tables.table if self.format == "table" else tables.markdown
+        print(draw("learning rate", schedules.COLUMNS, found.rows(), schedules.COLUMNS[:1]))
+        for each in found.notes:
+            tell(each)
+        return Ended(made=str(path))
+
+    def _draw_runs(self) -> Ended:
         from cnntrain.study import curves  # brings matplotlib in
 
-        runs, unfinished = history.read(self.runs)
+        runs, unfinished = history.read(self.runs, _columns if self.unfinished else None)
         runs = comparison.chosen(runs, self.conditions)
         shown = comparison.compare(runs, self.x, self.y, self.curve, self.average)
         shown.left_out = {**unfinished, **shown.left_out}
+        begun = [each for each in runs if each.unfinished]
+        shown.notes += [f"{each.folder}: {each.unfinished}, {max(each.epochs)} epochs are done" for each in begun]
         path = _place(self)
         drawn = curves.figure(shown, self.x, _title(self, shown), self.curve, self.y_range)
         try:
@@ -74,6 +126,11 @@ class Plot(Command):
         for note in _notes(shown):
             tell(f"{bullet}{printable(note, LINE)}")
         return Ended(made=str(path))
+
+
+def _columns(tree: Mapping[str, Any]) -> Sequence[Column]:
+    """Of the task of a run that has not ended; those of 0.1 had none, and classified."""
+    return since.checked(tree)[0].task.columns if "task" in tree else COLUMNS
 
 
 def _place(config: Plot) -> Path:

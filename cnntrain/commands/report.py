@@ -61,12 +61,16 @@ class Report(Command):
         return one.page_of(run, album, without)
 
     def _album(self, run: Facts) -> tuple[Album | None, str]:
-        """The images of a run, or why they are not at hand."""
+        """The images of a run, and what is missing."""
         from cnntrain.build.images import images_of
+        from cnntrain.build.looking import looking
+        from cnntrain.core.dist import pick_device
         from cnntrain.study.page.thumbnails import Album
 
         assert run.answers is not None, "else there is nothing to show"
         try:
-            return Album(images_of(run.folder, run.part, run.answers.ids), SECONDS), ""
+            images = images_of(run.folder, run.part, run.answers.ids)
         except UserError as error:
             return None, f"there are no pictures, since the images cannot be read: {error}"
+        overlay, without = looking(run.folder, pick_device("auto"))
+        return Album(images, SECONDS, overlay=overlay), without

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import imports, resume
-from cnntrain.config.schema import Ended, TrainConfig, Watch
+from cnntrain.config.schema import Ended, Prune, TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
@@ -33,11 +33,11 @@ PAGE_SECONDS = 1.0  # that reading images for the page at the end may take
 
 @dataclass(frozen=True)
 class Train(TrainConfig):
-    def execute(self, typed: Sequence[str], watch: Watch | None = None) -> Ended:
+    def execute(self, typed: Sequence[str], prune: Prune | None = None) -> Ended:
         """Train; with ``resume`` set to a run's folder, continue that run.
 
         Args:
-            watch: see `Run`; of one process alone.
+            prune: see `Run`; of one process alone.
         """
         start = time.monotonic()
         from cnntrain.build.run import build
@@ -46,7 +46,6 @@ class Train(TrainConfig):
         from cnntrain.runs.trackers.base import require
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
-        from cnntrain.training.profiling import Profiler
         from cnntrain.training.saver import Saver
         from cnntrain.training.usage import Usage
 
@@ -77,9 +76,9 @@ class Train(TrainConfig):
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = stack.enter_context(closing(self._opened(place, progress.step, progress.epoch)))
-            if self.trainer.profile and dist.rank() == 0:
-                run.profiler = Profiler(place, report.say)
-            run.watch = watch
+            run.prune = prune
+            if dist.rank() == 0:
+                _look_on(run, place, report)
             stack.enter_context(signals.handled())
             if len(commands) > 1:
                 report.note(_told(commands[-1]))
@@ -117,6 +116,18 @@ class Train(TrainConfig):
             folder.describe(place, {**asdict(self), "resume": None}, imports.remembered(self))
 
 
+def _look_on(run: Run, place: Path, report: Report) -> None:
+    """Let be recorded what is asked for besides the metrics."""
+    from cnntrain.training.profiling import Profiler
+    from cnntrain.training.watching import Watcher
+
+    state = run.state
+    if run.config.trainer.profile:
+        run.profiler = Profiler(place, report.say)
+    if run.config.trainer.watch:
+        run.watcher = Watcher(state.model, state.optimizer, lambda *seen: report.layers(state.progress.step, *seen))
+
+
 def _told(command: Mapping[str, Any]) -> str:
     """A resume in a line."""
     changed = "".join(f", {key}: {before} -> {after}" for key, (before, after) in command["difference"].items())
@@ -146,9 +157,9 @@ def _train(
     try:
         opening.show(run, report)
         with shortage_explained(run):
-            outcome["status"] = (
-                PRUNED if (fitted := loop.fit(run, report, saver)) == loop.FINISHED and run.pruned else fitted
-            )
+            outcome["status"] = loop.fit(run, report, saver)
+        if outcome["status"] == loop.FINISHED and run.pruned:
+            outcome["status"] = PRUNED
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
@@ -182,6 +193,7 @@ def _train(
 
 def _draw(run: Run, place: Path, report: Report) -> None:
     """Leave the page of a finished run, which is finished whatever becomes of that."""
+    from cnntrain.build.looking import looking
     from cnntrain.core import dist
     from cnntrain.study.page import one
     from cnntrain.study.page.thumbnails import Album
@@ -190,7 +202,8 @@ def _draw(run: Run, place: Path, report: Report) -> None:
         return
     shown = run.data.val if run.data.test is None else run.data.test
     try:
-        one.write(place, Album(shown.images, PAGE_SECONDS))
+        overlay, without = looking(place, run.device)
+        one.write(place, Album(shown.images, PAGE_SECONDS, overlay=overlay), without)
     except Exception as error:
         report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 

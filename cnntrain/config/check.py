@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from cnntrain.config.groups import PLUGINS, plugin_class, plugin_names
+from cnntrain.config.groups import ALL_PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
 from cnntrain.core.errors import ConfigError
@@ -133,7 +133,9 @@ def _hint(key: str, path: str, names: Sequence[str]) -> str:
     group = path[:-1]
     near = suggest(key, similar(key, names), path)
     others = (
-        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))] if group in PLUGINS else []
+        [name for name in plugin_names(group) if key in _names(plugin_class(group, name))]
+        if group in ALL_PLUGINS
+        else []
     )
     if others and not near:
         return f": it belongs to {' or '.join(f'{group}={name}' for name in others)}"
@@ -152,20 +154,14 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     words, bare = _words([each for each in kinds if each is not type(None)])
     if isinstance(value, str) and value in words:
         return value
-    if bare in PLUGINS.values():
+    if bare in ALL_PLUGINS.values():
         subclass = _plugin(path, value, problems)
         return subclass and _section(subclass, value, f"{path}.", problems)
     if is_dataclass(bare):
         return _section(bare, value, f"{path}.", problems)  # type: ignore[arg-type]
     or_null = (f", or {' or '.join(words)}" if words else "") + (" or null" if optional else "")
     if get_origin(bare) is Literal:
-        options = get_args(bare)
-        if isinstance(value, bool) and (switch := SWITCHES[value]) in options:
-            return switch
-        if value not in options:
-            hint = suggest(str(value), options)
-            problems.add(path, f"{path}={_show(value)} must be one of {', '.join(options)}{or_null}{hint}")
-        return value
+        return _option(get_args(bare), value, path, problems, or_null)
     if get_origin(bare) is list and get_origin(get_args(bare)[0]) is Literal:
         given, option = value if isinstance(value, list) else [value], get_args(bare)[0]
         return [_value(option, each, f"{path}[{number}]", problems) for number, each in enumerate(given)]
@@ -173,6 +169,18 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     if path == "model.name" and leaf is not None and not is_model(str(leaf)):
         problems.add(path, f"model.name={leaf} is no model{suggest(str(leaf), model_names())}")
     return leaf
+
+
+def _option(options: Sequence[str | int], value: Any, path: str, problems: Problems, or_null: str) -> Any:
+    """One of some words, or of some numbers."""
+    if isinstance(value, bool) and (switch := SWITCHES[value]) in options:
+        return switch
+    names = {str(each): each for each in options}
+    found = names.get(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if found is None:
+        hint = suggest(str(value), list(names))
+        problems.add(path, f"{path}={_show(value)} must be one of {', '.join(names)}{or_null}{hint}")
+    return found
 
 
 def _words(kinds: list[Any]) -> tuple[tuple[str, ...], Any]:

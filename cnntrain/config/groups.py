@@ -11,6 +11,7 @@ from typing import get_type_hints
 
 from cnntrain.augment.base import Augment
 from cnntrain.config import imports
+from cnntrain.config.method import Method
 from cnntrain.config.schema import Command, TrainConfig
 from cnntrain.core.words import snake_case
 from cnntrain.data.base import Data
@@ -20,7 +21,7 @@ from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
 
 PACKAGE = Path(__file__).parent.parent
-# group -> the base class of its configs; the subclass is in cnntrain/<group>/<name>.py
+# groups of a training -> the base class of their configs; the subclass is in cnntrain/<group>/<name>.py
 PLUGINS: dict[str, type] = {
     "data": Data,
     "task": Task,
@@ -29,29 +30,30 @@ PLUGINS: dict[str, type] = {
     "schedule": Schedule,
     "transfer": Transfer,
 }
-PACKAGES = {"task": "tasks"}  # the groups whose package has another name
+ALL_PLUGINS: dict[str, type] = {**PLUGINS, "method": Method}  # those of other commands, too
+PACKAGES = {"task": "tasks", "method": "study.explain.methods"}  # the groups whose package has another name
 ABSTRACT = "base"  # the YAML that the others of a group inherit
 
 
 def plugin_names(group: str) -> tuple[str, ...]:
     """What ``<group>.name`` can be: the modules of ``cnntrain/<group>/`` that have a YAML of their name, and what the
     user's own modules define."""
-    return tuple(sorted(_our_plugins(group) | _users(PLUGINS[group]).keys()))
+    return tuple(sorted(_our_plugins(group) | _users(ALL_PLUGINS[group]).keys()))
 
 
 @cache
 def _our_plugins(group: str) -> frozenset[str]:
-    folder = PACKAGE / PACKAGES.get(group, group)
+    folder = PACKAGE.joinpath(*PACKAGES.get(group, group).split("."))
     modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
     return frozenset(modules & {file.stem for file in (builtin_dir() / group).glob("*.yaml")} - {ABSTRACT})
 
 
 def plugin_class(group: str, name: str) -> type:
     """The subclass of the group's base that is called `name`; of ours the one that the module of this name defines."""
-    users = _users(PLUGINS[group])
+    users = _users(ALL_PLUGINS[group])
     if name in users:
         return users[name]
-    return _defined_in(f"cnntrain.{PACKAGES.get(group, group)}.{name}", PLUGINS[group])
+    return _defined_in(f"cnntrain.{PACKAGES.get(group, group)}.{name}", ALL_PLUGINS[group])
 
 
 def command_names() -> tuple[str, ...]:

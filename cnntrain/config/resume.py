@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config import imports
+from cnntrain.config import imports, since
 from cnntrain.config.check import check
 from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
@@ -23,8 +23,8 @@ from cnntrain.runs import index
 EXACT = {
     "data.root", "data.download", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
     "checkpoint.every_steps", "checkpoint.time_share", "checkpoint.keep",
-    "trainer.log_every", "trainer.profile", "trainer.epochs", "trainer.early_stopping", "transfer.cache_dir",
-    "report.trackers", "report.project", "report.online", "report.html",
+    "trainer.log_every", "trainer.profile", "trainer.watch", "trainer.epochs", "trainer.early_stopping",
+    "transfer.cache_dir", "report.trackers", "report.project", "report.online", "report.html",
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
@@ -71,14 +71,18 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
         folder = runs[0]
     else:
         folder = expanded(str(tree["resume"]))
-    saved = folders.config(folder)
     changed = imports.check(folders.imports(folder), str(folder))
+    left = folders.config(folder)
+    completed, newer = since.completed(left)
+    saved = dict(completed)
+    if newer:
+        _refuse_older(folder, left)
     try:
         wanted = asdict(check(_overlay(saved, tree, typed, groups), TrainConfig))
     except ConfigError:
         _refuse_older(folder, saved)
         raise
-    notes = [*changed, *_differences(saved, wanted)]
+    notes = [*changed, *newer, *_differences(saved, wanted)]
     wanted["resume"] = str(folder.absolute())
     return Resumed(folder, wanted, notes, folders.is_finished(folder) and _is_same(saved, wanted))
 

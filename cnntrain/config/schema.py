@@ -126,6 +126,7 @@ class Trainer:
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool
     profile: bool  # some steps of the first epoch are recorded by torch's profiler
+    watch: bool  # gradients, updates and activations of each epoch's first step, by layer
     log_every: Whole  # optimizer steps between two lines of metrics.jsonl within an epoch; 0: one line an epoch
 
     def __post_init__(self) -> None:
@@ -138,6 +139,8 @@ class Trainer:
         wrong = [name for name, is_set in others.items() if is_set]
         if self.cuda_graphs and wrong:
             raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")
+        if self.watch and (self.compile != "off" or self.cuda_graphs):
+            raise ValueError("watch=true looks at each layer, which compile and cuda_graphs join: leave them off")
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Checkpoint:
     metric: str | None  # one of the task's, of val; None: the first
 
 
-Watch = Callable[[int, float], bool]  # of an epoch's number and metric: whether the run ends there
+Prune = Callable[[int, float], bool]  # of an epoch's number and metric: whether the run ends there
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.keys import flat
 
 Tree = Mapping[str, Any]
+ALWAYS = {"model", "data", "optim", "schedule", "trainer"}
 
 
 def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
@@ -23,17 +24,23 @@ def checked(saved: Tree) -> tuple[TrainConfig, list[str]]:
     Raises:
         ConfigError: it is wrong in another way.
     """
+    tree, notes = completed(saved)
+    return check(tree, TrainConfig), notes
+
+
+def completed(saved: Tree) -> tuple[Tree, list[str]]:
+    """The same before it is checked: a configuration that is wrong in another way stays so, and one that lacks a part
+    which each version had is damaged."""
     try:
-        return check(saved, TrainConfig), []
+        check(saved, TrainConfig)
     except ConfigError:
+        if not saved.keys() >= ALWAYS:
+            return saved, []
         tree = _filled(saved, defaults(saved))
-        new = sorted(flat(tree).keys() - flat(saved).keys())
-        if not new:
-            raise
-        config = check(tree, TrainConfig)
-    values = flat(tree)
-    named = ", ".join(f"{key}={plain_json.text(values[key])}" for key in new)
-    return config, [f"keys that are newer than the checkpoint have their defaults: {named}"]
+        values, new = flat(tree), sorted(flat(tree).keys() - flat(saved).keys())
+        named = ", ".join(f"{key}={plain_json.text(values[key])}" for key in new)
+        return tree, [f"keys that are newer than the checkpoint have their defaults: {named}"] if new else []
+    return saved, []
 
 
 def defaults(saved: Tree) -> Tree:

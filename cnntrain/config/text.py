@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
 from hydra.errors import HydraException
 
-from cnntrain.config.groups import PLUGINS, command_class, plugin_class, plugin_names
+from cnntrain.config.groups import ALL_PLUGINS, command_class, plugin_class, plugin_names
 from cnntrain.core.shapes import hints
 
 OPENING, CLOSING, QUOTES = "[{(", "]})", "'\""
@@ -114,7 +114,7 @@ def _bare(kind: Any) -> Any:
 
 def _choices(name: str, kind: Any) -> Iterator[Any]:
     """The classes behind a group, and behind a section of another command that is laid over one; else the type."""
-    if kind in PLUGINS.values() or (name in PLUGINS and get_origin(kind) is dict):
+    if kind in ALL_PLUGINS.values() or (name in ALL_PLUGINS and get_origin(kind) is dict):
         yield from (plugin_class(name, each) for each in plugin_names(name))
     else:
         yield kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -138,3 +139,9 @@ def remove_temporary(folder: Path) -> None:
     """Delete what a killed run left half written. Only the holder of the folder's lock may call this."""
     for file in folder.glob(".*.tmp"):
         file.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

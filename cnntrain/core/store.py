@@ -7,7 +7,6 @@ that fill it at the same time the first to end leaves it to both. A mapped file 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cnntrain.core import plain_json
+from cnntrain.core.files import sha256_of
 from cnntrain.core.lock import LOCK, in_use
 from cnntrain.core.paths import cache_home
 
@@ -128,7 +128,7 @@ class Entry:
             return False
         meta, files = read_meta(folder), self._files(folder)
         sizes = [path.stat().st_size if path.is_file() else None for path in files]
-        if meta is None or sizes != self._sizes() or meta["sha256"] != [_digest(path) for path in files]:
+        if meta is None or sizes != self._sizes() or meta["sha256"] != [sha256_of(path) for path in files]:
             self.remove(root)
             return False
         with suppress(OSError):  # another user's, or on a read-only disk
@@ -148,7 +148,7 @@ class Entry:
         for path in self._files(unfinished):
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
-        digests = [_digest(path) for path in self._files(unfinished)]
+        digests = [sha256_of(path) for path in self._files(unfinished)]
         meta = {"about": self.about, "bytes": self.size, "created": time.time(), "sha256": digests}
         (unfinished / META).write_text(plain_json.text(meta), encoding="utf-8")
         (unfinished / LOCK).unlink(missing_ok=True)
@@ -270,8 +270,3 @@ def free_disk(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

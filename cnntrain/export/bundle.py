@@ -18,9 +18,7 @@ from cnntrain.build import trained
 from cnntrain.build.reading import Adjust
 from cnntrain.build.trained import Trained
 from cnntrain.build.weights import kept_preprocess
-from cnntrain.config import imports
-from cnntrain.config.check import check
-from cnntrain.config.schema import TrainConfig
+from cnntrain.config import imports, since
 from cnntrain.core import extras, plain_json
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.feed import Batch
@@ -134,17 +132,18 @@ def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
 def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree) -> Bundle:
     """A graph with what is known of it."""
     notes = imports.check(meta["imports"], str(path))
+    config, newer = since.checked(adjust(meta["config"]))
     best = {key: value for key, value in (meta["best"] or {}).items() if key != "val/setting"}  # it has one alone
     return Bundle(
         path=path,
-        config=check(adjust(meta["config"]), TrainConfig),
+        config=config,
         network=GraphNetwork(graph).eval(),
         seen=kept_preprocess(path, meta),
         classes=list(meta["classes"]),
         epoch=meta["epoch"],
         best=best or None,
         fingerprint=meta["fingerprint"],
-        notes=notes,
+        notes=[*notes, *newer],
         device=torch.device("cpu"),
         own_temperature=meta["temperature"],
     )

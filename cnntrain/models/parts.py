@@ -1,7 +1,7 @@
 """What the nets of 2012 to 2015 share: response normalisation, branches, a head on a flattened map."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -18,6 +18,34 @@ def response_norm() -> nn.LocalResponseNorm:
     torch takes the mean of the neighbours where the paper takes their sum: hence 5 times the paper's alpha.
     """
     return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+GROUP = 8  # channels of a group norm's group
+# layer norm of a map is over all of it, as Wu and He 2018 (arXiv:1803.08494) have it
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "group": lambda channels: nn.GroupNorm(max(1, channels // GROUP), channels),
+    "none": lambda channels: nn.Identity(),
+}
+ACTS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+def exchange(net: nn.Module, norm: str, act: str) -> None:
+    """Put another norm in the place of each batch norm, and another activation in that of each ReLU; names stay.
+
+    Raises ValueError where there is no such norm or activation.
+    """
+    for key, value, known in (("norm", norm, NORMS), ("act", act, ACTS)):
+        if value not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, not {value!r}")
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.BatchNorm2d and norm != "batch":
+                setattr(parent, name, NORMS[norm](child.num_features))
+            elif type(child) is nn.ReLU and act != "relu":
+                setattr(parent, name, ACTS[act]())
 
 
 def conv_relu(ins: int, outs: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Sequential:

@@ -223,17 +223,23 @@ def add_command(folder: Path, command: str, **details: Any) -> None:
     files.write_atomic(folder / COMMANDS, plain_json.text(noted, indent=2).encode())
 
 
-def metrics(folder: Path) -> list[dict[str, float]]:
+def metrics(folder: Path, growing: bool = False) -> list[dict[str, float]]:
     """The lines of ``metrics.jsonl``, the oldest first; what was no number is nan again.
+
+    Args:
+        growing: whether a last line without its end, which is just being written, is left out.
 
     Raises:
         InputError: the file is not there or is damaged.
     """
     path = folder / METRICS
     try:
-        lines = path.read_bytes().splitlines()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+    lines = content.splitlines()
+    if growing and not content.endswith(b"\n"):
+        lines = lines[:-1]
     found = []
     for number, text in enumerate(lines, 1):
         try:

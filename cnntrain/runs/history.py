@@ -1,8 +1,8 @@
-"""A finished run, read back from its folder. Imports nothing heavy."""
+"""A run, read back from its folder. Imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from glob import glob
 from pathlib import Path
@@ -25,7 +25,7 @@ class AbsentError(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run.
+    """A finished run, or as much as there is of one that is not.
 
     Attributes:
         config: dotted keys to values.
@@ -34,6 +34,7 @@ class Finished:
         test: metrics of the test, ``test/top1`` and so on; empty where there was none.
         columns: of the run's task.
         val_limit: in words, how many of the validation images epochs were judged by; empty where by all.
+        unfinished: why it is not finished; empty where it is.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Finished:
     test: dict[str, float]
     columns: Sequence[Column]
     val_limit: str = ""
+    unfinished: str = ""
 
     def setting(self, key: str) -> Any:
         """The value of a key of the configuration; of a group such as ``model`` its name."""
@@ -79,11 +81,16 @@ class Finished:
         return measured.get(metric)
 
 
-def read(where: str) -> tuple[list[Finished], dict[str, str]]:
+def read(
+    where: str, columns: Callable[[Mapping[str, Any]], Sequence[Column]] | None = None
+) -> tuple[list[Finished], dict[str, str]]:
     """The finished runs below a folder or below those that a pattern matches, and why others are left out.
 
+    Args:
+        columns: of a run that has not ended, from its configuration; None: only finished runs are read.
+
     Raises:
-        InputError: there is no such folder, no run that has finished, or a file of one is damaged.
+        InputError: there is no such folder, no run to read, or a file of one is damaged.
     """
     folder = Path(where)
     roots = [folder] if folder.is_dir() else [Path(each) for each in glob(where, recursive=True)]
@@ -94,11 +101,14 @@ def read(where: str) -> tuple[list[Finished], dict[str, str]]:
         reason = _unfinished(each)
         if reason is None:
             finished.append(_read(each))
+        elif columns is not None and _has_epochs(each):
+            finished.append(_begun(each, reason, columns))
         else:
             left_out[str(each)] = reason
     if not finished:
         states = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
-        raise InputError(f"runs={where}: there is no finished run{states}")
+        what = "finished run" if columns is None else "run that has done an epoch"
+        raise InputError(f"runs={where}: there is no {what}{states}")
     return finished, left_out
 
 
@@ -111,11 +121,25 @@ def _unfinished(folder: Path) -> str | None:
     return None if status == "finished" else f"{status}: {ended['error']}" if "error" in ended else status
 
 
+def _has_epochs(folder: Path) -> bool:
+    return (folder / folders.METRICS).is_file() and bool(_epochs(folder, growing=True))
+
+
+def _epochs(folder: Path, growing: bool) -> dict[int, dict[str, float]]:
+    """The metrics of each epoch that is done; see `folder.metrics`."""
+    lines = [line for line in folders.metrics(folder, growing) if "epoch" in line]
+    return {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
+
+
+def _begun(folder: Path, reason: str, columns: Callable[[Mapping[str, Any]], Sequence[Column]]) -> Finished:
+    tree, epochs = folders.config(folder), _epochs(folder, growing=True)
+    return Finished(folder, flat(tree), epochs, max(epochs), {}, columns(tree), unfinished=reason)
+
+
 def _read(folder: Path) -> Finished:
     ended = folders.result(folder)
     assert ended is not None, "a finished run has one"
-    lines = [line for line in folders.metrics(folder) if "epoch" in line]
-    epochs = {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
+    epochs = _epochs(folder, growing=False)
     tested = folders.numbers(ended.get("test") or {})
     test = {f"test/{name}": value for name, value in tested.items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)

@@ -63,6 +63,11 @@ class Report:
         for sink in self.sinks:
             sink.log(step, values)
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        """What was seen of each layer, by ``<what>/<layer>``."""
+        for sink in self.sinks:
+            sink.layers(step, scalars, histograms)
+
     def say(self, what: Any) -> None:
         """Show a line or a table, and keep it in the log."""
         if self.screen is not None:

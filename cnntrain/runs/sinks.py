@@ -22,6 +22,10 @@ class Sink(Protocol):
         """Images [batch, channels, height, width] with values in [0, 1]."""
         ...
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        """Of each layer numbers, and values that a histogram is made of, by ``<what>/<layer>``."""
+        ...
+
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None: ...
 
     def close(self) -> None: ...
@@ -55,6 +59,9 @@ class JsonLines:
 
     def images(self, name: str, images: Tensor) -> None:
         """Numbers alone stand here."""
+
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        """Metrics of the run alone stand here."""
 
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """A run's settings stand in its config.yaml."""

@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cnntrain.config.schema import Ended, Watch
+from cnntrain.config.schema import Ended, Prune
 
 ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -20,7 +20,7 @@ ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 class Task(Protocol):
     """One run of a composed configuration."""
 
-    def __call__(self, composed: DictConfig, watch: Watch | None = None) -> Ended: ...
+    def __call__(self, composed: DictConfig, prune: Prune | None = None) -> Ended: ...
 
 
 def launcher_at(hydra: Hydra, config: DictConfig, place: Path, job: TaskFunction) -> Launcher:

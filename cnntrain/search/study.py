@@ -124,13 +124,13 @@ def _try(hydra: Hydra, config: DictConfig, place: Path, job: Task, trials: Trial
     """Run a trial to its end, tell the study, and return its exit code; after a signal it stays under way."""
     study = trials.study
 
-    def watch(epoch: int, value: float) -> bool:
+    def prune(epoch: int, value: float) -> bool:
         known = study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if epoch not in known and isfinite(value):
             trial.report(value, epoch)
         return trial.should_prune()
 
-    watched = partial(job, watch=watch if trials.settings.pruner != "none" else None)
+    watched = partial(job, prune=prune if trials.settings.pruner != "none" else None)
     launcher = launcher_at(hydra, config, place, watched)
     (returned,) = launcher.launch([trials.space.words(trial.params)], initial_job_idx=trial.number)
     ended: Ended = returned.return_value

@@ -21,7 +21,7 @@ WORDS = {"lr": "learning rate"}
 # keys whose values change no number of a run
 INDIFFERENT = (
     "output", "name", "resume", "data.num_workers", "data.resident", "data.resident_budget", "data.cache_dir",
-    "data.download", "trainer.log_every", "checkpoint.every_steps", "checkpoint.time_share",
+    "data.download", "trainer.log_every", "trainer.watch", "checkpoint.every_steps", "checkpoint.time_share",
     "transfer.cache", "transfer.cache_dir", "transfer.cache_budget",
 )  # fmt: skip
 EPOCH = "epoch"  # the x that is no key of the configuration

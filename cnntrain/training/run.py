@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cnntrain.config.schema import TrainConfig, Watch
+from cnntrain.config.schema import Prune, TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.core.stopping import heed
 from cnntrain.data.batches.feed import Batch
@@ -28,6 +28,7 @@ from cnntrain.training.state import State
 from cnntrain.training.step import Step
 from cnntrain.training.tally import Tally
 from cnntrain.training.usage import Usage
+from cnntrain.training.watching import Watcher
 from cnntrain.transfer.frozen import phase as phases
 from cnntrain.transfer.frozen.around import Around
 
@@ -39,9 +40,10 @@ class Run:
     Attributes:
         macs: multiply-adds of one image.
         profiler: records some of the batches, where that is asked for.
+        watcher: looks at the first step of each epoch, where that is asked for.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
-        watch: is told each epoch's value of ``checkpoint.metric``, and says whether the run may end there.
+        prune: is told each epoch's value of ``checkpoint.metric``, and says whether the run may end there.
         pruned: whether it has ended so.
     """
 
@@ -59,8 +61,9 @@ class Run:
     usage: Usage
     heed: Callable[[], None] = heed
     profiler: Profiler | None = field(default=None, init=False)
-    watch: Watch | None = field(default=None, init=False)
+    prune: Prune | None = field(default=None, init=False)
     pruned: bool = field(default=False, init=False)
+    watcher: Watcher | None = field(default=None, init=False)
     phase: phases.Phase | None = field(default=None, init=False)
     tally: Tally = field(init=False)
     poll: Poll = field(init=False)
@@ -125,6 +128,8 @@ class Run:
         progress, share = self.state.progress, self.loaders.share
         plan = self.loaders.train_plan(progress.epoch, progress.step_in_epoch, self.step.left)
         batches = progress.timed(phase.train, plan, share.ranks)
+        if self.watcher is not None and not progress.step_in_epoch:
+            batches = self.watcher(batches, share.pieces)
         for number, batch in enumerate(batches if self.profiler is None else self.profiler(batches, len(plan))):
             piece = number % share.pieces
             dist.sync_gradients(phase.network, on=piece == share.pieces - 1)
@@ -161,6 +166,6 @@ class Run:
             if line is not None:
                 report.say(line)
         saver.epoch_done(improved)
-        if self.watch is not None and not self.ended:
+        if self.prune is not None and not self.ended:
             assert config.checkpoint.metric is not None, "settled with the configuration"
-            self.pruned = self.watch(progress.epoch, values[config.checkpoint.metric])
+            self.pruned = self.prune(progress.epoch, values[config.checkpoint.metric])

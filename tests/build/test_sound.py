@@ -155,6 +155,7 @@ def test_each_kind_of_damage_has_its_name(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_500)).save(tmp_path / "too_large.png")
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "no_range.tif")
     (tmp_path / "unreadable.png").mkdir()
+    np.save(tmp_path / "channels.npy", np.zeros((4, 4, 5), np.uint8))
     found = {}
     for each in [*sorted(tmp_path.iterdir()), tmp_path / "missing.png"]:
         try:

@@ -28,6 +28,7 @@ from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.lock import held
 from cnntrain.core.words import CELL, MOST
 from cnntrain.runs import folder, history
+from cnntrain.schedule.base import Position
 from cnntrain.study import curves
 from cnntrain.study.comparison import Comparison, Curve, Point, compare
 from cnntrain.tasks.classify import COLUMNS
@@ -511,3 +512,78 @@ def test_torch_is_not_imported(write: Write, tmp_path: Path) -> None:
     words = ["plot", f"runs={tmp_path}/runs", "y=val/top1"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+
+
+# runs that have not finished
+
+
+def test_unfinished_runs_are_drawn_as_far_as_they_are(write: Write, draw: Draw, tmp_path: Path) -> None:
+    write("a", [0.5, 0.7])
+    going = write("b", [0.2, 0.4, 0.6], model={"name": "resnet20"})
+    (going / folder.RESULT).unlink()
+    with open(going / folder.METRICS, "a") as file:
+        file.write('{"step": 99, "epo')  # is just being written
+    for file in (write("c", [0.1]) / folder.RESULT, tmp_path / "runs" / "c" / folder.METRICS):
+        file.unlink()  # has only begun
+    shown = facts(draw, "y=val/top1", "curve=model", "unfinished=true")
+    assert points(shown, "val/top1") == {
+        "lenet5": [(1, 0.5, 1), (2, 0.7, 1)],
+        "resnet20": [(1, 0.2, 1), (2, 0.4, 1), (3, 0.6, 1)],
+    }
+    assert f"{going}: has not ended, 3 epochs are done" in shown["notes"]
+    assert list(shown["left_out"]) == [str(tmp_path / "runs" / "c")]
+    assert str(going) in facts(draw, "y=val/top1")["left_out"]
+    stopped = write("d", [0.3], status="stopped", seed=7)
+    assert f"{stopped}: stopped, 1 epochs are done" in facts(draw, "y=val/top1", "unfinished=true")["notes"]
+    with pytest.raises(ConfigError, match="unfinished=true goes with x=epoch"):
+        typed("unfinished=true", "x=seed")
+
+
+def test_an_unfinished_runs_columns_are_those_of_its_task(tmp_path: Path, draw: Draw) -> None:
+    place = tmp_path / "runs" / "labels"
+    place.mkdir(parents=True)
+    tree = composed(["data=csv", "data.root=x", "data.labels=several", "task=multilabel"])
+    (place / folder.CONFIG).write_text(yaml.safe_dump(tree))
+    (place / folder.METRICS).write_text('{"step": 1, "epoch": 1, "val/map": 0.25, "train/loss": 1.0}\n')
+    shown = facts(draw, "y=val/map", "unfinished=true")
+    assert points(shown, "val/map") == {"lenet5": [(1, 0.25, 1)]}
+
+
+# schedules before a run
+
+
+def test_a_schedule_is_drawn_by_what_a_run_takes_its_rates_from(perform: Callable[..., str], tmp_path: Path) -> None:
+    words = ["schedule=cosine", "trainer.epochs=4", "steps=10", "optim.lr=0.4", "schedule.warmup_epochs=1"]
+    command = typed(*words, f"output={tmp_path}/s.png", "format=json")
+    shown = json.loads(perform(command, words))
+    schedule = check(composed(["schedule=cosine", "schedule.warmup_epochs=1"]), Train).schedule.start()
+    expected = [schedule.rate(0.4, Position(step, 10, 40)) for step in (0, 10, 20, 30, 39)]
+    assert list(shown["groups"].values()) == [pytest.approx(expected)]
+    assert (tmp_path / "s.png").stat().st_size > 1000
+    table = perform(typed(*words, f"output={tmp_path}/s.svg"), words)
+    assert "highest" in table and "0.4" in table and not (tmp_path / "schedule.png").exists()
+
+
+def test_each_group_has_its_own_rate_and_begins_when_it_is_trained(perform: Callable[..., str], tmp_path: Path) -> None:
+    words = ["schedule=constant", "transfer=gradual", "transfer.every=2", "transfer.head_lr_multiplier=10"]
+    words += ["model=resnet20", "trainer.epochs=5", "steps=3", "optim.lr=0.1", f"output={tmp_path}/s.png"]
+    shown = json.loads(perform(typed(*words, "format=json"), words))["groups"]
+    assert shown["head"] == [pytest.approx(1.0)] * 6
+    begins = sorted(sum(each is None for each in rates) for rates in shown.values())
+    assert begins == [0, 2, 4, 6]  # in the first two epochs the head alone; the first groups never
+    table = perform(typed(*words), words)
+    assert "never" in table
+
+
+def test_what_a_schedule_cannot_know_is_said(perform: Callable[..., str], tmp_path: Path) -> None:
+    words = ["schedule=plateau", "trainer.epochs=2", f"output={tmp_path}/s.png"]
+    assert "which is not known before a run: drawn as if it never did" in perform(typed(*words), words)
+    for more, problem in (
+        (["transfer=auto"], "decides by the data"),
+        (["x=epoch"], "leave it out"),
+        (["trainer.epochs=99", "steps=99999"], "too many to draw"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            typed(*words, *more).execute([*words, *more])
+    with pytest.raises(ConfigError, match="add schedule=<name>"):
+        typed("optim.lr=0.3").execute(["optim.lr=0.3"])

@@ -7,16 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from answered import write_run
 from composing import composed
 
+import cnntrain
 from cnntrain.build.images import images_of
+from cnntrain.build.looking import looking
+from cnntrain.commands import train
 from cnntrain.commands.report import Report
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import folder, predictions
+from cnntrain.study.explain import drawing
 from cnntrain.study.page import one
 
 Perform = Callable[..., str]
@@ -27,7 +33,8 @@ def typed(*overrides: str) -> Report:
 
 
 @pytest.fixture
-def run(configure: Callable[..., Train]) -> Path:
+def run(configure: Callable[..., Train], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(train, "PAGE_SECONDS", 60.0)  # no page lacks pictures because the machine is busy
     ended = configure("trainer.epochs=1", "report.html=true").execute([])
     return Path(str(ended.made))
 
@@ -35,6 +42,7 @@ def run(configure: Callable[..., Train]) -> Path:
 def test_a_finished_run_leaves_the_page_that_report_writes_again(run: Path, perform: Perform, tmp_path: Path) -> None:
     left = (run / one.PAGE).read_text()
     assert "fake" in left and "data:image/png;base64," in left and "there are no pictures" not in left
+    assert left.count('alt="what the network looked at"') == left.count('<img id="image-') > 0
     out = perform(typed(f"runs={run}", f"output={tmp_path}/again.html"))
     assert out == f"{tmp_path}/again.html\n" and (tmp_path / "again.html").read_text() == left
     without = perform(typed(f"runs={run}", "images=false"))
@@ -46,6 +54,21 @@ def test_a_finished_run_leaves_the_page_that_report_writes_again(run: Path, perf
     with pytest.raises(InputError, match="fake: these images are not those that the run was judged by"):
         images_of(run, "test", ids)
     assert "note: there are no pictures, since the images cannot be read: fake: these" in perform(typed(f"runs={run}"))
+
+
+def test_what_the_network_looked_at_is_what_explain_finds(run: Path) -> None:
+    overlay, without = looking(run, torch.device("cpu"))
+    assert overlay is not None and not without
+    found, ids = cnntrain.load(run, device="cpu"), predictions.read(run / "test" / predictions.PREDICTIONS).ids
+    images = images_of(run, "test", ids)
+    for answer, name in enumerate(found.classes[:2]):
+        (expected,) = found.explain([images[3]], "gradcam", target=name)
+        drawn = drawing.overlay(expected.seen, expected.map)
+        np.testing.assert_allclose(overlay(images[3], answer) / 255, drawn, atol=0.01)
+    assert np.abs(overlay(images[3], 0).astype(int) - overlay(images[3], 1)).max() > 3
+    (run / "best.ckpt").unlink()
+    nothing, without = looking(run, torch.device("cpu"))
+    assert nothing is None and "is not shown" in without and "best.ckpt" in without
 
 
 def test_a_page_that_cannot_be_written_does_not_lose_the_run(

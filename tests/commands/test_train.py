@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import cnntrain
 from cnntrain.commands.train import Train
 from cnntrain.core import signals
 from cnntrain.core.digest import digest
@@ -333,3 +335,14 @@ def test_a_run_on_a_gpu_ends_with_the_same_weights_again(cnntrain: Any, tmp_path
     assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
     assert found[0]["peak_memory_of"] == "tensors on cuda:0" and found[0]["peak_memory_bytes"] > 1 << 20
     assert len(found[1]["resumes"]) == 1
+
+
+def test_what_is_watched_is_in_the_runs_tensorboard(tmp_path: Path) -> None:
+    words = ("data=fake", "data.train_size=32", "data.val_size=8", "data.test_size=8", "data.batch_size=16")
+    result = cnntrain.train(*words, "model=lenet5", "trainer.epochs=2", "trainer.watch=true", f"output={tmp_path}")
+    events = EventAccumulator(str(Path(result["run_dir"]) / "tb")).Reload()
+    tags = events.Tags()
+    assert [each.step for each in events.Scalars("gradient/classifier")] == [1, 3]  # of two steps an epoch
+    assert "activations/classifier" in tags["histograms"] and "update/classifier" in tags["scalars"]
+    lines = (Path(result["run_dir"]) / "metrics.jsonl").read_text()
+    assert "gradient/" not in lines

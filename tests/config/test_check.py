@@ -322,7 +322,9 @@ def test_eval_needs_one_of_run_and_checkpoint() -> None:
     assert problems({**whole, "checkpoint": "a", "average": "greedy"}, Eval)
     assert problems({**whole, "predictions": "a", "tta": "flip"}, Eval)
     said = problems({**whole, "run": "a", "corruptions": ["noise", "blurr"]}, Eval)
-    assert said == ["corruptions[1]=blurr must be one of noise, blur, contrast, jpeg, rotation; did you mean 'blur'?"]
+    assert said == [
+        "corruptions[1]=blurr must be one of noise, blur, contrast, jpeg, rotation, patches; did you mean 'blur'?"
+    ]
     assert check({**whole, "run": "a"}, Eval).part == "test"
     assert "must be one of train, val, test" in problems({**whole, "run": "a", "part": "all"}, Eval)[0]
 
@@ -459,6 +461,14 @@ def fits(kind: Any, value: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict)
     return type(value) is kind
+
+
+def test_one_of_some_numbers_is_taken_as_a_number_or_as_its_text() -> None:
+    for typed in (16, "16"):
+        assert check(put(tree(data="imagefolder"), "data.depth", typed), TrainConfig).data.depth == 16
+    for wrong in (12, "x", 16.0, True, None, [16]):
+        (said,) = problems(put(tree(data="imagefolder"), "data.depth", wrong))
+        assert "must be one of 8, 16" in said and said.startswith("data.depth=")
 
 
 @pytest.mark.no_cover

@@ -367,6 +367,15 @@ def test_a_config_of_another_version_is_checked(make: Make, resolve: Any) -> Non
         resolve(make(tree=saved))
 
 
+def test_keys_that_came_since_have_their_defaults(make: Make, resolve: Any) -> None:
+    saved = run_config()
+    del saved["report"], saved["trainer"]["watch"]
+    found = resolve(make(tree=saved), "trainer.epochs=99")
+    assert found.tree["report"] == run_config()["report"] and found.tree["trainer"]["watch"] is False
+    newer, changed = found.notes
+    assert "newer than the checkpoint" in newer and "trainer.watch=false" in newer and "trainer.epochs" in changed
+
+
 @pytest.mark.parametrize("override", ["trainer.epochs=99", "optim.lrr=1"])
 def test_a_run_of_an_older_release_is_said_to_be_one(make: Make, resolve: Any, override: str) -> None:
     """Release 0.1 had no tasks; its checkpoints are of format 1."""

@@ -36,7 +36,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Runs that train nothing: their value is the rate; the third hears a signal where `STOP` is set."""
     rates: list[float] = []
 
-    def execute(self: Train, typed: Any, watch: Any = None) -> Ended:
+    def execute(self: Train, typed: Any, prune: Any = None) -> Ended:
         from dataclasses import asdict
 
         rates.append(self.optim.lr)
@@ -118,11 +118,11 @@ def test_of_two_processes_one_takes_over_what_the_other_has_left(tmp_path: Path)
 def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any) -> None:
     seen: list[tuple[int, float]] = []
 
-    def watch(epoch: int, value: float) -> bool:
+    def prune(epoch: int, value: float) -> bool:
         seen.append((epoch, value))
         return epoch == 2
 
-    ended = configure("trainer.epochs=4").execute((), watch)
+    ended = configure("trainer.epochs=4").execute((), prune)
     found = json.loads((Path(ended.made) / "result.json").read_text())
     lines = [json.loads(line) for line in (Path(ended.made) / "metrics.jsonl").read_text().splitlines()]
     assert (found["status"], found["epochs"], found["test"]) == ("pruned", 2, None)

@@ -33,7 +33,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
     called with is noted; where `failing` or `stopping` are set, the run of those does."""
     tried: list[tuple[float, int]] = []
 
-    def execute(self: Train, typed: Any, watch: Any = None) -> Ended:
+    def execute(self: Train, typed: Any, prune: Any = None) -> Ended:
         tried.append((self.optim.lr, self.seed))
         place = (
             Path(self.resume) if self.resume else folders.create(Path("outputs/x"), lambda each: describe(self, each))

@@ -139,9 +139,22 @@ def test_a_corruption_is_always_alike_and_grows(kind: str, channels: int) -> Non
         return float((worse[1].float() - images[1].float()).abs().mean())
 
     distances = [far(strength) for strength in range(1, STRENGTHS + 1)]
-    assert distances == sorted(distances) and distances[0] > 0
-    if kind in ("noise", "rotation"):  # another draw for each image
+    assert distances[0] > 0 and (distances == sorted(distances) or kind == "patches")
+    if kind in ("noise", "rotation", "patches"):  # another draw for each image
         assert any(not torch.equal(Corrupted(images, kind, 3)[0], Corrupted(images, kind, 3)[n]) for n in range(1, 9))
+
+
+def test_shuffled_patches_are_the_same_in_another_order_and_what_is_left_over_stays() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 26, 35), dtype=np.uint8)
+    images = ArrayImages(pixels, 3)
+    for strength, side in enumerate((2, 3, 4, 6, 8), start=1):
+        worse, high, wide = Corrupted(images, "patches", strength)[1].numpy(), 26 // side, 35 // side
+        squares = [np.s_[:, y * high : (y + 1) * high, x * wide : (x + 1) * wide] for y, x in np.ndindex(side, side)]
+        before, after = ([image[each].tobytes() for each in squares] for image in (pixels[1], worse))
+        assert before != after and sorted(before) == sorted(after)
+        rest = np.ones((26, 35), bool)
+        rest[: side * high, : side * wide] = False
+        assert np.array_equal(worse[:, rest], pixels[1][:, rest])
 
 
 def test_views_are_averaged_as_probabilities() -> None:

@@ -102,6 +102,11 @@ class Expendable:
             if self.sink is not None:
                 self.sink.images(name, images)
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        with self._given_up():
+            if self.sink is not None:
+                self.sink.layers(step, scalars, histograms)
+
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         with self._given_up():
             if self.sink is not None:

@@ -66,6 +66,9 @@ class Csv:
     def images(self, name: str, images: Tensor) -> None:
         """Numbers alone stand here."""
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        """Metrics of the run alone stand here."""
+
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """A run's settings stand in its config.yaml."""
 

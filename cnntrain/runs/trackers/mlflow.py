@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+METRICS = 1000  # as many as it takes at once
+
+
 def opened(log: Log) -> Mlflow:
     return Mlflow(log)
 
@@ -47,6 +50,12 @@ class Mlflow:
 
         grid = make_grid(images.cpu(), nrow=8).mul(255).round().byte().permute(1, 2, 0)
         self.client.log_image(self.run, grid.numpy(), artifact_file=f"{name}.png")
+
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        """The numbers: it knows no histograms."""
+        some = list(scalars.items())
+        for start in range(0, len(some), METRICS):
+            self.log(step, dict(some[start : start + METRICS]))
 
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         now = int(1000 * time.time())

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.core import files
+from cnntrain.core.words import printable
 from cnntrain.runs.trackers.base import Log
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+
+PROJECTOR = "projector_config.pbtxt"  # what clouds of points there are
 
 
 def opened(log: Log) -> TensorBoard:
@@ -50,6 +55,32 @@ class TensorBoard:
 
         with files.writing(self.folder):
             self.writer.add_image(name, make_grid(images.cpu(), nrow=8), 0)
+
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        with files.writing(self.folder):
+            for name, value in scalars.items():
+                self.writer.add_scalar(name, value, step)
+            for name, values in histograms.items():
+                if values.isfinite().all():  # of others TensorBoard makes none
+                    self.writer.add_histogram(name, values, step)
+
+    def points(self, name: str, features: np.ndarray, about: Mapping[str, Sequence[str]], pictures: np.ndarray) -> None:
+        """Points for the projector.
+
+        Args:
+            features: [points, features].
+            about: columns of text, a row a point.
+            pictures: uint8 [points, side, side, 3].
+        """
+        import torch
+
+        rows = [[printable(each) for each in row] for row in zip(*about.values(), strict=True)]
+        sprites = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        config = self.folder / PROJECTOR
+        with files.writing(self.folder):
+            before = config.read_bytes() if config.is_file() else b""  # which torch replaces
+            self.writer.add_embedding(features, rows, sprites, 0, name, list(about))
+            files.write_atomic(config, before + config.read_bytes())
 
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         with files.writing(self.folder):

@@ -36,6 +36,10 @@ class Wandb:
     def images(self, name: str, images: Tensor) -> None:
         self.run.log({name: [self.wandb.Image(each) for each in images.cpu()]})
 
+    def layers(self, step: int, scalars: Mapping[str, float], histograms: Mapping[str, Tensor]) -> None:
+        drawn = {name: self.wandb.Histogram(values.numpy()) for name, values in histograms.items()}
+        self.run.log({STEP: step, **scalars, **drawn})
+
     def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         self.run.summary.update(dict(metrics))
 

@@ -1,5 +1,6 @@
 """Images that are made worse, always alike, to see how far an accuracy holds (Hendrycks & Dietterich 2019,
-arXiv:1903.12261, whose strengths these are; rotation is added)."""
+arXiv:1903.12261, whose strengths these are; rotation is added, and patches, by which shape is lost and texture stays:
+Zhang & Zhu 2019, arXiv:1905.09797)."""
 
 from __future__ import annotations
 
@@ -54,8 +55,23 @@ def _rotation(image: Image.Image, strength: int, draws: np.random.Generator) -> 
     return image.rotate(float(angle), Image.Resampling.BILINEAR, fillcolor=fill)
 
 
+def _patches(image: Image.Image, strength: int, draws: np.random.Generator) -> Image.Image:
+    """Cut into squares as on a board, which are put back in another order; what no whole square covers stays."""
+    side = (2, 3, 4, 6, 8)[strength]
+    pixels = np.array(image)
+    high, wide = pixels.shape[0] // side, pixels.shape[1] // side
+    squares = [
+        np.s_[row * high : (row + 1) * high, col * wide : (col + 1) * wide] for row, col in np.ndindex(side, side)
+    ]
+    taken = [pixels[each].copy() for each in squares]
+    for place, source in zip(squares, draws.permutation(len(squares)), strict=True):
+        pixels[place] = taken[source]
+    return Image.fromarray(pixels)
+
+
 CORRUPTIONS: Mapping[str, Corruption] = {
     "noise": _noise, "blur": _blur, "contrast": _contrast, "jpeg": _jpeg, "rotation": _rotation,
+    "patches": _patches,
 }  # fmt: skip
 
 

@@ -25,11 +25,12 @@ POINTS = 400  # epochs of a curve; of more every so many-th
 CHARTS = 6
 
 
-def write(folder: Path, album: Album | None) -> Path:
+def write(folder: Path, album: Album | None, without: str = "") -> Path:
     """Write the page of a run into its folder, from what is in there.
 
     Args:
         album: of the images of the part that is shown, see `facts.JUDGED`; None: the page has no pictures.
+        without: see `page_of`.
 
     Raises:
         InputError: a file of the run is damaged.
@@ -37,7 +38,7 @@ def write(folder: Path, album: Album | None) -> Path:
         RunError: the disk is full or cannot be written.
     """
     path = folder / PAGE
-    text, _ = page_of(facts.read(folder), album)
+    text, _ = page_of(facts.read(folder), album, without)
     write_atomic(path, text.encode())
     return path
 
@@ -46,7 +47,7 @@ def page_of(run: Facts, album: Album | None, without: str = "") -> tuple[str, li
     """The page of a run, and the notes that stand on it.
 
     Args:
-        without: why there is no album.
+        without: what is missing of the album, and why.
     """
     shown = values(run, album, without)
     return page("run.html", shown), shown["notes"]

@@ -65,7 +65,9 @@ class Album:
             image = self.images[position]
             self.is_small &= max(image.shape[-2:]) <= EXACT
             self.pictures[position] = self._kept(_pixels(image))
-            if self.overlay is not None and answers is not None:
+            if self.overlay is None or answers is None:
+                continue
+            if self.clock() < self._until - self.seconds / 2:  # the other half is for images alone
                 self.overlays[position] = self._kept(self.overlay(image, int(answers[position])))
 
     def _kept(self, pixels: np.ndarray) -> str:

@@ -40,3 +40,16 @@ def test_a_large_one_is_made_small() -> None:
     with opened(uri(pixels)) as picture:
         assert (picture.format, picture.size) == ("JPEG", (48, 96))
         assert np.abs(np.asarray(picture).astype(int) - 100).max() <= 2
+
+
+def test_what_was_looked_at_takes_half_of_the_time_at_most() -> None:
+    now = iter(range(0, 1000, 1))
+    album = Album(
+        torch.zeros(40, 1, 8, 8, dtype=torch.uint8),
+        20,
+        clock=lambda: float(next(now)),
+        overlay=lambda image, answer: np.zeros((8, 8, 3), np.uint8),
+    )
+    album.add(range(40), np.zeros(40, np.int64))
+    # the clock is asked once at the start and twice an image
+    assert (len(album.overlays), len(album.pictures), album.is_full) == (4, 10, True)

@@ -1,0 +1,87 @@
+"""Maps laid over the images that they are of."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cnntrain.core.words import printable
+from cnntrain.study.curves import picture
+from cnntrain.study.explain.explaining import Explanation
+
+PLAIN: dict[str, Any] = {"parse_math": False}  # text of a user's as it is: no formula between dollars
+STRENGTH = 0.65  # of the colour over the image
+QUANTILE = 0.995  # of a map's values that is drawn as the strongest, so that one pixel does not hide all others
+COLUMNS = 4  # of a sheet, image and overlay beside each other
+MOST = 24  # images of a sheet
+
+
+def overlay(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """An image in grey under its map, float [height, width, 3]: from dark, where the map is 0, to bright where it is
+    greatest; of a map with both signs red speaks for the class, and blue against it.
+
+    Args:
+        seen: [height, width, channels], from 0 to 1.
+        values: [height, width].
+    """
+    grey = seen.mean(2, keepdims=True).repeat(3, 2)
+    scale = np.quantile(np.abs(values), QUANTILE) or np.abs(values).max() or 1.0
+    strength = np.clip(values / scale, -1, 1)
+    if values.min() >= 0:
+        painted, opacity = matplotlib.colormaps["inferno"](strength), np.full_like(grey[..., :1], STRENGTH)
+    else:
+        painted, opacity = matplotlib.colormaps["seismic"]((strength + 1) / 2), STRENGTH * np.abs(strength)[..., None]
+    return np.clip((1 - opacity) * grey + opacity * painted[..., :3], 0, 1)
+
+
+def draw(found: Explanation, original: np.ndarray, title: str) -> bytes:
+    """A PNG: the image as it is in its file, as the network sees it, and with its map.
+
+    Args:
+        original: uint8 [height, width, channels].
+    """
+    figure = Figure(figsize=(9, 3.5), dpi=100)
+    figure.suptitle(title, fontsize=10, **PLAIN)
+    panels = figure.subplots(1, 3, gridspec_kw=dict(left=0.01, right=0.99, bottom=0.02, top=0.84, wspace=0.04))
+    names = ("file", "what the network sees", f"for {printable(found.target, 24)}, {found.probability:.1%}")
+    for axes, pixels, name in zip(panels, (original, found.seen, overlay(found.seen, found.map)), names, strict=True):
+        _show(axes, pixels, name)
+    return picture(figure, "png")
+
+
+def sheet(found: Sequence[Explanation], title: str) -> bytes:
+    """A PNG of all: what the network sees beside the same with its map."""
+    count = min(COLUMNS, len(found))
+    rows = -(-len(found) // count)
+    height = 2.0 * rows + 0.4
+    figure = Figure(figsize=(3.4 * count, height), dpi=100)
+    figure.suptitle(title, fontsize=10, **PLAIN)
+    edges = dict(left=0.01, right=0.99, bottom=0.02, top=1 - 0.6 / height, wspace=0.05, hspace=0.2)
+    cells = figure.subplots(rows, 2 * count, squeeze=False, gridspec_kw=edges)
+    for axes in cells.flat:
+        axes.set_axis_off()
+    for number, each in enumerate(found):
+        row, column = divmod(number, count)
+        right = "" if each.target == each.answer else f"answer {printable(each.answer, 14)}"
+        _show(cells[row, 2 * column], each.seen, right)
+        about = f"{printable(each.target, 14)} {each.probability:.0%}"
+        _show(cells[row, 2 * column + 1], overlay(each.seen, each.map), about)
+    return picture(figure, "png")
+
+
+def _show(axes: Axes, pixels: np.ndarray, name: str) -> None:
+    axes.imshow(pixels.squeeze(), cmap="gray" if pixels.shape[2] == 1 else None)
+    axes.set_title(name, fontsize=8, **PLAIN)
+    axes.set_axis_off()
+
+
+def pixels_of(png: bytes) -> np.ndarray:
+    """uint8 [height, width, 3] of a picture's file."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))

@@ -1,0 +1,1 @@
+"""Methods, one a file. ``method.name`` is the file's name."""
