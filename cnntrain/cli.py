@@ -29,10 +29,10 @@ from omegaconf.errors import OmegaConfBaseException
 from cnntrain.commands.train import Train
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
+from cnntrain.config.ended import Ended, Prune
 from cnntrain.config.groups import command_class
 from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
-from cnntrain.config.schema import Ended, Prune
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import imports, resume
-from cnntrain.config.schema import Ended, Prune, TrainConfig
+from cnntrain.config.ended import Ended, Prune
+from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
@@ -147,7 +148,6 @@ def _train(
         free_room: makes room for the result on a disk that has become full; None on other ranks than the first.
     """
     from cnntrain.core import dist
-    from cnntrain.runs.closing import summary
     from cnntrain.training import ending, loop, opening
     from cnntrain.training.memory import shortage_explained
     from cnntrain.training.outcome import finish, result
@@ -157,9 +157,8 @@ def _train(
     try:
         opening.show(run, report)
         with shortage_explained(run):
-            outcome["status"] = loop.fit(run, report, saver)
-        if outcome["status"] == loop.FINISHED and run.pruned:
-            outcome["status"] = PRUNED
+            fitted = loop.fit(run, report, saver)
+            outcome["status"] = PRUNED if run.pruned and fitted == loop.FINISHED else fitted
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
@@ -178,6 +177,14 @@ def _train(
         if free_room is not None:
             free_room()
             _leave(place, found, commands[-1]["command"])
+    return _closed(run, place, report, found)
+
+
+def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any]) -> Ended:
+    """Tell how a run has ended, and leave its page where it has finished."""
+    from cnntrain.runs.closing import summary
+    from cnntrain.training import loop
+
     if found["status"] == loop.FINISHED and run.config.report.html:
         _draw(run, place, report)
     if found["status"] == loop.STOPPED:

@@ -8,12 +8,12 @@ state is made from it. Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.ended import Ended
 from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.config.pictures import require_pictures
 from cnntrain.config.refused_args import REFUSED_ARGS
@@ -151,23 +151,6 @@ class Checkpoint:
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str | None  # one of the task's, of val; None: the first
-
-
-Prune = Callable[[int, float], bool]  # of an epoch's number and metric: whether the run ends there
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its exit code, what it made, which is the last line that it prints, what was wrong, and the
-    best value of a run's metric on val, which Hydra's sweepers take for the objective."""
-
-    code: int = 0
-    made: str | None = None
-    error: str | None = None
-    objective: float | None = None
-
-    def __float__(self) -> float:
-        return nan if self.objective is None else self.objective
 
 
 @dataclass(frozen=True)

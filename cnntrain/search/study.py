@@ -16,9 +16,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from cnntrain.config.check import check, plain, section
 from cnntrain.config.compose import compose_config
+from cnntrain.config.ended import Ended
 from cnntrain.config.groups import command_class
 from cnntrain.config.loader import TARGET
-from cnntrain.config.schema import Ended, TrainConfig
+from cnntrain.config.schema import TrainConfig
 from cnntrain.config.searching import Searching
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError

@@ -15,8 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnntrain.config import searching
+from cnntrain.config.ended import Ended
 from cnntrain.config.loader import TARGET
-from cnntrain.config.schema import Ended
 from cnntrain.core import signals, torchrun
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.extras import needed

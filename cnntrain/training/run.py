@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from cnntrain.config.schema import Prune, TrainConfig
+from cnntrain.config.ended import Prune
+from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.core.stopping import heed
 from cnntrain.data.batches.feed import Batch
