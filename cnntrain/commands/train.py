@@ -35,11 +35,7 @@ PAGE_SECONDS = 1.0  # that reading images for the page at the end may take
 @dataclass(frozen=True)
 class Train(TrainConfig):
     def execute(self, typed: Sequence[str], prune: Prune | None = None) -> Ended:
-        """Train; with ``resume`` set to a run's folder, continue that run.
-
-        Args:
-            prune: see `Run`; of one process alone.
-        """
+        """Train; with ``resume`` set to a run's folder, continue that run. `prune` is told of each epoch, see `Run`."""
         start = time.monotonic()
         from cnntrain.build.run import build
         from cnntrain.core import dist
