@@ -537,6 +537,6 @@ def test_a_signal_in_a_sweep_ends_the_sweep_and_resume_auto_goes_on_with_it(cnn:
     ends = [json.loads((run / "result.json").read_text())["status"] for run in made(tmp_path)]
     assert sorted(ends) == ["finished", "stopped"]
     again = cnn(*sweep)
-    assert again.code == 0 and again.out.count("this run has finished") == 1
+    assert again.code == 0 and "1 have finished before" in again.out
     results = [json.loads((run / "result.json").read_text()) for run in made(tmp_path)]
     assert [(each["status"], each["steps"]) for each in results] == [("finished", 4)] * 3

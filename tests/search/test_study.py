@@ -132,6 +132,7 @@ def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any
     assert json.loads((Path(further.made) / "result.json").read_text())["epochs"] == 4
 
 
+@pytest.mark.slow
 def test_wrong_settings_are_told_all_at_once_and_nothing_runs(typed: Any, tried: list[float]) -> None:
     done = typed(*SEARCH, "hydra.sweeper.sampler=tpee", "hydra.sweeper.pruner=mean")
     assert done.returncode == 2 and tried == []

@@ -97,6 +97,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(typed: Any, tra
     assert typed(*FEW, "resume=null").returncode == 0 and len(trained) == 5
 
 
+@pytest.mark.slow
 def test_a_larger_sweep_takes_over_the_runs_of_a_smaller_one(typed: Any, trained: Any) -> None:
     typed(*FEW[:-1], "seed=1")
     trained.clear()
@@ -139,6 +140,7 @@ def test_a_grid_of_a_range_without_steps_is_refused(typed: Any) -> None:
     assert done.returncode == 2 and "hydra/sweeper=optuna draws from a range" in done.stderr
 
 
+@pytest.mark.slow
 def test_many_finished_jobs_are_skipped_without_composing_each(typed: Any, trained: Any) -> None:
     many = (*SWEEP[:3], "seed=range(300)")
     assert typed(*SWEEP[:3], "seed=0,1").returncode == 0
@@ -159,6 +161,7 @@ def test_many_finished_jobs_are_skipped_without_composing_each(typed: Any, train
     assert time.process_time() - start < 4  # composing each twice takes some 15 s
 
 
+@pytest.mark.slow
 def test_a_value_in_the_midst_of_a_range_is_checked_before_anything_runs(typed: Any, trained: Any) -> None:
     done = typed("-m", "data=fake", "data.batch_size=range(1,4)", "trainer.grad_accum=2")
     assert done.returncode == 2 and trained == []
