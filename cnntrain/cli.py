@@ -15,8 +15,8 @@ import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 from typing import Any, TextIO
 
 from hydra._internal.hydra import Hydra
@@ -26,12 +26,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from cnntrain.commands.train import Train
 from cnntrain.config import compose, help, imports, resume
 from cnntrain.config.check import check, plain
+from cnntrain.config.ended import Ended, Prune
 from cnntrain.config.groups import command_class
 from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
-from cnntrain.config.schema import Ended
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text
 from cnntrain.core import signals, torchrun
@@ -100,16 +101,22 @@ def _run(line: Line) -> int:
     hydra = Hydra("cnntrain", Loader(overrides))
     if _shown(hydra, command, overrides, args):
         return DONE
-    here, codes = os.getpid(), list[int]()
+    codes = list[int]()
+    from cnntrain.search import sweep
 
-    def job(composed: DictConfig) -> Ended:
+    def job(composed: DictConfig, prune: Prune | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
             with imports.imported(line.imports), looking_in(line.config_dir):
-                ended = start(command, plain(composed), typed, line, args.multirun)
+                tree = plain(composed)
+                if args.multirun and command == "train":
+                    tree = sweep.found_again(tree, typed)
+                ended = start(command, tree, typed, line, args.multirun, prune)
+            if command == "train":
+                ended = replace(ended, objective=sweep.objective(ended))
         except Exception as error:
-            ended = Ended(_report(error))
+            ended = Ended(_report(error), error=str(error))
             if args.multirun and "RANK" in os.environ:  # the others may wait for this one in the midst of a job
                 _say("the sweep ends with this job: torchrun's processes may not agree any more")
                 raise SystemExit(ended.code) from error
@@ -118,38 +125,13 @@ def _run(line: Line) -> int:
                 print(ended.made, flush=True)  # for scripts: as it is
             except BrokenPipeError:  # there is none: what was made is there all the same
                 close_output()
-        if ended.code == signals.STOPPED and args.multirun and os.getpid() == here:
-            _say("the sweep has ended; resume=auto behind the same command goes on with it")
-            raise SystemExit(ended.code)  # else Hydra starts the next job
         codes.append(ended.code)
         return ended
 
     if args.multirun:
-        returned = hydra.multirun(command, job, [*overrides, "hydra.mode=MULTIRUN"])
-        jobs = [each for batch in returned or () for each in batch]  # those of other processes too
-        codes += [each.return_value.code for each in jobs]
-        if command == "train" and jobs and os.environ.get("RANK", "0") == "0":
-            _cross_validated([each.return_value for each in jobs], Path(jobs[0].hydra_cfg.hydra.sweep.dir))
-        if torchrun.processes() is not None:
-            from cnntrain.core import dist
-
-            dist.leave()
-    else:
-        hydra.run(command, job, [*overrides, "hydra.mode=RUN"], with_log_configuration=False)
+        return max(sweep.run(hydra, command, overrides, job), default=DONE)
+    hydra.run(command, job, [*overrides, "hydra.mode=RUN"], with_log_configuration=False)
     return max(codes, default=DONE)
-
-
-def _cross_validated(ended: Sequence[Ended], place: Path) -> None:
-    """Tell what a sweep over folds comes to, and leave it in the sweep's folder."""
-    made = [Path(each.made) for each in ended if each.code == DONE and each.made is not None]
-    if len(made) > 1:
-        from cnntrain.study import folds
-
-        found = folds.validated(made)
-        for each in found:
-            tell(folds.shown(each))
-        if found:
-            tell(str(folds.write(place, found)))
 
 
 def _shown(hydra: Hydra, command: str, overrides: list[str], args: Namespace) -> bool:
@@ -223,11 +205,19 @@ def compose_and_start(
         return start(command, tree, [each.lstrip("+") for each in overrides], line)
 
 
-def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line, keep_group: bool = False) -> Ended:
+def start(
+    command: str,
+    tree: dict[str, Any],
+    typed: Sequence[str],
+    line: Line,
+    keep_group: bool = False,
+    prune: Prune | None = None,
+) -> Ended:
     """Check a composed configuration, then run its command, over several processes where that is asked for.
 
     Args:
         keep_group: whether processes that torchrun has started will do more together.
+        prune: of a run in this process, see `training.run.Run`.
     """
     laid = list(typed)
     ranks = torchrun.processes()
@@ -250,6 +240,9 @@ def start(command: str, tree: dict[str, Any], typed: Sequence[str], line: Line, 
         for each in notes():
             _say(each, sys.stderr)
     if tree.get("devices", 1) == 1:  # in this process, which may not need torch
+        if prune is not None:
+            assert isinstance(checked, Train), "nothing else has epochs"
+            return checked.execute(typed, prune)
         return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 

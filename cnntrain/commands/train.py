@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import imports, resume
-from cnntrain.config.schema import Ended, TrainConfig
+from cnntrain.config.ended import Ended, Prune
+from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import notes
 from cnntrain.core import files, plain_json, signals
 from cnntrain.core.errors import LossError, StopError
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from cnntrain.training.run import Run
     from cnntrain.training.saver import Saver
 
+PRUNED = "pruned"  # the status of a run that a search has ended early
 PAGE_SECONDS = 1.0  # that reading images for the page at the end may take
 
 
 @dataclass(frozen=True)
 class Train(TrainConfig):
-    def execute(self, typed: Sequence[str]) -> Ended:
-        """Train; with ``resume`` set to a run's folder, continue that run."""
+    def execute(self, typed: Sequence[str], prune: Prune | None = None) -> Ended:
+        """Train; with ``resume`` set to a run's folder, continue that run. `prune` is told of each epoch, see `Run`."""
         start = time.monotonic()
         from cnntrain.build.run import build
         from cnntrain.core import dist
@@ -71,6 +73,7 @@ class Train(TrainConfig):
             progress = run.state.progress
             saver = Saver(place, run.state, self.checkpoint.time_share, self.checkpoint.keep)
             report = stack.enter_context(closing(self._opened(place, progress.step, progress.epoch)))
+            run.prune = prune
             if dist.rank() == 0:
                 _look_on(run, place, report)
             stack.enter_context(signals.handled())
@@ -141,7 +144,6 @@ def _train(
         free_room: makes room for the result on a disk that has become full; None on other ranks than the first.
     """
     from cnntrain.core import dist
-    from cnntrain.runs.closing import summary
     from cnntrain.training import ending, loop, opening
     from cnntrain.training.memory import shortage_explained
     from cnntrain.training.outcome import finish, result
@@ -151,7 +153,8 @@ def _train(
     try:
         opening.show(run, report)
         with shortage_explained(run):
-            outcome["status"] = loop.fit(run, report, saver)
+            fitted = loop.fit(run, report, saver)
+            outcome["status"] = PRUNED if run.pruned and fitted == loop.FINISHED else fitted
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
@@ -170,11 +173,22 @@ def _train(
         if free_room is not None:
             free_room()
             _leave(place, found, commands[-1]["command"])
+    return _closed(run, place, report, found)
+
+
+def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any]) -> Ended:
+    """Tell how a run has ended, and leave its page where it has finished."""
+    from cnntrain.runs.closing import summary
+    from cnntrain.training import loop
+
     if found["status"] == loop.FINISHED and run.config.report.html:
         _draw(run, place, report)
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
+    if found["status"] == PRUNED:
+        report.say(f"pruned after epoch {found['epochs']}; to train it further: cnntrain resume={place}")
+        return Ended(made=str(place))
     for each in summary(found, run.config.task.columns):
         report.say(each)
     return Ended(made=str(place))

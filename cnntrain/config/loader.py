@@ -24,12 +24,14 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from cnntrain.config import sweeping
 from cnntrain.config.groups import builtin_dir
 from cnntrain.config.search_path import USER
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.keys import flat, is_within
 
 SETTINGS = "hydra_settings"  # our YAML of Hydra's own settings
+TARGET = "_target_"  # which class Hydra makes a plug-in of
 SILENT = "hydra/job_logging=disabled"  # a run's log is ours
 PLUGINS = ("hydra.launcher", "hydra.sweeper")
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
@@ -41,7 +43,7 @@ FILLED = ("hydra.mode", "hydra.runtime", "hydra.overrides", "hydra.job.override_
 VALUES = re.compile(
     r"(timeout_min|cpus_per_task|gpus_per_node|tasks_per_node|mem_gb|nodes|name|partition|qos|account|constraint|gres"
     r"|exclude|exclusive|cpus_per_gpu|gpus_per_task|mem_per_gpu|mem_per_cpu|array_parallelism|signal_delay_s"
-    r"|max_num_timeout|stderr_to_stdout|n_jobs|max_batch_size|n_trials|direction|study_name|max_failure_rate"
+    r"|max_num_timeout|stderr_to_stdout|n_jobs|max_batch_size|n_trials|sampler|pruner|seed|against|direction|study_name|max_failure_rate"
     r"|params\..+|sampler\.(seed|n_startup_trials|multivariate|group|constant_liar))"
 )
 WORD = re.compile(r"[\w.,:%@+=-]*")
@@ -69,6 +71,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, typed: Sequence[str] = ()):
         version.setbase("1.3")
+        sweeping.register(TARGET)
         super().__init__(create_config_search_path(str(builtin_dir().absolute())))
         keys = [each.lstrip("+~").partition("=")[0] for each in typed]
         self.typed = [key for key in keys if is_within(key, TYPED)]

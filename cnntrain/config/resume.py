@@ -14,8 +14,10 @@ from cnntrain.config.groups import plugin_class, plugin_names
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.keys import flat, is_within
+from cnntrain.core.lock import in_use
 from cnntrain.core.paths import expanded
 from cnntrain.runs import folder as folders
+from cnntrain.runs import index
 
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
@@ -93,7 +95,8 @@ def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
     Raises:
         ConfigError: it needs code of the user's that is not imported.
     """
-    found = [(folder, saved) for folder in folders.idle(output) if _is_same(saved := folders.config(folder), tree)]
+    places = [place for place in index.find(output, tree) if not in_use(place)]
+    found = [(folder, saved) for folder in places if _is_same(saved := folders.config(folder), tree)]
     for folder, saved in sorted(found, key=lambda each: bool(changes(each[1], tree))):
         changed = [*imports.check(folders.imports(folder), str(folder)), *_differences(saved, tree)]
         return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, folders.is_finished(folder))

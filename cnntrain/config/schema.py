@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.ended import Ended
 from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.config.model import Model
 from cnntrain.config.pictures import require_pictures
@@ -76,14 +77,6 @@ class Checkpoint:
     time_share: Proportion  # of the run's time that writing at the ends of epochs may take
     keep: Count  # pairs of last and best; the newest damaged, a resume takes the one before
     metric: str | None  # one of the task's, of val; None: the first
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its exit code, and what it made, which is the last line that it prints."""
-
-    code: int = 0
-    made: str | None = None
 
 
 @dataclass(frozen=True)

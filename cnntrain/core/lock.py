@@ -24,14 +24,16 @@ LACKING = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what drives without 
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, patience: int = 5) -> Iterator[None]:
     """Hold the folder, so that no second process writes to it; the lock goes with the process, killed or not.
+
+    Args:
+        patience: how often it is tried, every twentieth of a second; `in_use` of another process locks for an instant.
 
     Raises:
         InputError: another process holds it, or it is another user's.
     """
     with _opened(folder, "ab") as file:
-        patience = 5  # `in_use` of another process locks for an instant
         while not (locked := _locked(file, fcntl.LOCK_EX)):
             patience -= 1
             if not patience:

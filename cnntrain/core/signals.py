@@ -17,6 +17,7 @@ PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 STOPPED = 75  # EX_TEMPFAIL: run it again
 
 _received: str | None = None
+_is_handling = False
 
 
 @contextmanager
@@ -37,9 +38,12 @@ def handlers_kept() -> Iterator[None]:
 @contextmanager
 def handled() -> Iterator[None]:
     """Within the block the signals of `HANDLED` only set a flag. Enter it after the process group exists: a process
-    blocked in the group's start would otherwise not die of SIGTERM.
+    blocked in the group's start would otherwise not die of SIGTERM. In a block within another the flag is that one's.
     """
-    global _received
+    global _received, _is_handling
+    if _is_handling:
+        yield
+        return
     _received = None
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's: here nothing comes
@@ -48,9 +52,10 @@ def handled() -> Iterator[None]:
         with handlers_kept():
             for each in HANDLED:
                 signal.signal(each, _note)
+            _is_handling = True
             yield
     finally:
-        _received = None
+        _received, _is_handling = None, False
 
 
 def received() -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cnntrain.config.ended import Prune
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.core.stopping import heed
@@ -43,6 +44,8 @@ class Run:
         watcher: looks at the first step of each epoch, where that is asked for.
         around: what the frozen part is given, made of a function that shows a line, and of `heed`.
         heed: raises StopError where a signal came; all ranks call it equally often.
+        prune: is told each epoch's value of ``checkpoint.metric``, and says whether the run may end there.
+        pruned: whether it has ended so.
     """
 
     config: TrainConfig
@@ -59,6 +62,8 @@ class Run:
     usage: Usage
     heed: Callable[[], None] = heed
     profiler: Profiler | None = field(default=None, init=False)
+    prune: Prune | None = field(default=None, init=False)
+    pruned: bool = field(default=False, init=False)
     watcher: Watcher | None = field(default=None, init=False)
     phase: phases.Phase | None = field(default=None, init=False)
     tally: Tally = field(init=False)
@@ -71,7 +76,7 @@ class Run:
     def ended(self) -> bool:
         """Whether the last epoch or step is done, or patience is out; never within an epoch: its validation is due."""
         progress, patience = self.state.progress, self.config.trainer.early_stopping
-        return (self.step.left == 0 or progress.is_stale(patience)) and not progress.step_in_epoch
+        return (self.step.left == 0 or progress.is_stale(patience) or self.pruned) and not progress.step_in_epoch
 
     @property
     def epochs_left(self) -> int:
@@ -162,3 +167,6 @@ class Run:
             if line is not None:
                 report.say(line)
         saver.epoch_done(improved)
+        if self.prune is not None and not self.ended:
+            assert config.checkpoint.metric is not None, "settled with the configuration"
+            self.pruned = self.prune(progress.epoch, values[config.checkpoint.metric])

@@ -1,0 +1,32 @@
+"""Hydra's launchers, as a sweep and a search use them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cnntrain.config.ended import Ended, Prune
+
+ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+class Task(Protocol):
+    """One run of a composed configuration."""
+
+    def __call__(self, composed: DictConfig, prune: Prune | None = None) -> Ended: ...
+
+
+def launcher_at(hydra: Hydra, config: DictConfig, place: Path, job: TaskFunction) -> Launcher:
+    """Hydra's launcher of jobs, whose own files go to a folder."""
+    with open_dict(config):
+        config.hydra.sweep.dir = str(place)
+    OmegaConf.save(config, place / "multirun.yaml")
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+    return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
