@@ -20,7 +20,6 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cnntrain.config.sweeping import Sweeping
-from cnntrain.core.extras import needed
 from cnntrain.core.lock import held, in_use
 from cnntrain.search.space import Space
 

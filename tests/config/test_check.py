@@ -34,7 +34,8 @@ from cnntrain.config.groups import (
     plugin_names,
 )
 from cnntrain.config.model import Model
-from cnntrain.config.schema import REFUSED_ARGS, Checkpoint, Command, TrainConfig, Trainer
+from cnntrain.config.refused_args import REFUSED_ARGS
+from cnntrain.config.schema import Checkpoint, Command, TrainConfig, Trainer
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.paths import is_below
 

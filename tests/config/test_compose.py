@@ -433,4 +433,5 @@ def test_help_states_every_group_and_choice() -> None:
 def test_the_groups() -> None:
     """None has the name of a value of a command, such as eval's ``checkpoint``: Hydra would take it for the group."""
     wanted = {"model", "data", "task", "augment", "optim", "schedule", "transfer", "recipe", "trainer", "experiment"}
+    wanted |= {"method", "space", "algorithm", "evaluation"}  # of explain and of nas
     assert set(groups()) == wanted
