@@ -12,8 +12,11 @@ from cnntrain.training.run import Run
 from cnntrain.training.saver import Saver
 
 
-def fitted(run: Run) -> Run:
+def fitted(run: Run, report: Report | None = None) -> Run:
     """The run, trained to its end by the loop of every run. It has a folder only until then, and test is not looked at.
+
+    Args:
+        report: hears of each step; None: nobody does.
 
     Raises:
         RunError: a loss was no number.
@@ -22,6 +25,6 @@ def fitted(run: Run) -> Run:
     config = run.config
     with tempfile.TemporaryDirectory() as place:
         saver = Saver(Path(place), run.state, config.checkpoint.time_share, 1)
-        if loop.fit(run, Report(config.task.columns), saver) == loop.STOPPED:
+        if loop.fit(run, report or Report(config.task.columns), saver) == loop.STOPPED:
             raise StopError
     return run

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from cnntrain.config.resume import EXACT
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.keys import flat, is_within
+from cnntrain.core.words import snake_case
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Searching(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        command = type(self).__name__.lower()
+        command = snake_case(type(self).__name__)
         if self.resume is not None:
             raise ValueError(f"resume has no meaning for cnntrain {command}: the same command goes on in its folder")
         if self.devices > 1:

@@ -1,0 +1,69 @@
+"""``cnntrain lr_find``: the loss at rising learning rates, and a rate to begin with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+from cnntrain.config.schema import Ended
+from cnntrain.config.searching import Searching
+from cnntrain.core import plain_json, signals
+from cnntrain.core.errors import StopError
+from cnntrain.core.files import write_atomic, writing
+from cnntrain.core.limits import Count, Positive
+from cnntrain.core.words import LINE, printable, tell
+
+LEAST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class LrFind(Searching):
+    """Takes the keys of a training."""
+
+    lowest: Positive
+    highest: Positive
+    steps: Count
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
+        if self.steps < LEAST_STEPS:
+            raise ValueError(f"steps={self.steps} are too few to see a loss fall: at least {LEAST_STEPS}")
+
+    def execute(self, typed: Sequence[str]) -> Ended:
+        """Train a network that is thrown away, and write what was seen."""
+        from cnntrain.core import seeds
+        from cnntrain.search import lr_range
+        from cnntrain.study.curves import picture
+        from cnntrain.training.precision import arithmetic
+
+        place = self.place(f"lr_find-{self.data.name}-{self.model.name}")
+        with ExitStack() as stack:
+            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
+            stack.enter_context(seeds.generators_kept())
+            stack.enter_context(signals.handled())
+            try:
+                found = lr_range.tested(self.training(), self.lowest, self.highest, self.steps)
+            except StopError:
+                tell("stopped; nothing is written", sys.stderr)
+                return Ended(signals.STOPPED)
+        title = f"{self.model.name} on {self.data.name}, optim={self.optim.name}, {self.data.batch_size} images a step"
+        with writing(place):
+            place.mkdir(parents=True, exist_ok=True)
+        facts = {"command": shlex.join(["cnntrain", "lr_find", *typed]), **asdict(found)}
+        write_atomic(place / "lr_find.json", plain_json.text(facts, indent=2).encode())
+        write_atomic(place / "lr_find.png", picture(lr_range.drawn(found, printable(title, LINE)), "png"))
+        self._say(found.suggestion, found.least, len(found.rates))
+        return Ended(made=str(place))
+
+    def _say(self, suggestion: float | None, least: float | None, count: int) -> None:
+        if count < self.steps:
+            tell(f"the loss was no number from step {count + 1} of {self.steps} on")
+        if suggestion is None:
+            tell("the loss hardly falls at any of these rates, so that none is suggested: see cnntrain diagnose")
+            return
+        tell(f"the loss falls most steeply at {suggestion:.2g}, and is least at {least:.2g}: optim.lr={suggestion:.1g}")
