@@ -11,11 +11,8 @@ import torch
 from cnntrain.core.errors import ConfigError
 from cnntrain.models.create import create
 
-# width, depth, resolution of the paper's code
-PUBLISHED = {
-    1: (1.0, 1.1, 240), 2: (1.1, 1.2, 260), 3: (1.2, 1.4, 300), 4: (1.4, 1.8, 380), 5: (1.6, 2.2, 456),
-    6: (1.8, 2.6, 528), 7: (2.0, 3.1, 600),
-}  # fmt: skip
+# width and depth of the paper's code
+PUBLISHED = {1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8), 5: (1.6, 2.2), 6: (1.8, 2.6), 7: (2.0, 3.1)}
 PARAMETERS = {1: 7.8, 2: 9.2, 3: 12, 4: 19, 5: 30, 6: 43, 7: 66}  # millions, of the paper's table 2
 
 
@@ -23,16 +20,15 @@ def shapes(net: torch.nn.Module) -> list[tuple[str, Any]]:
     return [(name, value.shape) for name, value in net.state_dict().items()]
 
 
-@pytest.mark.parametrize("phi", PUBLISHED)
+@pytest.mark.parametrize("phi", [1, 3, 7, *(pytest.param(phi, marks=pytest.mark.slow) for phi in (2, 4, 5, 6))])
 def test_b0_scaled_is_each_of_b1_to_b7(phi: int) -> None:
-    width, depth, resolution = PUBLISHED[phi]
+    width, depth = PUBLISHED[phi]
     with torch.device("meta"):
         net = create("efficientnet_b0", 1000, 3, None, {}, False, None, (depth, width))
         timms = timm.create_model(f"efficientnet_b{phi}")
     assert shapes(net) == shapes(timms)
     count = sum(each.numel() for each in net.parameters())
     assert abs(count / 1e6 - PARAMETERS[phi]) < 0.55
-    assert round(224 * (resolution / 224)) == resolution
 
 
 @pytest.mark.parametrize(("name", "timms", "width", "depth"), [
