@@ -42,7 +42,8 @@ from cnntrain.core.tables import markdown
 from cnntrain.study.explain import canvases, faithfulness
 from cnntrain.study.explain.base import Attribution
 from cnntrain.study.explain.canvases import Canvases
-from cnntrain.study.explain.subject import Subject, looked_into
+from cnntrain.study.explain.hooks import undisturbed
+from cnntrain.study.explain.subject import Subject
 from cnntrain.study.paired.statistics import of_runs
 
 METHODS: dict[str, dict[str, int]] = {
@@ -108,7 +109,7 @@ def mapping(name: str) -> Map:
     assert isinstance(chosen, Attribution)
 
     def maps(subject: Subject, inputs: Tensor, targets: Tensor) -> Tensor:
-        with looked_into(subject):
+        with undisturbed(subject.network):
             return chosen.maps(subject, inputs, targets).values.detach()
 
     return maps

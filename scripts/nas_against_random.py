@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 from itertools import accumulate
-from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
-
-from scipy.stats import t as student
 
 from cnntrain.cli import compose_and_start
 from cnntrain.core import plain_json
+from cnntrain.study.paired.statistics import of_runs
 
 ALGORITHMS = ("random", "evolution", "reinforce")
 SETTINGS = {"evolution": ("algorithm.population=8", "algorithm.sample=3")}  # a population of 20 is for more children
@@ -37,8 +34,8 @@ def best_so_far(algorithm: str, seed: int, children: int, folder: str, words: li
 
 def interval(values: list[float]) -> str:
     """Mean and half of the 95% interval, in percent."""
-    half = student.ppf(0.975, len(values) - 1) * stdev(values) / sqrt(len(values))
-    return f"{100 * mean(values):.2f} ± {100 * half:.2f}"
+    low, high = of_runs(values) or (values[0], values[0])
+    return f"{50 * (low + high):.2f} ± {50 * (high - low):.2f}"
 
 
 def main() -> None:

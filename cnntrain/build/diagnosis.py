@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from cnntrain.build.data import eval_loader
 from cnntrain.build.judging import Member
 from cnntrain.build.run import build, make_state
 from cnntrain.build.trained import Trained
+from cnntrain.build.trial import fitted
 from cnntrain.config import imports
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
@@ -30,13 +30,10 @@ from cnntrain.data.sets.dataset import Labelled, Part
 from cnntrain.data.sets.subset import SomeImages
 from cnntrain.runs import folder
 from cnntrain.runs.predictions import PREDICTIONS, read
-from cnntrain.runs.report import Report
 from cnntrain.schedule.constant import Constant
 from cnntrain.study.diagnosis.learning_curve import Point
 from cnntrain.study.diagnosis.subject import BATCH, Fitted, Sample, Subject
-from cnntrain.training import loop
 from cnntrain.training.run import Run
-from cnntrain.training.saver import Saver
 from cnntrain.training.step import Step
 
 # of a training what a diagnosis does without: it is one process that takes few steps
@@ -217,10 +214,7 @@ def curve(config: TrainConfig, fractions: Sequence[float], epochs: int) -> Itera
         run = _built(replace(config, data=data))
         longer = ceil(epochs * whole / len(run.data.train))
         trainer = replace(run.config.trainer, epochs=longer, max_steps=None, early_stopping=None)
-        run = _built(replace(run.config, trainer=trainer))
-        with tempfile.TemporaryDirectory() as place:
-            checkpoint = run.config.checkpoint
-            loop.fit(run, Report(config.task.columns), Saver(Path(place), run.state, checkpoint.time_share, 1))
+        run = fitted(_built(replace(run.config, trainer=trainer)))
         best = run.state.progress.best
         assert best is not None, "an epoch was done"
         yield Point(len(run.data.train), 1 - best["val/top1"], len(run.data.val))

@@ -14,7 +14,8 @@ from cnntrain.core.errors import UserError
 from cnntrain.runs import checkpoint
 from cnntrain.study.explain import drawing
 from cnntrain.study.explain.base import Attribution
-from cnntrain.study.explain.subject import Subject, looked_into
+from cnntrain.study.explain.hooks import undisturbed
+from cnntrain.study.explain.subject import Subject
 from cnntrain.study.page.thumbnails import Overlay
 
 METHOD = "gradcam"
@@ -41,5 +42,5 @@ def looking(run: Path, device: torch.device) -> tuple[Overlay | None, str]:
 def _map(method: Attribution, subject: Subject, inputs: Tensor, answer: int) -> np.ndarray:
     """[height, width], of one image [1, channels, height, width]."""
     targets = torch.tensor([answer], device=inputs.device)
-    with looked_into(subject):
+    with undisturbed(subject.network):
         return method.maps(subject, inputs.clone(), targets).values[0].detach().float().cpu().numpy()

@@ -94,7 +94,7 @@ class Explain(Command):
         from cnntrain.study.explain import folder
         from cnntrain.study.explain.base import Attribution, Pictures
         from cnntrain.study.explain.explaining import Explained
-        from cnntrain.study.explain.subject import looked_into
+        from cnntrain.study.explain.hooks import undisturbed
 
         about: dict[str, Any] = {
             "model": found.config.model.name,
@@ -115,7 +115,7 @@ class Explain(Command):
                 tell(f"note: {note}", sys.stderr)
             return pictures
         assert isinstance(self.method, Pictures), "a method is of one of the two kinds"
-        with looked_into(subject):
+        with undisturbed(subject.network):
             project = partial(_project, found) if self.tensorboard else lambda name, cloud: None
             return folder.write_pictures(place, self.method.pictures(subject, shown), result, project)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from cnntrain.config.schema import Ended
 from cnntrain.config.searching import Searching
@@ -21,7 +21,9 @@ LEAST_STEPS = 20
 
 @dataclass(frozen=True)
 class LrFind(Searching):
-    """Takes the keys of a training."""
+    """Takes the keys of a training, of which those that say how it ends and what is best have no effect."""
+
+    chooses: ClassVar[bool] = False
 
     lowest: Positive
     highest: Positive
@@ -36,16 +38,12 @@ class LrFind(Searching):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train a network that is thrown away, and write what was seen."""
-        from cnntrain.core import seeds
+        from cnntrain.build import trial
         from cnntrain.search import lr_range
         from cnntrain.study.curves import picture
-        from cnntrain.training.precision import arithmetic
 
         place = self.place(f"lr_find-{self.data.name}-{self.model.name}")
-        with ExitStack() as stack:
-            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
-            stack.enter_context(seeds.generators_kept())
-            stack.enter_context(signals.handled())
+        with trial.in_this_process(self.trainer):
             try:
                 found = lr_range.tested(self.training(), self.lowest, self.highest, self.steps)
             except StopError:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntrain.config.nas import Algorithm, Evaluation, Space
 from cnntrain.config.schema import Ended
-from cnntrain.config.searching import Searching
+from cnntrain.config.searching import Searching, shown
 from cnntrain.core import plain_json, signals, tables
 from cnntrain.core.errors import RunError, StopError
 from cnntrain.core.files import write_atomic
@@ -47,18 +46,13 @@ class Nas(Searching):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train the children that are not trained yet; show and write what was found."""
-        from cnntrain.core import seeds
+        from cnntrain.build import trial
         from cnntrain.search import journal
         from cnntrain.search.nas import searching
-        from cnntrain.training.precision import arithmetic
 
         place = self.place(f"nas-{self.data.name}-{self.space.name}-{self.algorithm.name}-{self.seed}")
         found: list[Child] = []
-        with ExitStack() as stack:
-            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
-            stack.enter_context(seeds.generators_kept())
-            kept = stack.enter_context(journal.opened(place, self.fixed()))
-            stack.enter_context(signals.handled())
+        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed()) as kept:
             parts = self.space, self.algorithm, self.evaluation
             try:
                 for child in searching.children(self.training(), *parts, self.children, kept):
@@ -75,7 +69,7 @@ class Nas(Searching):
     def _tell(self, found: Sequence[Child]) -> None:
         values = [each.record["value"] for each in found if each.record["value"] is not None]
         best = f"{max(values):.4f}" if values else "none yet"
-        tell(f"child {len(found)}/{self.children}: {_value(found[-1].record)}; best {best}", sys.stderr)
+        tell(f"child {len(found)}/{self.children}: {shown(found[-1].record['value'])}; best {best}", sys.stderr)
 
     def _leave(self, place: Path, found: Sequence[Child], command: str) -> None:
         """Raises RunError where no child learned."""
@@ -84,7 +78,7 @@ class Nas(Searching):
             raise RunError(f"no child's loss stayed a number: lower optim.lr, under another name ({place} is kept)")
         ranked = sorted(numbered, key=lambda each: (-each[1]["value"], each[1]["macs"]))
         rows = [
-            [str(number), _value(each), f"{each['params']:,}", f"{each['macs']:,}", f"{each['seconds']:.1f}"]
+            [str(number), shown(each["value"]), f"{each['params']:,}", f"{each['macs']:,}", f"{each['seconds']:.1f}"]
             for number, each in ranked[:SHOWN]
         ]
         title = (
@@ -106,7 +100,3 @@ class Nas(Searching):
         write_atomic(place / BEST, plain_json.text(best["genotype"], indent=2).encode())
         write_atomic(place / FILE, plain_json.text(dict(result), indent=2).encode())
         tell(f"to train it longer: cnntrain model=found model.genotype={place / BEST}")
-
-
-def _value(record: Mapping[str, Any]) -> str:
-    return "no number" if record["value"] is None else f"{record['value']:.4f}"

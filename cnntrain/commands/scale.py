@@ -5,13 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntrain.config.schema import Ended
-from cnntrain.config.searching import Searching
+from cnntrain.config.searching import Searching, shown
 from cnntrain.core import plain_json, signals, tables
 from cnntrain.core.errors import ConfigError, RunError, StopError
 from cnntrain.core.files import write_atomic
@@ -48,20 +47,15 @@ class Scale(Searching):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train what is not trained yet, choose the factors, and show and write the networks of each phi."""
-        from cnntrain.core import seeds
+        from cnntrain.build import trial
         from cnntrain.search import journal, scaling
-        from cnntrain.training.precision import arithmetic
 
         grid = scaling.grid(self.alphas, self.betas)
         if not grid:
             raise ConfigError("alphas and betas: none have alpha * beta^2 <= 2, so that gamma is at least 1")
         place = self.place(f"scale-{self.data.name}-{self.model.name}")
         cells: list[Cell] = []
-        with ExitStack() as stack:
-            stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
-            stack.enter_context(seeds.generators_kept())
-            kept = stack.enter_context(journal.opened(place, self.fixed()))
-            stack.enter_context(signals.handled())
+        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed()) as kept:
             for number, factors in enumerate(grid, 1):
                 try:
                     cells.append(scaling.tried(kept, self.training(), factors, self.seeds))
@@ -69,7 +63,7 @@ class Scale(Searching):
                     tell(f"stopped; the same command goes on in {place}", sys.stderr)
                     return Ended(signals.STOPPED, str(place))
                 tell(f"{number}/{len(grid)} alpha {factors.alpha:g}, beta {factors.beta:g}, gamma {factors.gamma:.3f}: "
-                     f"{_shown(cells[-1].value)}", sys.stderr)  # fmt: skip
+                     f"{shown(cells[-1].value)}", sys.stderr)  # fmt: skip
             best = scaling.chosen(cells)
             if best is None:
                 raise RunError("no cell's loss stayed a number: lower optim.lr")
@@ -88,7 +82,7 @@ class Scale(Searching):
         best = found["best"]
         cells = [
             [f"{each['alpha']:g}", f"{each['beta']:g}", f"{each['gamma']:.3f}", f"{each['params']:,}",
-             f"{each['macs']:,}", _shown(each["value"])] for each in found["cells"]
+             f"{each['macs']:,}", shown(each["value"])] for each in found["cells"]
         ]  # fmt: skip
         nets = [
             [str(each["phi"]), *(f"{each[key]:.3f}" for key in ("depth", "width", "resolution")),
@@ -98,7 +92,3 @@ class Scale(Searching):
         tell(tables.table(f"{self.model.name} of phi = 1, {found['metric']}", CELLS, cells))
         tell(tables.table(title, NETS, nets))
         write_atomic(place / FILE, plain_json.text(dict(found), indent=2).encode())
-
-
-def _shown(value: float | None) -> str:
-    return "no number" if value is None else f"{value:.4f}"

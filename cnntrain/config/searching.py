@@ -1,4 +1,4 @@
-"""The keys of a command that trains many networks to choose among them."""
+"""The keys of a command that trains networks which nobody keeps, to choose among many, or to see how they learn."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from cnntrain.core.words import snake_case
 class Searching(TrainConfig):
     """Takes the keys of a training, which are those of each that it trains.
 
-    `free` are the keys that may change from one call to the next in the same folder.
+    `free` are the keys that may change from one call to the next in the same folder; `chooses` says whether the best
+    by ``checkpoint.metric`` is looked for.
     """
 
     free: ClassVar[frozenset[str]] = frozenset({"output"}) | EXACT - {"trainer.epochs", "trainer.early_stopping"}
+
+    chooses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +39,7 @@ class Searching(TrainConfig):
         config = super().settled()
         name = config.checkpoint.metric
         column = None if name is None else config.task.column(name)
-        if column is not None and not column.greater_is_better:
+        if self.chooses and column is not None and not column.greater_is_better:
             raise ValueError(f"checkpoint.metric={name}: a search looks for the greatest value, such as of an accuracy")
         return config
 
@@ -51,3 +54,8 @@ class Searching(TrainConfig):
     def fixed(self) -> Mapping[str, Any]:
         """The keys, dotted, on which what a search finds depends."""
         return {key: value for key, value in flat(asdict(self)).items() if not is_within(key, self.free)}
+
+
+def shown(value: float | None) -> str:
+    """The value of a training for people."""
+    return "no number" if value is None else f"{value:.4f}"

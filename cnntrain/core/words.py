@@ -74,6 +74,12 @@ def printable(text: str, most: int = MOST) -> str:
     return _ends("".join(_escaped(each) if each in hidden else each for each in ends), most)
 
 
+def ending(name: str, most: int) -> str:
+    """A name, or its last letters, by which those of files differ."""
+    name = printable(name)
+    return name if len(name) <= most else f"…{name[-most:]}"
+
+
 def _ends(text: str, most: int) -> str:
     if len(text) <= most:
         return text

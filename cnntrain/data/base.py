@@ -28,6 +28,11 @@ def rgb(background: Background) -> list[int]:
     return COLOURS[background] if isinstance(background, str) else background
 
 
+def is_picture(channels: int, depth: int) -> bool:
+    """Whether such images are grey or RGB of 8 bits, what operations on colours are for."""
+    return channels in GREY_OR_RGB and depth == 8
+
+
 @dataclass(frozen=True)
 class Data:
     """The keys that every data source has.
@@ -126,7 +131,7 @@ class Data:
     @property
     def has_pictures(self) -> bool:
         """Whether its images are grey or RGB, of 8 bits."""
-        return self.channels in GREY_OR_RGB and self.depth == 8
+        return is_picture(self.channels, self.depth)
 
     @property
     def window(self) -> int | None:

@@ -24,8 +24,8 @@ from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.data.sets.bands import channels_last
 from cnntrain.data.sets.dataset import Part
-from cnntrain.data.sets.decode import channels_last
 from cnntrain.data.sets.given import given
 from cnntrain.export.onnx_file import IMAGES, LOGITS, META
 from cnntrain.runs.folder import Needed

@@ -20,8 +20,8 @@ from cnntrain.core import plain_json
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic, writing
+from cnntrain.data.sets.bands import channels_last
 from cnntrain.data.sets.dataset import Labelled
-from cnntrain.data.sets.decode import channels_last
 from cnntrain.export import bundle, card, layout, onnx_file, parity, program, quantizing
 from cnntrain.export.bundle import FORMAT, Meta
 from cnntrain.export.parity import Proof

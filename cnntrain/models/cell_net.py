@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.models.base import Blocks, Stage, he_init
-from cnntrain.models.state_net import StateNet
+from cnntrain.models.state_net import Activation, StateNet
 
 State = Tensor | tuple[Tensor, Tensor]  # the stem's map; the last map and the one before
 
@@ -85,17 +85,6 @@ class Cell(nn.Module):
             one, other = self.operations[2 * number], self.operations[2 * number + 1]
             maps.append(one(maps[first]) + other(maps[second]))
         return torch.cat([maps[each] for each in self.ends], 1), last
-
-
-class Activation(nn.Module):
-    """The last ReLU, on the last map alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.act = nn.ReLU()
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        return self.act(state[0])
 
 
 class CellNet(StateNet):

@@ -12,7 +12,7 @@ from timm.models.nasnet import CellStem0, CellStem1, FirstCell, NormalCell, Redu
 from torch import Tensor, nn
 
 from cnntrain.models.base import Blocks, Stage, build, default_cfg
-from cnntrain.models.state_net import StateNet
+from cnntrain.models.state_net import Activation, StateNet
 
 # a cell takes the two maps before it: what passes from cell to cell is (the last map, the one before)
 State = Tensor | tuple[Tensor, Tensor]
@@ -41,17 +41,6 @@ class Cell(nn.Module):
     def forward(self, state: tuple[Tensor, Tensor]) -> State:
         x, before = state
         return self.cell(x, before), before if self.skip else x
-
-
-class Activation(nn.Module):
-    """The last ReLU, on the last map alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.act = nn.ReLU()
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        return self.act(state[0])
 
 
 def cells(count: int, width: int, left: int, right: int) -> list[Cell]:

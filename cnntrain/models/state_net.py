@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnntrain.models.base import Net
 
@@ -22,6 +22,17 @@ class StateNet(Net):
             return [feature_map(state) for state in result]
         final, taken = result
         return feature_map(final), [feature_map(state) for state in taken]
+
+
+class Activation(nn.Module):
+    """The last ReLU, on the last map alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, state: tuple[Tensor, ...]) -> Tensor:
+        return self.act(state[0])
 
 
 def feature_map(state: Any) -> Tensor:

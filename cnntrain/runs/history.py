@@ -122,24 +122,24 @@ def _unfinished(folder: Path) -> str | None:
 
 
 def _has_epochs(folder: Path) -> bool:
-    return (folder / folders.METRICS).is_file() and bool(_epochs(folder, growing=True))
+    return (folder / folders.METRICS).is_file() and bool(epochs_of(folder, growing=True))
 
 
-def _epochs(folder: Path, growing: bool) -> dict[int, dict[str, float]]:
+def epochs_of(folder: Path, growing: bool) -> dict[int, dict[str, float]]:
     """The metrics of each epoch that is done; see `folder.metrics`."""
     lines = [line for line in folders.metrics(folder, growing) if "epoch" in line]
     return {int(line["epoch"]): {k: v for k, v in line.items() if k not in NO_METRICS} for line in lines}
 
 
 def _begun(folder: Path, reason: str, columns: Callable[[Mapping[str, Any]], Sequence[Column]]) -> Finished:
-    tree, epochs = folders.config(folder), _epochs(folder, growing=True)
+    tree, epochs = folders.config(folder), epochs_of(folder, growing=True)
     return Finished(folder, flat(tree), epochs, max(epochs), {}, columns(tree), unfinished=reason)
 
 
 def _read(folder: Path) -> Finished:
     ended = folders.result(folder)
     assert ended is not None, "a finished run has one"
-    epochs = _epochs(folder, growing=False)
+    epochs = epochs_of(folder, growing=False)
     tested = folders.numbers(ended.get("test") or {})
     test = {f"test/{name}": value for name, value in tested.items() if name != "count"}
     best = (ended.get("best") or {}).get("epoch", 0)

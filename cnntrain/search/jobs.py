@@ -67,7 +67,6 @@ class Job:
     status: str = WAITING
     outcome: Outcome | None = None
     error: str | None = None
-    known: bool = False  # whether it had finished before this command
 
     def ended(self, run: Path | None, status: str, error: str | None) -> None:
         self.outcome = None if run is None else outcomes.read(run)
@@ -155,7 +154,7 @@ def recall(place: Path, jobs: Sequence[Job]) -> None:
             continue
         found = outcomes.read(Path(entry["run"]))
         if found is not None and found.status == FINISHED:
-            job.status, job.outcome, job.known = FINISHED, found, True
+            job.status, job.outcome = FINISHED, found
 
 
 def remember(place: Path, job: Job) -> None:

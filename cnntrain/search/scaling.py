@@ -6,7 +6,6 @@ network. Its multiply-adds grow as (alpha * beta^2 * gamma^2)^phi, which the pap
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
@@ -15,11 +14,10 @@ from typing import Any
 
 import torch
 
+from cnntrain.build import trial
 from cnntrain.build.run import build
-from cnntrain.build.trial import fitted
 from cnntrain.config.model import Scale
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core.errors import LossError
 from cnntrain.models import auxiliary
 from cnntrain.search.journal import Journal
 from cnntrain.study.anatomy import layers
@@ -82,22 +80,10 @@ def tried(journal: Journal, config: TrainConfig, factors: Factors, seeds: int) -
     for seed in range(config.seed, config.seed + seeds):
         key = f"alpha={factors.alpha:g} beta={factors.beta:g} seed={seed}"
         record = journal.records.get(key)
-        records.append(record or journal.add(key, _trained(replace(factors.scaled(config, 1), seed=seed))))
+        records.append(record or journal.add(key, trial.tried(replace(factors.scaled(config, 1), seed=seed))))
     values = [each["value"] for each in records]
     value = None if None in values else mean(values)
     return Cell(factors, records[0]["params"], records[0]["macs"], value)
-
-
-def _trained(config: TrainConfig) -> dict[str, Any]:
-    start = time.monotonic()
-    run = build(config)
-    facts = {"params": sum(each.numel() for each in auxiliary.main_parameters(run.state.model)), "macs": run.macs}
-    try:
-        best = fitted(run).state.progress.best
-        value = None if best is None else best[str(config.checkpoint.metric)]
-    except LossError:
-        value = None
-    return {**facts, "value": value, "epochs": run.state.progress.epoch, "seconds": time.monotonic() - start}
 
 
 def chosen(cells: Sequence[Cell]) -> Cell | None:

@@ -24,6 +24,7 @@ DASHES = ("-", "--", ":")  # after each round of colours
 PANEL_WIDTH, HEIGHT, LEGEND_WIDTH = 4.8, 3.8, 1.7  # inches
 DODGE, DODGED = 4.0, 16.0  # points between the bars of neighbouring curves, and at most between the first and the last
 ABOVE_ALL = 102  # percent, so that a marker at 100 is whole
+PLAIN: dict[str, Any] = {"parse_math": False}  # text of a user's as it is: no formula between dollars
 LETTERS = 50  # that fit below a panel
 LOGARITHMIC = 10  # from the least to the most x, all above 0: the ratio from which the axis is logarithmic
 

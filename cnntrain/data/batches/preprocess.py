@@ -16,10 +16,10 @@ from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.limits import Count, Proportion
-from cnntrain.data.base import Background, Crop
+from cnntrain.data.base import Background, Crop, is_picture
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.planes import joined, pictures
-from cnntrain.data.sets.bands import first_shown, is_picture
+from cnntrain.data.sets.bands import first_shown
 
 LONG = 16  # times as long as wide is an image of which only the middle is resized
 

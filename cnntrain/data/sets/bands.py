@@ -38,11 +38,6 @@ class Layout(NamedTuple):
     bits: int
 
 
-def is_picture(channels: int, depth: int) -> bool:
-    """Whether such images are grey or RGB of 8 bits, what operations on colours are for."""
-    return channels in GREY_OR_RGB and depth == 8
-
-
 def of_npy(path: str, content: bytes | None) -> np.ndarray:
     """A file's array, of which no pickled object is read.
 
@@ -156,6 +151,11 @@ def channels_first(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
+def channels_last(image: Tensor) -> np.ndarray:
+    """[C, H, W] as an array [H, W, C]."""
+    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
+
+
 def converted(values: np.ndarray, channels: int, depth: int) -> np.ndarray:
     """[H, W, C] of 8 or 16 bits as uint8 or uint16 [H, W, channels], contiguous.
 
@@ -169,8 +169,7 @@ def converted(values: np.ndarray, channels: int, depth: int) -> np.ndarray:
     if count != channels:
         if count not in GREY_OR_RGB or channels not in GREY_OR_RGB:
             raise other_channels(count, channels)
-        images = torch.from_numpy(native).permute(2, 0, 1)[None]
-        native = with_channels(images, channels)[0].permute(1, 2, 0).contiguous().numpy()
+        native = channels_last(with_channels(torch.from_numpy(native).permute(2, 0, 1)[None], channels)[0])
     return of_depth(native, depth)
 
 

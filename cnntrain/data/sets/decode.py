@@ -155,11 +155,6 @@ def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, dept
     return Described(bands.converted(values, channels, depth), mode, written_as)
 
 
-def channels_last(image: torch.Tensor) -> np.ndarray:
-    """[channels, height, width] to [height, width, channels]."""
-    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
-
-
 def _reason(path: str, content: bytes | None, error: Exception) -> tuple[Kind, str]:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return TOO_LARGE, f"it has more pixels than the limit of {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"

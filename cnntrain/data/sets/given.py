@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
-from cnntrain.data.base import Background
+from cnntrain.data.base import Background, is_picture
 from cnntrain.data.sets import bands, pictures
 from cnntrain.data.sets.bands import ChannelsError, RangeError
 from cnntrain.data.sets.decode import decode
@@ -33,7 +33,7 @@ def given(image: Any, channels: int, background: Background, depth: int = 8) -> 
     """
     if isinstance(image, str | Path):
         return decode(str(image), channels, background, depth=depth)
-    if not bands.is_picture(channels, depth) and isinstance(image, np.ndarray | torch.Tensor):
+    if not is_picture(channels, depth) and isinstance(image, np.ndarray | torch.Tensor):
         return _of_bands(image, channels, depth)
     if isinstance(image, torch.Tensor):
         image = _channels_last(image)

@@ -14,7 +14,7 @@ from PIL import Image
 from cnntrain.core.errors import InputError
 from cnntrain.data.batches.readable import each_of, kind_of
 from cnntrain.data.sets import decode
-from cnntrain.data.sets.bands import shown
+from cnntrain.data.sets.bands import channels_last, shown
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.subset import SomeImages
@@ -148,6 +148,6 @@ def _read(images: Images, position: int) -> tuple[np.ndarray, str]:
     if isinstance(images, SomeImages):
         return _read(images.images, int(images.index[position]))
     if not isinstance(images, FileImages):
-        return decode.channels_last(images[position]), ""
+        return channels_last(images[position]), ""
     found = images.described(position)
     return found.values, f"{found.mode} {found.format}"

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from cnntrain.core.files import write_atomic
 from cnntrain.core.words import CELL, printable
-from cnntrain.study.curves import COLOURS, picture
+from cnntrain.study.curves import COLOURS, PLAIN, picture
 
 NAMED = 60  # layers whose names fit at an axis
-PLAIN: dict[str, Any] = {"parse_math": False}
 
 
 def draw_gradients(path: Path, numbers: Mapping[str, Mapping[str, float]], title: str) -> None:

@@ -11,17 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnntrain.core.files import write_atomic
-from cnntrain.core.words import CELL, printable
+from cnntrain.core.words import CELL, ending, printable
 from cnntrain.data.sets.bands import shown, shown_in_words
 from cnntrain.data.sets.dataset import Images
 from cnntrain.runs.predictions import Predictions
-from cnntrain.study.curves import picture
+from cnntrain.study.curves import PLAIN, picture
 from cnntrain.tasks.classify.calibration import probabilities
 
 NAMED = 40  # classes whose names fit at an axis
 NUMBERED = 20  # classes whose counts fit into cells
 ROWS, COLUMNS = 4, 6  # of mistakes
-PLAIN: dict[str, Any] = {"parse_math": False}  # text of a user's as it is: no formula between dollars
+ID = 22  # characters of an image's name
 
 
 def draw_confusion(path: Path, counts: np.ndarray, classes: Sequence[str], title: str) -> None:
@@ -95,15 +95,9 @@ def draw_mistakes(path: Path, predictions: Predictions, images: Images, title: s
         label, answer = (predictions.classes[int(each)] for each in (predictions.labels[position], row.argmax()))
         lines = (
             f"{printable(label, 18)} → {printable(answer, 18)}",
-            f"{row.max():.0%}  {_end(predictions.ids[position])}",
+            f"{row.max():.0%}  {ending(predictions.ids[position], ID)}",
         )
         axes.set_title("\n".join(lines), fontsize=7, **PLAIN)
     if others := shown_in_words(len(image)):
         figure.suptitle(f"{title}\n{others}", **PLAIN)
     write_atomic(path, picture(figure, "png"))
-
-
-def _end(name: str, length: int = 22) -> str:
-    """A name, or its last letters, by which files differ."""
-    name = printable(name, 200)
-    return name if len(name) <= length else f"…{name[-length:]}"

@@ -14,10 +14,9 @@ from cnntrain.core import extras
 from cnntrain.core.words import CELL, printable
 from cnntrain.models.features import before_classifier, pooled
 from cnntrain.study import retrieval
-from cnntrain.study.curves import COLOURS, MARKERS
+from cnntrain.study.curves import COLOURS, MARKERS, PLAIN
 from cnntrain.study.explain import tiles
 from cnntrain.study.explain.base import Cloud, Picture
-from cnntrain.study.explain.drawing import PLAIN
 from cnntrain.study.explain.grouping import LABEL, Seen, look, present
 from cnntrain.study.explain.subject import Shown, Subject
 

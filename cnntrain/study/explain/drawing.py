@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,10 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cnntrain.core.words import printable
-from cnntrain.study.curves import picture
+from cnntrain.study.curves import PLAIN, picture
 from cnntrain.study.explain.explaining import Explanation
 
-PLAIN: dict[str, Any] = {"parse_math": False}  # text of a user's as it is: no formula between dollars
 STRENGTH = 0.65  # of the colour over the image
 QUANTILE = 0.995  # of a map's values that is drawn as the strongest, so that one pixel does not hide all others
 COLUMNS = 4  # of a sheet, image and overlay beside each other

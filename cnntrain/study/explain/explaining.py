@@ -13,7 +13,8 @@ from torch import Tensor
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.words import listed, suggest
 from cnntrain.study.explain.base import Attribution
-from cnntrain.study.explain.subject import Shown, Subject, looked_into
+from cnntrain.study.explain.hooks import undisturbed
+from cnntrain.study.explain.subject import Shown, Subject
 
 PREDICTED, LABEL = "predicted", "label"  # targets beside the names of classes
 
@@ -98,7 +99,7 @@ class Explained:
             yield from self._batch(positions, inputs)
 
     def _batch(self, positions: list[int], inputs: Tensor) -> Iterator[Explanation]:
-        with looked_into(self.subject):
+        with undisturbed(self.subject.network):
             inputs = inputs.clone()  # where the caller's were made without gradients in mind, these can have some
             with torch.no_grad():
                 probabilities = self.subject.probabilities(inputs.clone())

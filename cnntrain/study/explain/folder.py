@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntrain.core import plain_json
 from cnntrain.core.files import sha256_of, write_atomic
+from cnntrain.core.words import ending
 from cnntrain.data.sets import bands
 from cnntrain.study.curves import picture
 from cnntrain.study.explain import drawing
@@ -21,6 +22,7 @@ from cnntrain.study.explain.base import Cloud, Method, Picture
 from cnntrain.study.explain.explaining import Explanation
 from cnntrain.study.explain.subject import Shown
 
+NAME = 70  # characters of an image's name
 EXPLANATION, SHEET, MAPS, ARRAYS = "explain.json", "sheet.png", "maps.npz", "arrays.npz"
 Images = dict[str, np.ndarray]  # by their names in TensorBoard, uint8 [height, width, 3]
 
@@ -48,7 +50,7 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
         folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"
         original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
-        write_atomic(folder / file, drawing.draw(each, original, f"{name}: {_end(each.image)}"))
+        write_atomic(folder / file, drawing.draw(each, original, f"{name}: {ending(each.image, NAME)}"))
         rows.append(_row(each, file))
         maps.append(each.map)
         if len(first) < drawing.MOST:
@@ -117,10 +119,6 @@ def _write_json(folder: Path, result: Mapping[str, Any]) -> None:
 def _plain(name: str) -> str:
     """Letters, digits and a few marks of a name, which a file may be called on any system."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", name)[:60]
-
-
-def _end(name: str, most: int = 70) -> str:
-    return name if len(name) <= most else f"…{name[-most:]}"
 
 
 def _counted(some: int, whole: int) -> str:

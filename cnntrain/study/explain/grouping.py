@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.errors import InputError
+from cnntrain.study.explain.explaining import LABEL, PREDICTED
 from cnntrain.study.explain.subject import Shown, Subject
-
-LABEL, PREDICTED = "label", "predicted"
 
 
 @dataclass(frozen=True)

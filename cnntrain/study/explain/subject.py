@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -119,10 +118,3 @@ class Shown:
     labels: Sequence[str]
     batches: Callable[[], Iterator[tuple[list[int], Tensor]]]
     picture: Callable[[int], Tensor]
-
-
-@contextmanager
-def looked_into(subject: Subject) -> Iterator[Subject]:
-    """Within the block methods may use the network; afterwards it is as before, bit for bit."""
-    with undisturbed(subject.network):
-        yield subject

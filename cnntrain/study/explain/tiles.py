@@ -13,17 +13,13 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cnntrain.core.words import printable
-from cnntrain.study.explain.drawing import PLAIN
+from cnntrain.study.curves import PLAIN
 
 SIDE = 1.05  # inches of a tile
 GAP = 0.06  # inches between tiles
 LINE, HEAD = 0.13, 0.36  # inches of a line above a tile, and of the title
 DPI, WIDTH = 110, 4.6  # of a picture, and inches that a title needs
 LETTERS = 16  # an inch
-
-
-def rows_of(count: int, columns: int) -> int:
-    return ceil(count / columns)
 
 
 def spread(values: np.ndarray) -> np.ndarray:
@@ -75,7 +71,7 @@ def figure(
     pixels = max(8, round(side * DPI))
     lines = max((each.count("\n") + 1 for each in names), default=1) if any(names) else 0
     above, gap = round(LINE * DPI * lines), round(GAP * DPI)
-    rows = rows_of(len(tiles), columns)
+    rows = ceil(len(tiles) / columns)
     size = (rows * (pixels + above + gap) + gap, columns * (pixels + gap) + gap)
     whole = np.full((*size, 3), 255, np.uint8)
     width, height = max(size[1] / DPI, WIDTH), size[0] / DPI + HEAD

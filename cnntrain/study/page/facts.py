@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain.core.errors import InputError
 from cnntrain.core.keys import flat
 from cnntrain.core.lock import in_use
 from cnntrain.runs import folder as folders
@@ -32,7 +31,6 @@ class Facts:
         epochs: the metrics of each, under its number.
         answers: to the images of `part`; None where there are none.
         evaluations: by the names of their folders what ``eval.json`` holds.
-        notes: what could not be read.
     """
 
     folder: Path
@@ -45,7 +43,6 @@ class Facts:
     part: str
     answers: Predictions | None
     evaluations: Mapping[str, Mapping[str, Any]]
-    notes: Sequence[str]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -56,7 +53,7 @@ class Facts:
 def read(folder: Path) -> Facts:
     """Raises InputError where a file of the run is damaged, ConfigError where the folder is no run's."""
     tree, ended = folders.config(folder), folders.result(folder)
-    epochs, notes = _epochs(folder)
+    epochs = history.epochs_of(folder, ended is None) if (folder / folders.METRICS).is_file() else {}
     part = next((each for each in JUDGED if (folder / each / PREDICTIONS).is_file()), None)
     answers = None if part is None else predictions.read(folder / part / PREDICTIONS)
     return Facts(
@@ -72,29 +69,7 @@ def read(folder: Path) -> Facts:
         evaluations={
             path.parent.name: evaluations.read(path.parent) for path in sorted(folder.glob(f"*/{EVALUATION}"))
         },
-        notes=notes,
     )
-
-
-def _epochs(folder: Path) -> tuple[dict[int, dict[str, float]], list[str]]:
-    """Metrics by epoch, and what cannot be read: the last line of a run that was killed as it wrote it."""
-    path = folder / folders.METRICS
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return {}, []
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    epochs, notes = dict[int, dict[str, float]](), []
-    for number, text in enumerate(content.splitlines(), 1):
-        try:
-            found = folders.numbers(folders.line(text))
-        except ValueError:
-            notes.append(f"line {number} of {folders.METRICS} cannot be read, and is left out")
-            continue
-        if "epoch" in found:
-            epochs[int(found["epoch"])] = {k: v for k, v in found.items() if k not in history.NO_METRICS}
-    return epochs, notes
 
 
 def _known(epochs: Mapping[int, Mapping[str, float]]) -> list[Column]:

@@ -69,7 +69,7 @@ def values(run: Facts, album: Album | None, without: str) -> dict[str, Any]:
         "charts": drawn,
         "part": run.part,
         "judged": answered,
-        "notes": [*run.notes, *answered.notes, *([without] if without else []), *settled.notes],
+        "notes": [*answered.notes, *([without] if without else []), *settled.notes],
         "evaluations": _evaluations(run),
         "first": run.columns[0].title,
         "cost": _cost(run),

@@ -14,12 +14,13 @@ from torch.nn.functional import interpolate
 
 from cnntrain.models import layers
 from cnntrain.study.explain import gradients
+from cnntrain.study.explain.hooks import undisturbed
 from cnntrain.study.explain.methods.deconvnet import Deconvnet
 from cnntrain.study.explain.methods.gradcam import Gradcam
 from cnntrain.study.explain.methods.guided_backprop import GuidedBackprop
 from cnntrain.study.explain.methods.occlusion import Occlusion
 from cnntrain.study.explain.methods.saliency import Saliency
-from cnntrain.study.explain.subject import Subject, looked_into
+from cnntrain.study.explain.subject import Subject
 
 TARGETS = torch.tensor([3, 7])
 NETS = {"tf_efficientnet_lite0": 64, "resnet20": 32}
@@ -34,7 +35,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(autouse=True)
 def looking(case: Case) -> Iterator[None]:
-    with looked_into(case[0]):
+    with undisturbed(case[0].network):
         yield
 
 
@@ -96,5 +97,5 @@ def test_other_ways_back(ours: Any, theirs: Callable[[nn.Module], Any]) -> None:
     net, inputs = Plain().eval(), images(2, 16)
     expected = theirs(net).attribute(inputs.clone().requires_grad_(), target=TARGETS)
     subject = subject_of(net, 16)
-    with looked_into(subject):
+    with undisturbed(subject.network):
         same(ours.maps(subject, inputs, TARGETS).values, expected.abs().amax(1))

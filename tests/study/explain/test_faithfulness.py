@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from cnntrain.core.digest import digest
 from cnntrain.study.explain import canvases, faithfulness
+from cnntrain.study.explain.hooks import undisturbed
 from cnntrain.study.explain.methods.gradcam import Gradcam
-from cnntrain.study.explain.subject import Subject, looked_into
+from cnntrain.study.explain.subject import Subject
 
 BOXES = np.array([[2, 3, 5, 6], [0, 0, 4, 4]])
 
@@ -103,8 +104,8 @@ def test_random_weights_change_gradcam() -> None:
     subject, inputs, targets = subject_of(network("resnet20", 32), 32), images(2, 32), torch.tensor([3, 7])
 
     def maps(net: nn.Module) -> Tensor:
-        with looked_into(subject_of(net, 32)) as other:
-            return Gradcam("gradcam").maps(other, inputs, targets).values
+        with undisturbed(net):
+            return Gradcam("gradcam").maps(subject_of(net, 32), inputs, targets).values
 
     mine = maps(subject.network)
     assert faithfulness.correlation(mine, maps(subject.network)).tolist() == pytest.approx([1, 1])

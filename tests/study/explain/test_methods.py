@@ -19,7 +19,7 @@ from cnntrain.models.bagnet import BagNet
 from cnntrain.study.explain import evidence, gradients
 from cnntrain.study.explain.base import Attribution, Maps
 from cnntrain.study.explain.hooks import recorded, undisturbed
-from cnntrain.study.explain.subject import Subject, looked_into
+from cnntrain.study.explain.subject import Subject
 
 TARGETS = torch.tensor([3, 7])
 ALL = (
@@ -53,7 +53,7 @@ def chosen(name: str) -> Attribution:
 
 
 def maps(name: str, subject: Subject, inputs: Tensor) -> Maps:
-    with looked_into(subject):
+    with undisturbed(subject.network):
         return chosen(name).maps(subject, inputs, TARGETS)
 
 
@@ -173,7 +173,7 @@ def test_eigencam_is_the_first_component(residual: Subject) -> None:
 def test_smoothgrad_is_of_seed_and_image_alone(residual: Subject) -> None:
     inputs = images(2, 32)
     both = maps("smoothgrad", residual, inputs).values
-    with looked_into(residual):
+    with undisturbed(residual.network):
         alone = chosen("smoothgrad").maps(residual, inputs[1:], TARGETS[1:]).values
     torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-7)
     assert not torch.allclose(both, maps("smoothgrad", replace(residual, seed=1), inputs).values, rtol=1e-2)
@@ -182,7 +182,7 @@ def test_smoothgrad_is_of_seed_and_image_alone(residual: Subject) -> None:
 def test_more_steps_complete_integrated_gradients(residual: Subject) -> None:
     errors = []
     for steps in (2, 30):
-        with looked_into(residual):
+        with undisturbed(residual.network):
             found = method("integrated_gradients", {"steps": steps})
             assert isinstance(found, Attribution)
             explained = found.maps(residual, images(2, 32), TARGETS)
@@ -234,7 +234,7 @@ def bagnet(size: int = 29) -> Subject:
 
 def test_the_evidence_of_a_window_is_the_logit_of_the_window_alone() -> None:
     subject, inputs = bagnet(), images(2, 29)
-    with looked_into(subject):
+    with undisturbed(subject.network):
         found = evidence.local(subject, inputs, TARGETS)
         assert (found.field, found.jump) == (9, 8)
         for row in range(found.local.shape[1]):
@@ -258,12 +258,12 @@ def test_evidence_is_drawn_where_its_window_is() -> None:
 def test_evidence_that_is_not_the_logit_is_a_failure() -> None:
     subject = bagnet()
     subject.network.classifier.register_forward_hook(lambda module, given, output: output + 1)
-    with looked_into(subject), pytest.raises(RunError, match="misses the logit"):
+    with undisturbed(subject.network), pytest.raises(RunError, match="misses the logit"):
         evidence.local(subject, images(2, 29), TARGETS)
 
 
 def test_evidence_is_of_bagnets_alone(residual: Subject) -> None:
-    with looked_into(residual), pytest.raises(InputError, match="CifarResNet is no BagNet that averages"):
+    with undisturbed(residual.network), pytest.raises(InputError, match="CifarResNet is no BagNet that averages"):
         evidence.local(residual, images(2, 32), TARGETS)
 
 

@@ -20,7 +20,8 @@ from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.models import layers
 from cnntrain.study.explain import ascent, cloud, patches, tiles
 from cnntrain.study.explain.base import Picture
-from cnntrain.study.explain.subject import Shown, Subject, looked_into
+from cnntrain.study.explain.hooks import undisturbed
+from cnntrain.study.explain.subject import Shown, Subject
 
 
 def shown(inputs: Tensor, labels: list[str] | None = None, at_once: int = 4) -> Shown:
@@ -36,7 +37,7 @@ def shown(inputs: Tensor, labels: list[str] | None = None, at_once: int = 4) -> 
 
 
 def drawn(name: str, subject: Subject, given: Shown, **keys: Any) -> list[Picture]:
-    with looked_into(subject):
+    with undisturbed(subject.network):
         return list(method(name, keys).pictures(subject, given))  # type: ignore[attr-defined]
 
 

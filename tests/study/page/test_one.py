@@ -181,8 +181,8 @@ def test_a_run_that_has_not_ended_has_its_page(tmp_path: Path, read: Any) -> Non
     ]
     (place / folder.METRICS).write_text("\n".join(map(json.dumps, lines)) + '\n{"epoch": 3, "tra')
     page = read(page_of(place))
-    assert "line 3 of metrics.jsonl cannot be read" in page.text
     assert page.data["charts"]["loss"][1][2] == "epoch 2: train 0.5000, val 1.0000"
+    assert len(page.data["charts"]["loss"]) == 2  # the third is just being written
     assert page.data["charts"].keys() == {"loss", "top5", "lr"}
 
 

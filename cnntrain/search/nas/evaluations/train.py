@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.nas import Evaluation
 from cnntrain.config.schema import TrainConfig
-from cnntrain.core.errors import LossError
 from cnntrain.core.limits import Positive
 
 
@@ -20,25 +18,8 @@ class Train(Evaluation):
     power: Positive
 
     def judged(self, config: TrainConfig) -> Mapping[str, Any]:
-        from cnntrain.build.run import build
-        from cnntrain.build.trial import fitted
+        from cnntrain.build import trial
 
-        start, value = time.monotonic(), None
-        run = build(config)
-        params = sum(each.numel() for each in run.state.model.parameters())
-        try:
-            best = fitted(run).state.progress.best
-            value = None if best is None else best[str(config.checkpoint.metric)]
-        except LossError as error:
-            found = {"failed": str(error)}
-        else:
-            found = {}
-        return {
-            "value": value,
-            "reward": 0.0 if value is None else max(0.0, value) ** self.power,
-            "params": params,
-            "macs": run.macs,
-            "epochs": run.state.progress.epoch,
-            "seconds": time.monotonic() - start,
-            **found,
-        }
+        found = trial.tried(config)
+        value = found["value"]
+        return {**found, "reward": 0.0 if value is None else max(0.0, value) ** self.power}
