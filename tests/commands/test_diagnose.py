@@ -12,7 +12,7 @@ import pytest
 from composing import composed
 
 import cnntrain
-from cnntrain.build import diagnosis
+from cnntrain.build import diagnosis, trial
 from cnntrain.commands.diagnose import Diagnose
 from cnntrain.config.check import check
 from cnntrain.config.imports import imported
@@ -115,13 +115,13 @@ def test_a_runs_errors_are_those_of_its_answers_and_everything_is_left(run: Path
 @pytest.mark.no_cover
 def test_the_curve_trains_fractions_for_equally_many_steps(run: Path, perform: Perform, monkeypatch: Any) -> None:
     trained: list[tuple[int, int]] = []
-    fit = diagnosis.loop.fit
+    fit = trial.loop.fit
 
     def noted(run: Any, *rest: Any) -> str:
         trained.append((len(run.data.train), run.step.left))
         return fit(run, *rest)
 
-    monkeypatch.setattr(diagnosis.loop, "fit", noted)
+    monkeypatch.setattr(trial.loop, "fit", noted)
     words = ("curve=true", "curve_epochs=1", "fractions=[0.5,0.25,1.0]", "format=json")
     shown = perform(*words_of(run, *words))
     assert trained == [(15, 8), (30, 6), (60, 6)]
