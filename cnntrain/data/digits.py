@@ -28,12 +28,10 @@ class Digits(Data):
         import numpy as np
         from sklearn.datasets import load_digits
 
-        from cnntrain.data.sets.arrays import Arrays, array_set, carved
-        from cnntrain.data.sets.divide import Division
+        from cnntrain.data.sets.arrays import Arrays, divided_set
 
         bunch = load_digits()
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16
         everything = Arrays(images, bunch.target.astype(np.int64), [f"digits/{i}" for i in range(len(images))])
         classes = [str(digit) for digit in range(10)]
-        parts = carved(everything, classes, Division.asked(self, [0.8, 0.1, 0.1]), self.group)
-        return array_set(parts, classes, self.channels)
+        return divided_set(self, {"all": everything}, classes, [0.8, 0.1, 0.1])

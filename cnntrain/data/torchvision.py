@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 Class = Literal[
     "Caltech101", "Caltech256", "Country211", "DTD", "EMNIST", "EuroSAT", "FER2013", "FGVCAircraft", "Flowers102",
-    "Food101", "GTSRB", "Imagenette", "KMNIST", "OxfordIIITPet", "QMNIST", "RenderedSST2", "SEMEION", "SUN397",
-    "StanfordCars", "USPS",
+    "Food101", "GTSRB", "INaturalist", "ImageNet", "Imagenette", "KMNIST", "Omniglot", "OxfordIIITPet", "PCAM",
+    "Places365", "QMNIST", "RenderedSST2", "SEMEION", "SUN397", "StanfordCars", "USPS",
 ]  # fmt: skip
-WITHOUT_DOWNLOAD = ("FER2013", "StanfordCars")
+WITHOUT_DOWNLOAD = ("FER2013", "ImageNet", "StanfordCars")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Torchvision(Data):
     Where it has no val part, that is carved from train, and where it has no parts, all are by `split`.
     """
 
+    divides = True
     dataset: Class  # of torchvision.datasets
 
     def __post_init__(self) -> None:

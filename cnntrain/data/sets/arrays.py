@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from cnntrain.core import plain_json
+from cnntrain.core.errors import InputError
+from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.divide import Division, divided, groups_of
+from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
+from cnntrain.data.sets.stratify import PARTS
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,42 @@ def _luma(images: torch.Tensor) -> torch.Tensor:
     return ((weighted + 32768) >> 16).to(images.dtype).unsqueeze(1)
 
 
-def carved(whole: Arrays, classes: Sequence[str], how: Division, group: str | None) -> dict[str, Arrays]:
-    """The parts of `whole`, by name.
+def divided_set(
+    source: Data, official: Mapping[str, Arrays], classes: Sequence[str], whole: Sequence[float] = (0.6, 0.2, 0.2)
+) -> DataSet:
+    """The data set of `official` parts (train, and possibly val and test), or of all images under the key ``all``.
+
+    Where val is missing it is carved from train by `source.split`, and from all images test is, too. Of folds one is
+    the test part, and the set's own is left out.
 
     Args:
-        group: see `groups_of`; None: there are no groups.
+        whole: how all images are divided where `source.split` is null.
 
     Raises:
-        InputError: what `divided` raises, or an id is of no group.
+        InputError: the parts do not fit `source.split`, `source.folds` or `source.group`, or are too small.
     """
-    groups = None if group is None else groups_of(group, whole.ids)
-    return {name: whole.take(piece) for name, piece in divided(whole.labels, classes, how, groups).items()}
+    group = source.group
+    if "val" in official:
+        for key, value in (("split", source.split), ("folds", source.folds)):
+            if value is not None:
+                raise InputError(
+                    f"data={source.name}: has its own train and val parts, so data.{key}={value} must be null"
+                )
+        parts = dict(official)
+    else:
+        labelled, fractions = (official["all"], whole) if "all" in official else (official["train"], [0.9, 0.1])
+        how = Division.asked(source, fractions)
+        if "test" in official and len(how.fractions) == 3 and how.folds is None:
+            raise InputError(
+                f"data={source.name}: has its own test part, so data.split={how.fractions} must have two fractions"
+            )
+        groups = None if group is None else groups_of(group, labelled.ids)
+        pieces = divided(labelled.labels, classes, how, groups)
+        parts = {**official, **{name: labelled.take(piece) for name, piece in pieces.items()}}
+    if group is not None:
+        check_groups_apart({name: groups_of(group, parts[name].ids) for name in PARTS if name in parts})
+    found = array_set({name: parts[name] for name in PARTS if name in parts}, classes, source.channels)
+    return replace(found, notes=sealed(source.folds, own_test="test" in official))
 
 
 def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> DataSet:

@@ -56,9 +56,11 @@ class IdxSet(TorchvisionSet):
             folder = self._files_in(kind)
         if folder is None:  # torchvision has found files of its earlier releases
             return self.load_from(kind, {"train": True}, {"train": False}, classes)
+        from cnntrain.data.sets.arrays import divided_set
+
         unknown: list[str] = []
         official = {part: _part(folder, part, kind.__name__, len(classes), unknown) for part in NAMES}
-        data = self._carved(official, classes)
+        data = divided_set(self, official, classes)
         if not unknown:
             return data
         note = f"{folder}: {', '.join(unknown)}: not the content that was published as {kind.__name__}"

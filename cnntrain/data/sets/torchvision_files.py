@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,10 @@ import numpy as np
 from cnntrain.core import network
 from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
-from cnntrain.data.sets.arrays import Arrays, array_set
+from cnntrain.data.sets.arrays import Arrays, divided_set
 from cnntrain.data.sets.dataset import DataSet
+from cnntrain.data.sets.extras import needed
 from cnntrain.data.sets.files import Sample, file_set, sample
-from cnntrain.data.sets.stratify import PARTS, stratified
 
 BY_SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
 BY_FLAG = {"train": {"train": True}, "test": {"train": False}}
@@ -33,14 +34,18 @@ class Table:
         origin: where it downloads from; None: it cannot.
         parts: the arguments by which it gives each of ours; ``all``: it comes in none.
         classes: names, where it gives none; of so many numbers where that is an integer.
+        needs: a package that reads its files, and our extra that brings it.
     """
 
     origin: str | None
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: WHOLE)
     classes: Sequence[str] | int | None = None
+    needs: tuple[str, str] | None = None
 
 
+NAMES = ("categories", "all_categories", "_characters", "classes")  # of classes, by what torchvision calls them
 THREE = {**BY_SPLIT, "val": {"split": "val"}}
+WITHOUT_TEST = {"train": {"split": "train"}, "val": {"split": "val"}}
 FEELINGS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 SETS = {
     "Caltech101": Table("https://drive.google.com"),
@@ -57,11 +62,20 @@ SETS = {
     "Flowers102": Table("https://thor.robots.ox.ac.uk", THREE, 102),
     "Food101": Table("https://data.vision.ee.ethz.ch", BY_SPLIT),
     "GTSRB": Table("https://sid.erda.dk", BY_SPLIT, 43),
-    "Imagenette": Table(
-        "https://s3.amazonaws.com", {"train": {"split": "train"}, "val": {"split": "val"}}
+    "INaturalist": Table(
+        "https://ml-inat-competition-datasets.s3.amazonaws.com",
+        {"train": {"version": "2021_train_mini"}, "val": {"version": "2021_valid"}},
     ),
+    "ImageNet": Table(None, WITHOUT_TEST),
+    "Imagenette": Table("https://s3.amazonaws.com", WITHOUT_TEST),
     "KMNIST": Table("http://codh.rois.ac.jp", BY_FLAG),
+    "Omniglot": Table("https://raw.githubusercontent.com"),
     "OxfordIIITPet": Table("https://thor.robots.ox.ac.uk", {**BY_SPLIT, "train": {"split": "trainval"}}),
+    "PCAM": Table("https://drive.google.com", THREE, ["normal", "metastatic"], ("h5py", "hdf5")),
+    "Places365": Table(
+        "http://data.csail.mit.edu",
+        {"train": {"split": "train-standard", "small": True}, "val": {"split": "val", "small": True}},
+    ),
     "QMNIST": Table("https://raw.githubusercontent.com", BY_FLAG, 10),
     "RenderedSST2": Table("https://openaipublic.azureedge.net", THREE),
     "SEMEION": Table("http://archive.ics.uci.edu", WHOLE, 10),
@@ -69,22 +83,29 @@ SETS = {
     "StanfordCars": Table(None, BY_SPLIT),
     "USPS": Table("https://www.csie.ntu.edu.tw", BY_FLAG, 10),
 }  # fmt: skip
+IN_ONE_FILE = ("FER2013", "PCAM")  # all images, which torchvision does not keep as `data`
 
 
 def load(source: Data, root: Path, kind: str) -> DataSet:
     """The set of torchvision's class `kind` in a folder, downloaded first where that is wanted and possible.
 
     Raises:
+        ConfigError: a package that reads the files is not installed.
         InputError: files are missing and cannot be downloaded, or are damaged.
     """
     table = SETS[kind]
+    if table.needs is not None:
+        needed(source, *table.needs)
     opened = {name: _open(source, root, kind, arguments) for name, arguments in table.parts.items()}
     first = next(iter(opened.values()))
     classes = _classes(first, table, kind)
-    if hasattr(first, "data") or kind == "FER2013":
-        return _of_arrays(source, {name: _arrays(each, name) for name, each in opened.items()}, classes)
+    for name, each in opened.items():
+        _check_classes(source, root, name, classes, _classes(each, table, kind))
+    if hasattr(first, "data") or kind in IN_ONE_FILE:
+        return divided_set(source, {name: _arrays(each, name) for name, each in opened.items()}, classes)
     found = {name: _samples(each, root, classes) for name, each in opened.items()}
-    return file_set(source, root, found, order=classes)
+    order = sorted(classes) if kind == "Omniglot" else classes  # of which torchvision has that of the file system
+    return file_set(source, root, found, order=order)
 
 
 def _open(source: Data, root: Path, kind: str, arguments: Mapping[str, Any]) -> Any:
@@ -137,12 +158,24 @@ def _classes(opened: Any, table: Table, kind: str) -> list[str]:
     """Names in the order of the labels."""
     given = table.classes
     if given is None:
-        given = opened.categories if hasattr(opened, "categories") else opened.classes
+        given = next(getattr(opened, name) for name in NAMES if hasattr(opened, name))
     if isinstance(given, int):
         given = [str(number) for number in range(given)]
     if kind == "Caltech256":  # "001.ak47"
         return [each.partition(".")[2] for each in given]
-    return [each if isinstance(each, str) else each[0] for each in given]  # Imagenette has synonyms
+    names = [each if isinstance(each, str) else each[0] for each in given]  # ImageNet has synonyms
+    times, numbers = Counter(names), getattr(opened, "wnids", names)
+    return [each if times[each] == 1 else f"{each} ({numbers[n]})" for n, each in enumerate(names)]  # and two cranes
+
+
+def _check_classes(source: Data, root: Path, part: str, known: Sequence[str], found: Sequence[str]) -> None:
+    """Torchvision numbers the classes of some sets by the folders of a part: one missing, and labels are others'."""
+    if found != known:
+        name = next(iter(set(known) ^ set(found)), "")
+        raise InputError(
+            f"data={source.name}: the {part} part below {root} has other classes than the first ({name!r}): "
+            "delete the set's folder, so that it is unpacked again"
+        )
 
 
 def _samples(opened: Any, root: Path, classes: Sequence[str]) -> list[Sample]:
@@ -163,15 +196,22 @@ def _labelled(opened: Any) -> list[tuple[str, int]]:
         folder = next(Path(opened.root).glob("*_ObjectCategories"))
         files = [(label, folder / name) for label, name in enumerate(opened.categories)]
         return [(str(each), label) for label, path in files for each in sorted(path.glob("*.jpg"))]
-    for name in ("samples", "_samples"):
+    for name in ("samples", "_samples", "imgs"):
         if hasattr(opened, name):
             return list(getattr(opened, name))
+    if hasattr(opened, "all_categories"):  # iNaturalist's
+        return [(str(Path(opened.root) / opened.all_categories[label] / name), label) for label, name in opened.index]
+    if hasattr(opened, "_characters"):  # Omniglot's
+        folders = [Path(opened.target_folder) / each for each in opened._characters]
+        return [(str(folders[label] / name), label) for name, label in opened._flat_character_images]
     paths = opened._image_files if hasattr(opened, "_image_files") else opened._images
     return list(zip(map(str, paths), opened._labels, strict=True))
 
 
 def _arrays(opened: Any, name: str) -> Arrays:
-    """Grey images [n, height, width] with their labels."""
+    """Images with their labels."""
+    if hasattr(opened, "h5py"):
+        return _camelyon(opened, name)
     if hasattr(opened, "data"):
         images = np.asarray(opened.data)
         labels = np.asarray(opened.targets if hasattr(opened, "targets") else opened.labels)
@@ -184,14 +224,15 @@ def _arrays(opened: Any, name: str) -> Arrays:
     return Arrays(images[:, None], labels.astype(np.int64), [f"{name}/{number}" for number in range(len(labels))])
 
 
-def _of_arrays(source: Data, official: Mapping[str, Arrays], classes: Sequence[str]) -> DataSet:
-    """The set of official parts, or of one whole, with what is missing carved from it."""
-    whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in official else ("train", [0.9, 0.1])
-    fractions = source.split or fractions
-    if "test" in official and len(fractions) == 3:
-        raise InputError(
-            f"data={source.name}: has its own test part, so data.split={fractions} must have two fractions"
-        )
-    pieces = stratified(official[whole].labels, fractions, source.split_seed, classes)
-    carved = {name: official[whole].take(piece) for name, piece in zip(PARTS, pieces, strict=False)}
-    return array_set({**official, **carved} if whole == "train" else carved, classes, source.channels)
+def _camelyon(opened: Any, name: str) -> Arrays:
+    """PatchCamelyon's part, read whole: torchvision opens its two files anew for each image."""
+    found = {}
+    for key, of in (("images", "x"), ("targets", "y")):
+        path = opened._base_folder / opened._FILES[opened._split][key][0]
+        try:
+            with opened.h5py.File(path) as file:
+                found[key] = file[of][:]
+        except (OSError, KeyError) as error:  # h5py's words for a damaged file
+            raise InputError(f"{path}: damaged: delete it, so that it is downloaded again ({error})") from error
+    ids = [f"{name}/{number}" for number in range(len(found["targets"]))]
+    return Arrays(found["images"].transpose(0, 3, 1, 2), found["targets"].reshape(-1).astype(np.int64), ids)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,6 +46,8 @@ class TorchvisionSet(Data):
         Raises:
             InputError: files are missing and cannot be downloaded, or are damaged.
         """
+        from cnntrain.data.sets.arrays import divided_set
+
         files = _files(kind, self._folder())
         official = {}
         for name, which in (("train", train), ("test", test)):
@@ -53,20 +55,7 @@ class TorchvisionSet(Data):
             classes = list(classes or opened.classes)
             official[name] = _arrays(opened, name, files, len(classes))
         assert classes is not None
-        return self._carved(official, classes)
-
-    def _carved(self, official: Mapping[str, Arrays], classes: Sequence[str]) -> DataSet:
-        """The set of the official train and test parts, with val carved from train; with folds, test too."""
-        from cnntrain.data.sets.arrays import array_set, carved
-        from cnntrain.data.sets.divide import Division, check_groups_apart, groups_of, sealed
-        from cnntrain.data.sets.stratify import PARTS
-
-        parts = carved(official["train"], classes, Division.asked(self, [0.9, 0.1]), self.group)
-        parts = {"test": official["test"], **parts}
-        if self.group is not None:
-            check_groups_apart({name: groups_of(self.group, part.ids) for name, part in parts.items()})
-        found = array_set({name: parts[name] for name in PARTS}, classes, self.channels)
-        return replace(found, notes=sealed(self.folds, own_test=True))
+        return divided_set(self, official, classes)
 
     def _open(self, kind: Any, which: dict[str, Any]) -> Any:
         """Torchvision's object. It verifies md5 sums before it unpickles anything."""

@@ -6,11 +6,13 @@ import bz2
 import hashlib
 import json
 import struct
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -127,6 +129,46 @@ def imagenette(root: Path, _: Any) -> None:
     folders(root / "imagenette2", ("train", "val"), ("n01440764", "n02102040"), "{}.jpeg")
 
 
+def imagenet(root: Path, _: Any) -> None:
+    numbers = {"n02012849": ("crane",), "n02124075": ("Egyptian cat",), "n03126707": ("crane",)}
+    folders(root, ("train", "val"), ("n02012849", "n02124075"), "{}.JPEG")
+    images(root / "train/n03126707", 11, "{}.JPEG")
+    images(root / "val/n03126707", 12, "{}.JPEG")
+    torch.save((numbers, []), root / "meta.bin")
+
+
+def places(root: Path, patch: pytest.MonkeyPatch) -> None:
+    kind = datasets.Places365
+    lines(root / kind._CATEGORIES_META[0], ["/a/abbey 0", "/c/cave 1"])
+    for part, folder in (("train-standard", "data_256_standard"), ("val", "val_256")):
+        names = [f"{'ac'[label]}/{label}{n}.jpg" for label in (0, 1) for n in range(COUNT)]
+        for place, name in enumerate(names):
+            image(root / folder / name, 10 * place + len(part))
+        lines(root / kind._FILE_LIST_META[part][0], [f"/{name} {place // COUNT}" for place, name in enumerate(names)])
+    patch.setattr(datasets.places365, "check_integrity", lambda path, md5=None: Path(path).is_file())
+
+
+def species(root: Path, _: Any) -> None:
+    names = tuple(f"0000{n}_Animalia_Chordata_Aves_Gruiformes_Gruidae_Grus_{of}" for n, of in enumerate("ab"))
+    folders(root, ("2021_train_mini", "2021_valid"), names, "{}.jpg")
+
+
+def characters(root: Path, patch: pytest.MonkeyPatch) -> None:
+    folders(root / "omniglot-py/images_background", ("",), ("Greek/character01", "Greek/character02"))
+    (root / "omniglot-py/images_background.zip").write_bytes(b"")
+    patch.setattr(datasets.omniglot, "check_integrity", lambda path, md5: Path(path).is_file())
+
+
+def nodes(root: Path, _: Any) -> None:
+    folder = root / "pcam"
+    folder.mkdir(parents=True)
+    for number, files in enumerate(datasets.PCAM._FILES.values()):
+        pixels = np.random.default_rng(number).integers(0, 256, (COUNT, 6, 6, 3), dtype=np.uint8)
+        for key, of, values in (("images", "x", pixels), ("targets", "y", np.arange(COUNT).reshape(-1, 1, 1, 1) % 2)):
+            with h5py.File(folder / files[key][0], "w") as file:
+                file[of] = values
+
+
 def caltech101(root: Path, _: Any) -> None:
     folders(root / "caltech101/101_ObjectCategories", ("",), ("Faces", "ant"), "image_{:04d}.jpg")
     images(root / "caltech101/101_ObjectCategories/BACKGROUND_Google", 9, "image_{:04d}.jpg")
@@ -213,6 +255,11 @@ LAYOUTS: dict[str, tuple[Callable[[Path, Any], None], list[str], tuple[int, int,
         (16, 16, 16),
     ),
     "Imagenette": (imagenette, ["tench", "English springer"], (16, 16, 0)),
+    "ImageNet": (imagenet, ["crane (n02012849)", "Egyptian cat", "crane (n03126707)"], (24, 24, 0)),
+    "Places365": (places, ["/a/abbey", "/c/cave"], (16, 16, 0)),
+    "INaturalist": (species, ["00000_Animalia_Chordata_Aves_Gruiformes_Gruidae_Grus_a"], (16, 16, 0)),
+    "Omniglot": (characters, ["Greek/character01", "Greek/character02"], (10, 3, 3)),
+    "PCAM": (nodes, ["normal", "metastatic"], (8, 8, 8)),
     "KMNIST": (kmnist, ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"], (90, 10, 100)),
     "EMNIST": (emnist, [*"0123456789"], (423, 47, 470)),
     "QMNIST": (qmnist, [*"0123456789"], (90, 10, 100)),
@@ -235,7 +282,10 @@ def test_a_set_is_what_torchvision_says_of_its_files(
     theirs: dict[bytes, set[int]] = {}
     offline = {} if kind in WITHOUT_DOWNLOAD else {"download": False}
     for arguments in SETS[kind].parts.values():
-        for picture, label in getattr(datasets, kind)(str(tmp_path / "sets"), **arguments, **offline):
+        opened = getattr(datasets, kind)(str(tmp_path / "sets"), **arguments, **offline)
+        for picture, label in opened:
+            if kind == "Omniglot":  # numbers its characters as the file system lists them
+                label = classes.index(opened._characters[label])
             theirs.setdefault(np.asarray(picture.convert("RGB")).tobytes(), set()).add(int(label))
     for part in parts.values():
         for position in range(len(part)):
@@ -243,6 +293,18 @@ def test_a_set_is_what_torchvision_says_of_its_files(
             assert int(part.labels[position]) in theirs[seen]
     ids = [id_ for part in parts.values() for id_ in part.ids]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("layout", "name"), [(kmnist, "kmnist"), (textures, "dtd")])
+def test_folds_divide_what_has_no_val_part(layout: Any, name: str, make: Any, tmp_path: Path) -> None:
+    layout(tmp_path, None)
+    asked = {"root": str(tmp_path), "download": False, "folds": 5, "split": [0.8, 0.2]}
+    if name == "dtd":
+        with pytest.raises(InputError, match=r"has its own train and val parts, so data\.split=.* must be null"):
+            make(name, fold=0, **asked).load()
+        return
+    tested = [id_ for fold in range(5) for id_ in make(name, fold=fold, **asked).load().test.ids]
+    assert sorted(tested) == sorted(f"train/{number}" for number in range(100))
 
 
 def test_every_class_of_the_table_has_a_file_of_its_own() -> None:
@@ -286,3 +348,29 @@ def test_a_test_part_without_labels_is_refused(make: Any, tmp_path: Path, monkey
     opened._samples = [(torch.zeros(48, 48, dtype=torch.uint8), None)]
     with pytest.raises(InputError, match="the train part has no labels"):
         make("fer2013", root=str(tmp_path)).load()
+
+
+def test_a_part_without_one_of_the_classes_is_refused(make: Any, tmp_path: Path) -> None:
+    species(tmp_path, None)
+    folder = next((tmp_path / "2021_valid").glob("*_b"))
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rename(folder.with_name(folder.name.replace("_b", "_c")))
+    with pytest.raises(
+        InputError, match=r"the val part below .* has other classes than the first \('00001_.*Grus_[bc]'\)"
+    ):
+        make("inaturalist", root=str(tmp_path)).load()
+
+
+def test_a_damaged_file_of_patch_camelyon_is_named(make: Any, tmp_path: Path) -> None:
+    nodes(tmp_path, None)
+    path = tmp_path / "pcam/camelyonpatch_level_2_split_test_x.h5"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"split_test_x\.h5: damaged: delete it"):
+        make("pcam", root=str(tmp_path)).load()
+
+
+def test_a_package_that_reads_a_set_is_named(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ConfigError, match=r'data=pcam needs the package h5py.*pip install "cnntrain\[hdf5\]"'):
+        make("pcam", root=str(tmp_path)).load()
