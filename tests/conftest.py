@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import torch
-from composing import composed
+from composing import composed, composed_once
 from xdist.scheduler import LoadScopeScheduling
 
 import cnntrain as package
@@ -49,27 +49,73 @@ DEAR = ("test_export.py", "test_diagnose.py", "test_folds.py", "test_multilabel_
 
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
+_always.enter_context(composed_once())
 atexit.register(_always.close)
 
 
-def pytest_sessionstart() -> None:
+REPEATS = pytest.StashKey[bool]()  # whether a test has other parameters only
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Import everything while coverage counts: the lines of a module run once, maybe first in a test without it."""
-    for each in pkgutil.walk_packages(package.__path__, "cnntrain."):
-        if not each.name.endswith("__main__"):
-            importlib.import_module(each.name)
+    if session.config.getoption("dist", "no") == "no" or hasattr(session.config, "workerinput"):
+        for each in pkgutil.walk_packages(package.__path__, "cnntrain."):
+            if not each.name.endswith("__main__"):
+                importlib.import_module(each.name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tracing the lines that run doubles the time: coverage is of the first set of a test's parameters alone, unless
-    it is asked which test runs a line."""
-    if config.getoption("cov_context", None):
-        return
+    """Coverage is of the first set of a test's parameters alone, unless it is asked which test runs a line."""
     seen = set()
     for item in items:
         name = item.nodeid.partition("[")[0]
-        if name in seen:
-            item.add_marker("no_cover")
+        item.stash[REPEATS] = name in seen and not config.getoption("cov_context", None)
         seen.add(name)
+
+
+@contextmanager
+def counted(config: pytest.Config, on: bool) -> Iterator[None]:
+    """Within the block coverage counts lines, or does not: to trace them doubles the time of all that runs, pytest's
+    own work between the tests included."""
+    controller = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if controller is None:
+        yield
+        return
+    before = controller.started
+
+    def switch(on: bool) -> None:
+        if controller.started != on:
+            (controller.resume if on else controller.pause)()
+
+    switch(on)
+    try:
+        yield
+    finally:
+        switch(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    with counted(session.config, False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with counted(item.config, False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with counted(item.config, not item.stash[REPEATS]):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with counted(item.config, not item.stash[REPEATS] and item.get_closest_marker("no_cover") is None):
+        return (yield)
 
 
 class OneWorkerForShared(LoadScopeScheduling):

@@ -93,10 +93,10 @@ def present() -> tuple[Imported, ...]:
 
 def modules() -> list[ModuleType]:
     """The modules of the user's, and the ones that are in his packages and have been imported."""
-    names = [each.module for each in _imported]
-    if not names:
+    parents = tuple(f"{each.module}." for each in _imported)
+    if not parents:
         return []
-    return [module for name, module in list(sys.modules.items()) if is_within(name, names)]
+    return [module for name, module in list(sys.modules.items()) if f"{name}.".startswith(parents)]
 
 
 def config_dirs() -> list[Path]:

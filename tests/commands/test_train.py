@@ -32,7 +32,7 @@ Configure = Callable[..., Train]
 Perform = Callable[..., str]
 SLOW = (
     "data=fake", "model=resnet20", "data.image_size=16", "data.train_size=64", "data.val_size=16", "data.test_size=16",
-    "data.batch_size=16", "data.num_classes=7", "trainer.device=cpu", "trainer.epochs=30", "optim.lr=0.02",
+    "data.batch_size=16", "data.num_classes=7", "trainer.device=cpu", "trainer.epochs=20", "optim.lr=0.02",
     "model.drop_rate=0.2", "augment=flip_crop", "trainer.ema_decay=0.9", "trainer.grad_accum=2",
     "schedule.patience=2", "schedule.warmup_epochs=1.5", "checkpoint.every_steps=3",
 )  # fmt: skip

@@ -215,7 +215,11 @@ class Kills(Report):
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("policy", [("transfer=full",), ("transfer=freeze_depth", "transfer.depth=5")], ids=str)
+@pytest.mark.parametrize(
+    "policy",  # frozen runs without heads are resumed in tests/training/test_run.py, too
+    [("transfer=full",), pytest.param(("transfer=freeze_depth", "transfer.depth=5"), marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
     policy: tuple[str, ...], make_run: MakeRun, tmp_path: Path
 ) -> None:
@@ -254,8 +258,8 @@ def test_evaluation_gives_plain_logits_that_heads_do_not_change(name: str) -> No
     assert isinstance(without.train()(images(name)), Tensor)
 
 
-@pytest.mark.no_cover
-@pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
+@pytest.mark.slow  # that removed heads are gone is below; an export for evaluation is in test_inceptions.py
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_export_has_no_heads(name: str) -> None:
     model, without = built(name).eval(), built(name, aux_logits=False).eval()
     expected = model(images(name, 5))
@@ -303,7 +307,9 @@ def test_inceptions_head_is_timms_on_299_pixels() -> None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("overrides", [GOOGLENET, INCEPTION], ids=lambda each: each[0])
+@pytest.mark.parametrize(
+    "overrides", [GOOGLENET, pytest.param(INCEPTION, marks=pytest.mark.slow)], ids=lambda each: each[0]
+)
 def test_a_run_counts_and_tests_the_network_alone(
     overrides: tuple[str, ...], configure: Callable[..., Train], tmp_path: Path, result_of: Any
 ) -> None:
