@@ -104,7 +104,8 @@ def test_what_the_activations_depend_on_is_in_their_key(
 
 @pytest.mark.no_cover
 def test_what_a_network_does_besides_its_weights_is_in_the_key(make_run: MakeRun, tmp_path: Path, where: str) -> None:
-    options = (where, "model=resnet18", "model.stem=imagenet", "trainer.epochs=1")
+    small = "+model.args.channels=[8,8,16,16]"
+    options = (where, "model=resnet18", "model.stem=imagenet", small, "trainer.epochs=1")
     first = fitted(make_run, tmp_path / "first", *options, "transfer.cache=disk")
     for entries, change in ((4, "+model.args.act_layer=silu"), (6, "+model.args.output_stride=8")):
         kept = fitted(make_run, tmp_path / f"kept-{entries}", *options, change, "transfer.cache=disk")
