@@ -2,22 +2,26 @@
 
     python scripts/kill_checkpoints.py [--kills 200]
 
-Needs strace. A process writes a checkpoint after each of a few steps, every second one the best so far, and says so;
-strace ends it with SIGKILL as it enters one of its system calls on files, each of them in turn. The folder must then
-hold the last step that was acknowledged, or the one after it, with the weights of that step, and a best one that loads.
-Prints which calls were the last and how many kills lost something.
+Needs strace. A process writes a checkpoint after each of a few steps, every second one the best so far, in a thread as
+a run does, and changes its weights meanwhile; once the next write begins, it says that the one before is done. strace
+ends it with SIGKILL as one of its threads enters one of its system calls on files, each of them, in a random order. The
+folder must then hold the last step that was acknowledged, or a later one that had begun, with the weights of that step,
+and a best one that loads. Prints which calls were the last and how many kills lost something.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from contextlib import suppress
 from itertools import cycle, islice
+from mmap import mmap
 from pathlib import Path
 
 import torch
@@ -49,13 +53,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         first = Path(output) / "first"
         first.mkdir()
-        write_steps(run, first, os.open(os.devnull, os.O_WRONLY))  # so that torch has imported what it needs
+        write_steps(run, first, mmap(-1, 1))  # so that torch has imported what it needs
         _, calls = traced(run, Path(output) / "whole", [])
-        seen, lost, places = Counter[str](), 0, Counter[str]()
-        moments = []
-        for name in calls:
-            seen[name] += 1
-            moments.append((name, seen[name]))
+        lost, places = 0, Counter[str]()
+        moments = [(name, nth) for name, count in calls.items() for nth in range(1, count + 1)]
+        random.Random(0).shuffle(moments)
         print(f"{len(moments)} system calls on files in {STEPS} checkpoints", flush=True)
         for number, (name, nth) in enumerate(islice(cycle(moments), args.kills)):
             folder = Path(output) / str(number)
@@ -71,33 +73,37 @@ def main() -> None:
     sys.exit(lost > 0)
 
 
-def traced(run: Run, folder: Path, options: list[str]) -> tuple[int, list[str]]:
-    """Steps that a process acknowledged while strace watched it, and its system calls on files."""
+def traced(run: Run, folder: Path, options: list[str]) -> tuple[int, dict[str, int]]:
+    """Steps that a process acknowledged while strace watched it, and how often its threads made each system call on
+    files, the most of any thread."""
     folder.mkdir()
     go_out, go_in = os.pipe()
-    said_out, said_in = os.pipe()
+    said = mmap(-1, 1)  # shared, and no system call of those that are counted
     child = os.fork()
     if child == 0:
         os.read(go_out, 1)
-        write_steps(run, folder, said_in)
+        write_steps(run, folder, said)
         os._exit(0)
-    os.close(go_out), os.close(said_in)
-    line = ["strace", "-p", str(child), "-e", f"trace={CALLS}", *options]
+    os.close(go_out)
+    log = folder.with_suffix(".strace")
+    line = ["strace", "-f", "-o", str(log), "-p", str(child), "-e", f"trace={CALLS}", *options]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr is not None
-        while "attached" not in (said := strace.stderr.readline()):
-            assert said, "strace cannot attach"
+        while "attached" not in (line_said := strace.stderr.readline()):
+            assert line_said, "strace cannot attach"
         with suppress(BrokenPipeError):
             os.write(go_in, b"x")
-        trace = strace.stderr.read().splitlines()
+        strace.stderr.read()
     os.waitpid(child, 0)
     os.close(go_in)
-    acknowledged = len(os.read(said_out, STEPS + 1))
-    os.close(said_out)
-    return acknowledged, [each.partition("(")[0] for each in trace if "(" in each and "resumed" not in each]
+    called = re.findall(r"^(\d+) +(\w+)\(", log.read_text(), re.MULTILINE)
+    most: dict[str, int] = {}
+    for (_, name), count in Counter(called).items():
+        most[name] = max(count, most.get(name, 0))
+    return said[0], most
 
 
-def write_steps(run: Run, folder: Path, said: int) -> None:
+def write_steps(run: Run, folder: Path, said: mmap) -> None:
     saver = Saver(folder, run.state, share=1.0, keep=2)
     for step in range(1, STEPS + 1):
         run.state.progress.step = step
@@ -108,8 +114,10 @@ def write_steps(run: Run, folder: Path, said: int) -> None:
             run.state.progress.best = {"val/top1": float(step)}
             saver.epoch_done(improved=True)
         else:
-            saver.write([0.0])
-        os.write(said, b".")
+            saver.begin_write([0.0])
+        said[0] = step - 1  # which is written, or this one would not have begun
+    saver.close()
+    said[0] = STEPS
 
 
 def wrong(folder: Path, acknowledged: int) -> str | None:
@@ -127,7 +135,7 @@ def wrong(folder: Path, acknowledged: int) -> str | None:
         step = state["progress"]["step"]
         if any((value != step).any() for key, value in state["model"].items() if key.endswith("weight")):
             return f"{name} is of step {step}, its weights are not"
-        if not least <= step <= acknowledged + 1:
+        if not least <= step <= acknowledged + 2:  # which was begun before its predecessor was acknowledged
             return f"{name} is of step {step}"
     return None
 

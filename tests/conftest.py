@@ -269,21 +269,24 @@ def make_run(
     ) -> Trial:
         folder = folder or tmp_path_factory.mktemp("run")
         folder.mkdir(exist_ok=True)
+        for saver in savers:  # a run that was left is as if killed, once it has written what it was writing
+            saver.close()
         settings = configure(*overrides)
         if (folder / checkpoint.LAST).exists():
             saved = checkpoint.load(folder / checkpoint.LAST)
         run = build(settings, saved)
         sinks = [JsonLines(folder / METRICS, run.state.progress.step, run.state.progress.epoch)]
         report = Listening(lines, settings.task.columns, sinks)
+        saver = Saver(folder, run.state, settings.checkpoint.time_share, settings.checkpoint.keep, clock)
+        savers.append(saver)
         reports.append(report)
-        return Trial(
-            run, report, Saver(folder, run.state, settings.checkpoint.time_share, settings.checkpoint.keep, clock)
-        )
+        return Trial(run, report, saver)
 
+    savers: list[Saver] = []
     reports: list[Report] = []
     yield make
-    for report in reports:
-        report.close()
+    for each in [*savers, *reports]:
+        each.close()
 
 
 @pytest.fixture

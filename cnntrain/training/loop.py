@@ -38,6 +38,8 @@ def fit(run: Run, report: Report, saver: Saver) -> str:
     except RunError:
         saver.fail()
         raise
+    finally:
+        saver.close()
 
 
 def train_epoch(run: Run, phase: Phase, report: Report, saver: Saver) -> Metrics:

@@ -140,16 +140,22 @@ class Run:
             self.tally.require_sound(self.moment())
 
     def step_done(self, report: Report, saver: Saver) -> None:
-        """After each optimizer step: log and save; raises StopError where a signal came."""
+        """After each optimizer step: log and save.
+
+        Raises:
+            StopError: a signal came.
+            RunError: the loss is no number, or a checkpoint could not be written.
+        """
         self.usage.step_done()
         step, log, save = self.state.progress.step, self.config.trainer.log_every, self.config.checkpoint.every_steps
         if log and step % log == 0:
             report.log(step, {"train/loss": self.tally.totals.metrics()["loss"], "lr": self.step.rate()})
         report.step_done(self.moment(), self.tally.totals.mean_loss)
         if save and step % save == 0:
-            saver.write(self.tally.sums(self.moment()))
+            saver.begin_write(self.tally.sums(self.moment()))
         if self.poll():
             self.tally.require_sound(self.moment())
+            saver.check()
             self.heed()
 
     def end_epoch(self, train: Metrics, val: Metrics, report: Report, saver: Saver) -> None:

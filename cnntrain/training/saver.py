@@ -15,6 +15,7 @@ from cnntrain.core.errors import RunError
 from cnntrain.core.files import link
 from cnntrain.runs import checkpoint, generations
 from cnntrain.runs import folder as folders
+from cnntrain.training.behind import Behind
 from cnntrain.training.soundness import has_sound_weights
 from cnntrain.training.state import State
 
@@ -26,6 +27,10 @@ class Saver:
     of the few that are trained. An epoch that ends too soon after the last write is not written; of the best one what
     is trained is then copied and waits in memory. What is on disk is always a state that an exact resume continues
     from, and the best up to it. So is what ``config.yaml`` says: that of a resume is written with its first checkpoint.
+
+    While training goes on, a state is copied between two steps, and hashed and written in a thread. There is one write
+    at a time: the next waits for it, and so does whatever ends the training or releases what is frozen. What fails
+    there is raised in the training.
     """
 
     def __init__(
@@ -51,23 +56,38 @@ class Saver:
         self.clock = clock
         self._best: dict[str, Any] | None = None  # the best epoch's state, where it is not on disk
         self._not_before = 0.0  # by the clock
+        self._behind = Behind()  # while it is busy the fields below, and the best state, are its own
         # the progress that last.ckpt holds
         self._written = asdict(state.progress) if (folder / checkpoint.LAST).exists() else None
         self._is_described = self._written is None  # whether config.yaml is that of the state
         self._forget_lost()
 
     def epoch_done(self, improved: bool) -> None:
-        """Write the state, or keep it where it is the best so far; all ranks call this.
+        """Begin to write the state, or keep it where it is the best so far; all ranks call this.
 
         Raises:
-            RunError: the disk is full or cannot be written; the files that were there are intact.
+            RunError: the disk is full or cannot be written, at this write or the one before; the files that were there
+                are intact.
         """
-        due = dist.from_first(lambda: self.clock() >= self._not_before)
+        due = dist.from_first(self._is_due)
         if improved and dist.rank() == 0:
-            state = self.state.state_dict()
-            self._best = state if due else self._copied(state)
+            self._behind.wait()  # of two states that wait one would be lost
+            self._best = self._copied(self.state.state_dict())
         if due:
-            self.write(None)
+            self.begin_write(None)
+
+    def begin_write(self, sums: list[float] | None) -> None:
+        """Copy the present state, unless it is on disk, and let it be written with the best one; all ranks call this.
+
+        Args:
+            sums: of the epoch under way, over all ranks; None between epochs.
+
+        Raises:
+            RunError: the write before this one has failed, or weights are no numbers; the files that were there are
+                intact.
+        """
+        self.state.progress.sums = sums
+        dist.from_first(self._begin)
 
     def write(self, sums: list[float] | None) -> None:
         """Write the present state, unless it is on disk, and the best one; all ranks call this.
@@ -84,14 +104,27 @@ class Saver:
 
     def settle(self) -> None:
         """Write what waits, before something that was frozen is changed; all ranks call this."""
+        dist.from_first(self._behind.wait)
         if dist.any_rank(self._best is not None):
             self.write(None)
 
+    def check(self) -> None:
+        """Raises RunError where a write beside the training has failed."""
+        self._behind.check()
+
     def fail(self) -> None:
         """Make the best epoch the last where it waits in memory: what came after it is of no use. All ranks call it."""
-        if dist.rank() == 0 and self._best is not None:
-            self._make_room()
-            self._write_best(self._best)
+        if dist.rank() > 0:
+            return
+        try:
+            self._behind.wait()
+        finally:
+            if self._best is not None:
+                self._put(None, self.clock())
+
+    def close(self) -> None:
+        """Wait for the write under way, whatever ends the training; raises RunError where it fails."""
+        self._behind.close()
 
     def _forget_lost(self) -> None:
         """Where a crash between two writes left another best.ckpt than last.ckpt names, the next epoch is the best."""
@@ -113,18 +146,41 @@ class Saver:
         checkpoint.save(self.folder / checkpoint.BEST, state)
         link(self.folder / checkpoint.BEST, self.folder / checkpoint.LAST)
 
+    def _is_due(self) -> bool:
+        if self._behind.is_busy and self.share < 1:
+            return False  # it takes its share still
+        return self.clock() >= self._not_before
+
+    def _begin(self) -> None:
+        start, last = self._unwritten()
+        if last is not None:
+            last = self._copied(last)
+        self._behind.begin(lambda: self._put(last, start))
+
     def _write(self) -> None:
+        start, last = self._unwritten()
+        self._put(last, start)
+
+    def _unwritten(self) -> tuple[float, dict[str, Any] | None]:
+        """When the write began, once nothing else is written; and the state, where neither a file nor the best state
+        that waits is of it."""
+        self._behind.wait()
+        start = self.clock()
         if not has_sound_weights(self.state.model):
             raise RunError(f"weights are nan or infinite after step {self.state.progress.step}: lower optim.lr")
-        start, progress = self.clock(), asdict(self.state.progress)
-        if self._best is not None or self._written != progress:
+        written = self._written if self._best is None else self._best["progress"]
+        return start, None if written == asdict(self.state.progress) else self.state.state_dict()
+
+    def _put(self, last: dict[str, Any] | None, start: float) -> None:
+        """Write the best state, where it waits, and then the last one."""
+        if self._best is not None or last is not None:
             self._make_room()
         if self._best is not None:
-            self._written = self._best["progress"]
             self._write_best(self._best)
-        if self._written != progress:
-            checkpoint.save(self.folder / checkpoint.LAST, self.state.state_dict())
-        self._best, self._written = None, progress
+            self._best, self._written = None, self._best["progress"]
+        if last is not None:
+            checkpoint.save(self.folder / checkpoint.LAST, last)
+            self._written = last["progress"]
         self._not_before = start + (self.clock() - start) / self.share
 
     def _copied(self, state: dict[str, Any]) -> dict[str, Any]:

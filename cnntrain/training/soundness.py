@@ -63,4 +63,7 @@ def has_sound_weights(model: nn.Module) -> bool:
     apart = {
         each for module in model.modules() if getattr(module, "may_diverge", False) for each in module.parameters()
     }
-    return all(bool(each.isfinite().all()) for each in model.parameters() if each not in apart)
+    # a sum of numbers is one, unless they are huge, and takes a tenth of the time
+    return all(
+        bool(each.sum().isfinite()) or bool(each.isfinite().all()) for each in model.parameters() if each not in apart
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,7 @@ def end_epoch(run: Run, top1: float) -> None:
             each.fill_(run.progress.epoch + 1)
     run.progress.step += 3
     run.end_epoch({"loss": 1.0, "top1": 1.0, "top5": 1.0}, {"loss": 1.0, "top1": top1, "top5": 1.0, "count": 16})
+    run.saver.close()  # waits
 
 
 def epochs_on_disk(folder: Path) -> tuple[int, int]:
@@ -189,6 +193,7 @@ def test_what_is_frozen_is_not_copied_and_is_written_before_it_is_released(
                 each.fill_(epoch + 1)
         run.progress.step += 3
         run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": epoch / 10, "count": 16})
+        run.saver.close()
         on_disk = checkpoint.load(tmp_path / "run" / checkpoint.BEST)
         if epoch == 1:  # epoch 2 waits in memory, all but its body
             assert on_disk["progress"]["epoch"] == 1
@@ -245,3 +250,172 @@ def test_a_share_of_the_time_is_above_zero_and_at_most_all_of_it(configure: Call
     for share in ("0", "-0.1", "1.5"):
         with pytest.raises(ConfigError, match=r"time_share=.* must be a number above 0 and at most 1"):
             configure(f"checkpoint.time_share={share}")
+
+
+class Held:
+    """Writing of checkpoints, which goes on when it is let go; notes whether two are written at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go, self.begun, self.at_once, self._write = threading.Event(), threading.Event(), 0, checkpoint.save
+        self.most = 0
+        monkeypatch.setattr(checkpoint, "save", self)
+
+    def __call__(self, path: Path, state: Any) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.begun.set()
+        assert self.go.wait(20)
+        try:
+            self._write(path, state)
+        finally:
+            self.at_once -= 1
+
+    def after(self, seconds: float) -> None:
+        """Let go in a while."""
+        threading.Timer(seconds, self.go.set).start()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    held = Held(monkeypatch)
+    yield held
+    held.go.set()
+
+
+def fill(run: Run, value: float) -> None:
+    """Weights, their average and what the optimizer keeps are one number; the step is, too."""
+    with torch.no_grad():
+        for network in (run.state.model, run.state.eval_model):
+            for each in network.state_dict().values():
+                each.fill_(value)
+        for group in run.state.optimizer.param_groups:
+            for each in group["params"]:
+                run.state.optimizer.state[each]["momentum_buffer"] = torch.full_like(each, value)
+    run.progress.step = int(value)
+
+
+def numbers_of(state: dict[str, Any]) -> set[float]:
+    """Those of all tensors of a state, and its step."""
+    kept = [each["momentum_buffer"] for each in state["optimizer"]["state"].values()]
+    tensors = [*state["model"].values(), *state["ema"].values(), *kept]
+    return {state["progress"]["step"], *(float(each) for tensor in tensors for each in tensor.unique())}
+
+
+def test_what_is_written_is_the_state_as_it_was_whatever_training_does_meanwhile(
+    make_run: MakeRun, tmp_path: Path, held: Held
+) -> None:
+    run = make_run("trainer.ema_decay=0.5", "model=resnet20", folder=tmp_path / "run")
+    fill(run, 3)
+    run.saver.begin_write([0.0])  # returns while nothing is written
+    assert held.begun.wait(20) and not (tmp_path / "run" / checkpoint.LAST).exists()
+    fill(run, 4)
+    held.go.set()
+    run.saver.close()
+    assert numbers_of(checkpoint.load(tmp_path / "run" / checkpoint.LAST)) == {3}
+
+
+def test_the_next_write_waits_for_the_one_under_way(make_run: MakeRun, tmp_path: Path, held: Held) -> None:
+    run = make_run("trainer.ema_decay=0.5", folder=tmp_path / "run")
+    fill(run, 1)
+    run.saver.begin_write([0.0])
+    for step, write in enumerate((run.saver.begin_write, run.saver.write, run.saver.begin_write), start=2):
+        fill(run, step)
+        held.after(0.05)
+        write([0.0])
+        on_disk = checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]["step"]
+        assert on_disk >= step - 1
+    run.saver.close()
+    assert held.most == 1
+    assert numbers_of(checkpoint.load(tmp_path / "run" / checkpoint.LAST)) == {4}
+
+
+def test_no_epoch_is_due_while_one_is_written_and_the_next_best_one_waits_for_it(
+    make_run: MakeRun, tmp_path: Path, held: Held
+) -> None:
+    run = make_run(*TENTH, folder=tmp_path / "run")
+    for epoch, top1 in ((1, 0.5), (2, 0.4)):
+        run.progress.step = 3 * epoch
+        run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": top1, "count": 16})
+    assert not list((tmp_path / "run").glob("*.ckpt"))  # the second one had not to wait
+    held.after(0.05)
+    run.progress.step = 9
+    run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": 0.6, "count": 16})
+    assert checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]["epoch"] == 1
+    run.saver.settle()
+    assert checkpoint.load(tmp_path / "run" / checkpoint.BEST)["progress"]["epoch"] == 3
+
+
+def test_nothing_frozen_is_released_before_it_is_written(make_run: MakeRun, tmp_path: Path, held: Held) -> None:
+    words = ("transfer=gradual", "transfer.every=1", "model.pretrained=false", "checkpoint.time_share=1")
+    run = make_run(*words, folder=tmp_path / "run")
+    run.begin_epoch()
+    held.go.set()
+    for step, top1 in ((3, 0.5), (6, 0.4)):
+        run.progress.step = step
+        run.end_epoch({"loss": 1.0, "top1": 1.0}, {"loss": 1.0, "top1": top1, "count": 16})
+        if step == 3:
+            run.saver.close()
+            held.go.clear()
+    begin, steps = run.state.begin_phase, list[int]()
+
+    def released() -> None:
+        steps.append(checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]["step"])
+        begin()
+
+    run.state.begin_phase = released
+    held.after(0.5)
+    run.begin_epoch()
+    assert steps == [6]
+
+
+@pytest.mark.parametrize("when", ["next step", "next write", "end of the epoch", "end"])
+def test_a_write_that_fails_in_the_thread_ends_the_training_at_its_next_step_write_or_end(
+    when: str, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk does: by an error that names the file, with the pair before as it was."""
+    every = {"next step": 4, "next write": 1, "end of the epoch": 3, "end": 9}[when]
+    run = make_run(f"checkpoint.every_steps={every}", "checkpoint.time_share=0.000001", folder=tmp_path / "run")
+    fill(run, 0)
+    run.saver.write(None)
+    if when != "next step":
+        monkeypatch.setattr(run.saver, "check", lambda: None)
+    opened, may_fail, threads = open, threading.Event(), threading.active_count()
+
+    def full(path: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        if "w" in mode and ".ckpt." in str(path):
+            assert may_fail.wait(20)
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return opened(path, mode, *rest, **options)
+
+    def failed() -> None:
+        if run.saver._behind.is_busy:
+            may_fail.set()
+        while run.saver._behind.is_busy:
+            time.sleep(0.001)
+
+    run.run.heed = failed  # at the end of the step in which the write began
+    monkeypatch.setattr("builtins.open", full)
+    message = r"cannot write .*(last|best)\.ckpt: No space left on device"
+    with pytest.raises(RunError, match=message):
+        run.fit()
+    monkeypatch.undo()
+    assert run.progress.step == {"next step": 5, "next write": 2, "end of the epoch": 3, "end": 9}[when]
+    assert checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]["step"] == 0
+    assert threading.active_count() == threads
+    again = make_run(folder=tmp_path / "run")
+    assert again.fit() == loop.FINISHED
+
+
+def test_however_training_ends_nothing_is_written_afterwards(make_run: MakeRun, tmp_path: Path, held: Held) -> None:
+    """Else another process, which finds the folder free, would meet it."""
+    run = make_run("checkpoint.every_steps=1", folder=tmp_path / "run")
+
+    def interrupted() -> None:
+        held.after(0.05)
+        raise KeyboardInterrupt
+
+    run.run.heed = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
+    assert held.at_once == 0
+    assert checkpoint.load(tmp_path / "run" / checkpoint.LAST)["progress"]["step"] == 1

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
+
+from cnntrain.training.soundness import has_sound_weights
 
 MakeRun = Callable[..., Any]
 AT_CHANCE = {"loss": 1.95, "top1": 1 / 7, "top5": 5 / 7}
@@ -35,3 +39,21 @@ def test_nothing_learned_is_said_once_and_points_to_diagnose(
     for each in told:
         assert f"cnntrain diagnose run={trial.saver.folder}" in each
         assert "ln(7) = 1.9459" in each and "the training loss 1.9500" in each
+
+
+@pytest.mark.parametrize(
+    ("values", "sound"),
+    [
+        ([1.0, -1.0], True),
+        ([3e38, 3e38], True),  # whose sum is infinite
+        ([1.0, float("nan")], False),
+        ([1.0, float("inf")], False),
+        ([float("-inf"), float("inf")], False),
+    ],
+)
+def test_weights_are_sound_where_each_is_a_number(values: list[float], sound: bool) -> None:
+    model = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([values]))
+    assert has_sound_weights(model) is sound
+    assert has_sound_weights(nn.ReLU())
