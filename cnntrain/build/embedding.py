@@ -76,7 +76,7 @@ def published(model: Model, device: torch.device, adjust: Adjust) -> Trained:
             bool(config.model.pretrained),
             None if source is None else source.small_stem,
         )
-    notes = [] if source is None else weights.load(network, source, classes or [])
+        notes = [] if source is None else weights.load(network, source, classes or [])
     published = published_preprocessing(network, CHANNELS)
     published["image_size"] = config.model.scaled(published["image_size"])
     seen = kept or Preprocess(CHANNELS, **published, background=config.data.background)

@@ -54,6 +54,7 @@ def build_model(
     if source is not None:
         notes = weights.load(model, source, data.classes, config.model.weights_match == "order")
     elif pretrained:
+        weights.begin_published(model)
         notes = pretrained_note(config.model.name)
         if data.channels not in GREY_OR_RGB:
             notes = [*notes, f"pretrained weights of the first convolution: {as_timm(data.channels)}"]

@@ -14,7 +14,7 @@ from cnntrain.build.layouts import Layout, layouts, ordered_layout
 from cnntrain.config.check import section
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.models import auxiliary
+from cnntrain.models import auxiliary, new_head
 from cnntrain.runs import checkpoint
 from cnntrain.transfer.groups import classifier_modules
 
@@ -141,8 +141,18 @@ def _load(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tenso
         other: whether the head is known to be for other classes.
     """
     fits = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-    head = tuple(f"{name}." for name in classifier_modules(model))
-    for new in [head, *((f"{each}.",) for each in auxiliary.possible_heads(model))]:
-        if other or not all(key in fits for key in own if key.startswith(new)):
-            fits = {key: value for key, value in fits.items() if not key.startswith(new)}
+    new: list[str] = []
+    for heads in [classifier_modules(model), *([each] for each in auxiliary.heads(model))]:
+        names = tuple(f"{each}." for each in heads)
+        if other or not all(key in fits for key in own if key.startswith(names)):
+            fits = {key: value for key, value in fits.items() if not key.startswith(names)}
+            new += heads
     model.load_state_dict(fits, strict=False)
+    new_head.begin(model, new)
+
+
+def begin_published(model: nn.Module) -> None:
+    """Give a model with published weights its new heads, where it is for another number of classes than these are."""
+    settings: Any = model
+    if settings.num_classes != settings.pretrained_cfg["num_classes"]:
+        new_head.begin(model, [*classifier_modules(model), *auxiliary.heads(model)])

@@ -59,6 +59,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
+def is_new(model: nn.Module) -> bool:
+    """Whether the head is as `new_head` draws it."""
+    weight, bias = model.state_dict()["fc.weight"], model.state_dict()["fc.bias"]
+    return 0.008 < float(weight.std()) < 0.012 and not bias.any()
+
+
 def save(kind: str, state: dict[str, torch.Tensor], folder: Path) -> Path:
     path = folder / ("w.safetensors" if kind == "safetensors" else "w.pth")
     if kind == "safetensors":
@@ -80,27 +86,27 @@ def test_a_file_is_loaded_to_the_bit(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["safetensors", "state dict"])
 def test_a_head_of_other_classes_is_replaced_whole(kind: str, tmp_path: Path) -> None:
     source, model = tiny(seed=1), tiny(classes=7, seed=2)
-    head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
+    assert not is_new(model)
     weights.load(model, weights.read(save(kind, source.state_dict(), tmp_path)), CLASSES)
     assert same(model, source.state_dict(), but=("fc.",))
-    assert same(model, head)
+    assert is_new(model)
 
 
 @pytest.mark.parametrize(("classes", "kept"), [(CLASSES, True), (["two", "three"], False), (None, True)])
 def test_a_head_of_as_many_other_classes_is_not_loaded(classes: list[str] | None, kept: bool) -> None:
     source, model = tiny(classes=2, seed=1), tiny(classes=2, seed=2)
-    head = model.state_dict()["fc.weight"].clone()
     weights.load(model, weights.Source(Path("x.ckpt"), source.state_dict(), classes=classes), CLASSES)
     assert same(model, source.state_dict(), but=("fc.",))
-    assert torch.equal(model.state_dict()["fc.weight"], source.state_dict()["fc.weight"] if kept else head)
+    assert same(model, source.state_dict()) == kept
+    assert is_new(model) != kept
 
 
 def test_a_head_whose_bias_is_missing_is_replaced_whole(tmp_path: Path) -> None:
     source, model = tiny(seed=1).state_dict(), tiny(seed=2)
-    head = {key: value.clone() for key, value in model.state_dict().items() if key.startswith("fc.")}
     del source["fc.bias"]
     weights.load(model, weights.read(save("state dict", source, tmp_path)), CLASSES)
-    assert same(model, head)
+    assert same(model, source, but=("fc.",))
+    assert is_new(model)
 
 
 def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
@@ -108,6 +114,24 @@ def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
     model = tiny(seed=2)
     weights.load(model, weights.read(save("safetensors", source, tmp_path)), CLASSES)
     assert same(model, source)
+    assert is_new(model)
+
+
+def test_a_new_head_is_a_function_of_the_seed_and_a_net_from_scratch_has_its_own(
+    make_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    save("state dict", tiny(seed=1).state_dict(), tmp_path)
+    words = (f"model={TINY}", "data.image_size=32", "data.val_size=2")
+
+    def head(*more: str) -> torch.Tensor:
+        model = make_run(*words, *more).model
+        assert is_new(model) == bool(more)
+        return model.get_classifier().weight.detach()
+
+    loads = f"model.weights={tmp_path / 'w.pth'}"
+    first = head(loads)
+    assert torch.equal(first, head(loads)) and not torch.equal(first, head(loads, "seed=1"))
+    head()
 
 
 def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
@@ -310,6 +334,7 @@ def test_pretrained_weights_come_from_a_filled_cache(
         assert run.loaders.preprocess.mean == list(timm.get_pretrained_cfg(TINY).mean)
         data = make_run(*overrides, "augment.normalize=data").loaders.preprocess
         assert data.mean != run.loaders.preprocess.mean
+        assert is_new(model)
     assert same(model, source.state_dict(), but=("fc.",))
 
 
@@ -451,7 +476,7 @@ def test_other_names_in_the_same_order_are_said_and_loaded_when_asked(tmp_path: 
     assert weights.load(model, file, CLASSES, by_order=True) == [
         f"{file.path}: by order: its names are not the model's"
     ]
-    assert same(model, source.state_dict(), but=("fc.",)) and same(model, {"fc.bias": before["fc.bias"]})
+    assert same(model, source.state_dict(), but=("fc.",)) and is_new(model)
 
 
 def test_names_that_match_are_taken_by_name_whatever_their_order(tmp_path: Path) -> None:
