@@ -113,6 +113,27 @@ def test_of_two_processes_one_takes_over_what_the_other_has_left(tmp_path: Path)
     assert [each.value for each in one.own()] == [0.5, 1.0]
 
 
+def test_a_journal_in_whose_writing_a_process_was_killed_loses_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half a line nor a lock of optuna's own, which would be a link to nowhere in a folder given as it is typed."""
+    monkeypatch.chdir(tmp_path)
+    place = Path("study")
+    place.mkdir()
+    ranges = space.Space([], {"a": optuna.distributions.FloatDistribution(0, 1)})
+    one, two = (Trials.open(place, settings(n_trials=2), ranges, True) for _ in range(2))
+    for each in (one, two):
+        with each.next() as trial:
+            assert trial is not None
+            with open(place / "journal.log", "a") as journal:
+                journal.write('{"op_code":5,"worker_id":"a')
+            (place / "journal.log.lock").unlink(missing_ok=True)
+            (place / "journal.log.lock").symlink_to("study/journal.log")
+            each.tell(trial, [0.5])
+    assert [each.value for each in Trials.open(place, settings(), ranges, True).own()] == [0.5, 0.5]
+    assert all(json.loads(line) for line in (place / "journal.log").read_text().splitlines())
+
+
 def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any) -> None:
     seen: list[tuple[int, float]] = []
 
