@@ -6,8 +6,9 @@ SIGKILL and SIGTERM in turn, until so many kills are done and the last sweep has
 run that had finished must be as it was, and a SIGTERM must end with exit code 75; at the end of a sweep its table must
 be that of one that nobody interrupted, with one run a job.
 
-With --shared it is a search of 8 trials, a new one for each kill, that two processes work on: one gets SIGKILL, and
-the other must come to 8 finished trials, each with a run of its own that has the trial's values and all its epochs.
+With --shared it is a search of 8 trials, a new one for each kill, that two processes work on: after some trials one
+gets SIGKILL, and the other must come to 8 finished ones, each with a run of its own that has the trial's values and all
+its epochs.
 """
 
 from __future__ import annotations
@@ -91,6 +92,9 @@ def shared(args: argparse.Namespace) -> None:
             while not list(place.glob("study/trials/1/.lock")):  # both are at a trial
                 assert all(each.poll() is None for each in both)
                 time.sleep(0.05)
+            due = rng.randrange(TRIALS - 2)
+            while len(finished(place)) < due:
+                time.sleep(0.05)
             time.sleep(rng.uniform(0, args.longest))
             victim, other = rng.sample(both, 2)
             before = len(finished(place))
@@ -107,11 +111,11 @@ def missed(place: Path) -> str:
     """What is wrong with the trials of a search that has ended; nothing, it is to be hoped."""
     journal = JournalStorage(JournalFileBackend(str(place / "study" / "journal.log")))
     trials = optuna.load_study(study_name="sweep", storage=journal).trials
-    runs = {str(each.parent.relative_to(place)): each.parent for each in place.glob("outputs/fake-*/*/config.yaml")}
-    if sorted(each.user_attrs.get("run", "") for each in trials) != sorted(runs) or len(trials) != TRIALS:
-        return f"{len(trials)} trials of {TRIALS}, {len(runs)} runs"
-    for each in trials:
-        run = runs[each.user_attrs["run"]]
+    runs = sorted(each.parent for each in place.glob("outputs/fake-*/*/config.yaml"))
+    own = [place / each.user_attrs.get("run", "") for each in trials]
+    if sorted(own) != runs or len(trials) != TRIALS:
+        return f"{len(trials)} trials of {TRIALS}, {len(runs)} runs, not one a trial"
+    for each, run in zip(trials, own, strict=True):
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         config = yaml.safe_load((run / "config.yaml").read_text())
         values = {"optim.lr": config["optim"]["lr"], "model.drop_rate": config["model"]["drop_rate"]}

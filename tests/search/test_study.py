@@ -116,7 +116,7 @@ def test_of_two_processes_one_takes_over_what_the_other_has_left(tmp_path: Path)
 def test_a_journal_in_whose_writing_a_process_was_killed_loses_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither half a line nor a lock of optuna's own, which would be a link to nowhere in a folder given as it is typed."""
+    """Neither half a line nor a lock of optuna's own, which in a folder typed as here links to nowhere."""
     monkeypatch.chdir(tmp_path)
     place = Path("study")
     place.mkdir()
