@@ -92,14 +92,17 @@ def shared(args: argparse.Namespace) -> None:
             while not list(place.glob("study/trials/1/.lock")):  # both are at a trial
                 assert all(each.poll() is None for each in both)
                 time.sleep(0.05)
-            due = rng.randrange(TRIALS - 2)
+            due = rng.randrange(TRIALS - 3)
             while len(finished(place)) < due:
                 time.sleep(0.05)
             time.sleep(rng.uniform(0, args.longest))
             victim, other = rng.sample(both, 2)
-            before = len(finished(place))
+            before, left = len(finished(place)), other.poll() is not None
             victim.kill()
             victim.communicate()
+            if left:  # it had seen nothing more to do
+                assert ended(other) == 0
+                other = begun(place, SHARED)
             problem = f"exit code {other.returncode}" if ended(other) else missed(place)
             sound += not problem
             print(f"kill {number}: {before} finished before; {problem or 'sound'}", flush=True)
@@ -114,7 +117,8 @@ def missed(place: Path) -> str:
     runs = sorted(each.parent for each in place.glob("outputs/fake-*/*/config.yaml"))
     own = [place / each.user_attrs.get("run", "") for each in trials]
     if sorted(own) != runs or len(trials) != TRIALS:
-        return f"{len(trials)} trials of {TRIALS}, {len(runs)} runs, not one a trial"
+        states = [each.state.name for each in trials]
+        return f"{len(trials)} trials of {TRIALS} ({', '.join(states)}), {len(runs)} runs, not one a trial"
     for each, run in zip(trials, own, strict=True):
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         config = yaml.safe_load((run / "config.yaml").read_text())

@@ -133,6 +133,10 @@ class Trials:
             return samplers.GridSampler(self.space.grid(), seed=self.settings.seed)
         if self.settings.sampler == "gp":
             return samplers.GPSampler(seed=seed)
+        if self.settings.sampler == "cmaes":
+            from cnntrain.search.cma_es import CmaEs
+
+            return CmaEs(self.space.ranges, seed)
         kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "nsga2": samplers.NSGAIISampler}
         return kinds[self.settings.sampler](seed=seed)
 
