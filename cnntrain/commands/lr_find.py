@@ -1,4 +1,4 @@
-"""``cnntrain lr_find``: the loss at rising learning rates, and a rate to begin with."""
+"""``cnntrain lr_find``: the loss at rising learning rates, a rate to begin with, and how large a batch is worth it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import ClassVar
 from cnntrain.config.schema import Ended
 from cnntrain.config.searching import Searching
 from cnntrain.core import plain_json, signals
-from cnntrain.core.errors import StopError
+from cnntrain.core.errors import LossError, StopError
 from cnntrain.core.files import write_atomic, writing
-from cnntrain.core.limits import Count, Positive
+from cnntrain.core.limits import Count, Positive, Whole
 from cnntrain.core.words import LINE, printable, tell
 
 LEAST_STEPS = 20
+LEAST_NOISE = 16  # two in each repeat
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class LrFind(Searching):
     lowest: Positive
     highest: Positive
     steps: Count
+    noise: Whole
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,27 +37,42 @@ class LrFind(Searching):
             raise ValueError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
         if self.steps < LEAST_STEPS:
             raise ValueError(f"steps={self.steps} are too few to see a loss fall: at least {LEAST_STEPS}")
+        if 0 < self.noise < LEAST_NOISE:
+            raise ValueError(f"noise={self.noise} batches tell nothing of their spread: at least {LEAST_NOISE}, or 0")
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train a network that is thrown away, and write what was seen."""
         from cnntrain.build import trial
-        from cnntrain.search import lr_range
+        from cnntrain.search import lr_range, noise
         from cnntrain.study.curves import picture
 
         place = self.place(f"lr_find-{self.data.name}-{self.model.name}")
+        heard, failed = None, None
         with trial.in_this_process(self.trainer):
             try:
                 found = lr_range.tested(self.training(), self.lowest, self.highest, self.steps)
+                if self.noise and found.suggestion is not None:
+                    heard = noise.measured(self.training(), found.suggestion, self.steps, self.noise)
+            except LossError as error:
+                failed = str(error)
             except StopError:
                 tell("stopped; nothing is written", sys.stderr)
                 return Ended(signals.STOPPED)
         title = f"{self.model.name} on {self.data.name}, optim={self.optim.name}, {self.data.batch_size} images a step"
         with writing(place):
             place.mkdir(parents=True, exist_ok=True)
-        facts = {"command": shlex.join(["cnntrain", "lr_find", *typed]), **asdict(found)}
+        facts = {
+            "command": shlex.join(["cnntrain", "lr_find", *typed]),
+            **asdict(found),
+            "noise": heard and asdict(heard),
+        }
         write_atomic(place / "lr_find.json", plain_json.text(facts, indent=2).encode())
         write_atomic(place / "lr_find.png", picture(lr_range.drawn(found, printable(title, LINE)), "png"))
         self._say(found.suggestion, found.least, len(found.rates))
+        if heard is not None:
+            tell(noise.advice(heard))
+        elif failed is not None:
+            tell(f"gradient noise was not measured, since at {found.suggestion:.2g} {failed}")
         return Ended(made=str(place))
 
     def _say(self, suggestion: float | None, least: float | None, count: int) -> None:

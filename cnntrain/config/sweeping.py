@@ -19,7 +19,7 @@ DEFAULTS = {
 class Sweeping:
     """How the next values to try are chosen."""
 
-    sampler: Literal["tpe", "gp", "random", "grid", "nsga2"]
+    sampler: Literal["tpe", "gp", "random", "grid", "nsga2", "cmaes"]
     pruner: Literal["none", "median", "hyperband"]  # which ends a run early, by the epochs' metric on val
     n_trials: Count  # in the study, those of earlier commands included
     seed: Whole  # of the sampler
@@ -29,6 +29,8 @@ class Sweeping:
     def __post_init__(self) -> None:
         if self.against is not None and self.pruner != "none":
             raise ValueError("pruner= goes by one objective: leave it out, or against=")
+        if self.against is not None and self.sampler == "cmaes":
+            raise ValueError("sampler=cmaes goes by one objective: leave against= out, or take nsga2 or tpe")
 
 
 def register(target: str) -> None:

@@ -125,8 +125,6 @@ def place_of(config: DictConfig, words: Sequence[str]) -> Path:
     typed = any(each.lstrip("+").startswith("hydra.sweep.dir=") for each in config.hydra.overrides.hydra)
     own = [each for each in config.hydra.overrides.hydra if is_within(_key(each), SWEEPER) and _key(each) != MORE]
     header = Header(words=[*own, *words])
-    if typed and (asked / JOBS).is_file():  # whatever it was begun with: jobs are told by all that they consist of
-        return asked
     for place in [] if typed else sorted(asked.parent.glob("*/"), reverse=True):
         if _header(place) == header:
             return place
@@ -136,7 +134,9 @@ def place_of(config: DictConfig, words: Sequence[str]) -> Path:
         except InputError:
             if not (place / JOBS).exists():
                 raise
-            continue  # of another sweep that started in this second
+            if not typed:
+                continue  # of another sweep that started in this second
+            # whatever that one was begun with: jobs are told by all that they consist of
         return place
     raise AssertionError("names do not end")
 

@@ -72,15 +72,20 @@ def tested(config: TrainConfig, lowest: float, highest: float, steps: int) -> Ra
     Raises:
         StopError: a signal came.
     """
-    trainer = replace(
-        config.trainer, epochs=steps, max_steps=steps, val_limit=config.data.batch_size, early_stopping=None
-    )
     rising = Rising("rising", 0, lowest / highest)
-    run = build(replace(config, trainer=trainer, schedule=rising, optim=replace(config.optim, lr=highest)))
+    run = build(short(config, steps, rising, highest))
     noted = Steps(config)
     with suppress(LossError):  # the rate is too high by then, which is what the test is for
         fitted(run, noted)
     return read(noted.rates, noted.losses)
+
+
+def short(config: TrainConfig, steps: int, schedule: Schedule, rate: float) -> TrainConfig:
+    """A training that ends after so many steps, and hardly looks at val."""
+    trainer = replace(
+        config.trainer, epochs=steps, max_steps=steps, val_limit=config.data.batch_size, early_stopping=None
+    )
+    return replace(config, trainer=trainer, schedule=schedule, optim=replace(config.optim, lr=rate))
 
 
 def read(rates: Sequence[float], losses: Sequence[float]) -> Range:

@@ -60,6 +60,15 @@ class Space:
                 )
         return found
 
+    def require_numbers(self) -> None:
+        """Raises ConfigError where a key has choices, for which CMA-ES has no order."""
+        for key, each in self.ranges.items():
+            if isinstance(each, CategoricalDistribution):
+                raise ConfigError(
+                    f"hydra.sweeper.sampler=cmaes: {key.lstrip('+')} needs numbers, interval(...) or a range(...) of "
+                    "whole ones; tpe takes choices, too"
+                )
+
 
 def of(overrides: Iterable[Override]) -> Space:
     """The space that overrides say.

@@ -23,6 +23,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.config.sweeping import Sweeping
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.extras import needed
 from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.runs import history
@@ -76,6 +77,11 @@ def search(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     tell(tables.shown(jobs))
     tell(_best(trials))
     command = shlex.join(["cnntrain", "-m", *(each.lstrip("+") for each in words)])
+    if not stopped:
+        from cnntrain.search import plots  # which brings pyplot in
+
+        for each in plots.write(trials, str(metric)):
+            tell(str(each))
     tell(str(tables.write(place, command, STOPPED if stopped else FINISHED, jobs)))
     if stopped:
         tell("the search has stopped; the same command goes on with it")
@@ -118,6 +124,9 @@ def _checked(space: Space, settings: Sweeping) -> TrainConfig:
         raise ConfigError(f"hydra.sweeper.pruner={settings.pruner} watches runs of one process: leave devices out")
     if settings.sampler == "grid":
         space.grid()
+    if settings.sampler == "cmaes":
+        needed("hydra.sweeper.sampler=cmaes", "cmaes", "search")
+        space.require_numbers()
     return found[0]
 
 

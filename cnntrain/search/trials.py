@@ -6,6 +6,7 @@ is one of a process that is gone, and whoever finds it goes on with it, with the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -27,6 +29,27 @@ JOURNAL = "journal.log"
 WARM = "warm"  # the attribute of a trial that is a run of before
 PATIENCE = 12_000  # twentieths of a second that another process may hold the study
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class JournalLock(BaseJournalFileLock):
+    """Held while a line is added to the journal. It goes with its process: optuna's own are files that a killed one
+    leaves behind, and what that one has half written would become one line with the next."""
+
+    def __init__(self, journal: Path):
+        self.journal = journal
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        self._held.enter_context(held(self.journal.parent, PATIENCE))
+        with open(self.journal, "rb+") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            if file.read() not in (b"", b"\n"):
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        self._held.close()
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,7 @@ class Trials:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         best = StudyDirection.MAXIMIZE if greater_is_better else StudyDirection.MINIMIZE
         study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(place / JOURNAL))),
+            storage=JournalStorage(JournalFileBackend(str(place / JOURNAL), JournalLock(place / JOURNAL))),
             study_name="sweep",
             directions=[best, *([StudyDirection.MINIMIZE] if settings.against is not None else [])],
             pruner=_pruner(settings),
@@ -110,6 +133,10 @@ class Trials:
             return samplers.GridSampler(self.space.grid(), seed=self.settings.seed)
         if self.settings.sampler == "gp":
             return samplers.GPSampler(seed=seed)
+        if self.settings.sampler == "cmaes":
+            from cnntrain.search.cma_es import CmaEs
+
+            return CmaEs(self.space.ranges, seed)
         kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler, "nsga2": samplers.NSGAIISampler}
         return kinds[self.settings.sampler](seed=seed)
 

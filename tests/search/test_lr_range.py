@@ -18,7 +18,7 @@ from cnntrain.search import lr_range
 RATES = np.geomspace(1e-6, 1, 200)
 TINY = (
     "data=digits", "data.image_size=32", "data.train_per_class=12", "trainer.device=cpu", "model=lenet5",
-    "data.batch_size=20", "optim.momentum=0.5",
+    "data.batch_size=20", "optim.momentum=0.5", "augment=none",
 )  # fmt: skip
 
 
@@ -56,12 +56,16 @@ def test_a_run_after_it_is_to_the_byte_the_run_without_it(tmp_path: Path, monkey
     without = cnntrain.train(*TINY, *train, "output=a")
     before = torch.get_rng_state()
     least_loss = "checkpoint.metric=val/loss"  # a search would refuse it, but nothing is chosen here
-    made = compose_and_start("lr_find", [*TINY, "steps=30", "output=b", "highest=10", least_loss]).made
+    range_ = ("steps=40", "lowest=0.01", "highest=3", "noise=16")
+    made = compose_and_start("lr_find", [*TINY, *range_, "output=b", least_loss]).made
     assert torch.equal(torch.get_rng_state(), before)
     assert cnntrain.train(*TINY, *train, "output=c")["weights_sha256"] == without["weights_sha256"]
     found = json.loads((Path(str(made)) / "lr_find.json").read_text())
-    np.testing.assert_allclose(found["rates"], np.geomspace(1e-6, 10, 30)[: len(found["rates"])])
+    np.testing.assert_allclose(found["rates"], np.geomspace(0.01, 3, 40)[: len(found["rates"])])
     assert found["losses"][0] == pytest.approx(np.log(10), abs=0.2)
+    noise = found["noise"]
+    assert noise["interval"][0] < noise["scale"] == pytest.approx(noise["trace"] / noise["gradient"])
+    assert (noise["rate"], noise["images"], noise["batches"]) == (found["suggestion"], 20, 2)
     assert sorted(each.name for each in Path(str(made)).iterdir()) == ["lr_find.json", "lr_find.png"]
 
 
@@ -69,6 +73,7 @@ def test_rates_and_steps_that_mean_nothing_are_refused() -> None:
     for word, problem in (
         ("lowest=2", "must be below highest=1"),
         ("steps=5", "at least 20"),
+        ("noise=5", "at least 16, or 0"),
         ("devices=2", "lr_find"),
     ):
         with pytest.raises(ConfigError, match=problem):

@@ -16,7 +16,7 @@ from cnntrain.config.schema import Ended
 from cnntrain.config.sweeping import Sweeping
 from cnntrain.core import plain_json
 from cnntrain.runs import folder as folders
-from cnntrain.search import space
+from cnntrain.search import plots, space
 from cnntrain.search.trials import Trials
 from cnntrain.tasks.classify import COLUMNS
 
@@ -53,6 +53,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return Ended(made=str(place))
 
     monkeypatch.setattr(Train, "execute", execute)
+    monkeypatch.setattr(plots, "write", lambda trials, metric: [trials.place / "history.png"])  # see test_plots.py
     return rates
 
 
@@ -63,6 +64,7 @@ def test_a_search_goes_on_where_it_was_stopped_with_the_same_trials(
     assert whole.returncode == 0, whole.stderr
     drawn = [*tried]
     assert len(set(drawn)) == 3 and all(1e-4 <= each <= 1 for each in drawn)
+    assert "study/history.png" in whole.stdout
     assert f"{max(drawn):g}" in whole.stdout.partition("best, by val:")[2]
     jobs = json.loads(Path("study/sweep.json").read_text())["jobs"]
     assert [each["value"] for each in jobs] == drawn
@@ -71,7 +73,8 @@ def test_a_search_goes_on_where_it_was_stopped_with_the_same_trials(
     again = ("hydra.sweep.dir=other", "output=others")
     with monkeypatch.context() as patch:
         patch.setenv("STOP", "1")
-        assert typed(*SEARCH, *again).returncode == 75 and tried == drawn[:2]
+        stopped = typed(*SEARCH, *again)
+        assert stopped.returncode == 75 and tried == drawn[:2] and "history.png" not in stopped.stdout
     done = typed(*SEARCH, *again)
     assert done.returncode == 0 and "1 of 3 trials are done" in done.stdout
     assert tried == [*drawn[:2], *drawn[1:]] and "resume: " in done.stdout
@@ -79,7 +82,7 @@ def test_a_search_goes_on_where_it_was_stopped_with_the_same_trials(
     assert typed(*SEARCH, *again).returncode == 0 and len(tried) == 4
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2", "cmaes"])
 def test_each_sampler_draws_within_the_space_and_the_same_for_a_seed(sampler: str, tmp_path: Path) -> None:
     steps = optuna.distributions.IntDistribution(1, 3)
     found = []
@@ -113,6 +116,27 @@ def test_of_two_processes_one_takes_over_what_the_other_has_left(tmp_path: Path)
     assert [each.value for each in one.own()] == [0.5, 1.0]
 
 
+def test_a_journal_in_whose_writing_a_process_was_killed_loses_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half a line nor a lock of optuna's own, which in a folder typed as here links to nowhere."""
+    monkeypatch.chdir(tmp_path)
+    place = Path("study")
+    place.mkdir()
+    ranges = space.Space([], {"a": optuna.distributions.FloatDistribution(0, 1)})
+    one, two = (Trials.open(place, settings(n_trials=2), ranges, True) for _ in range(2))
+    for each in (one, two):
+        with each.next() as trial:
+            assert trial is not None
+            with open(place / "journal.log", "a") as journal:
+                journal.write('{"op_code":5,"worker_id":"a')
+            (place / "journal.log.lock").unlink(missing_ok=True)
+            (place / "journal.log.lock").symlink_to("study/journal.log")
+            each.tell(trial, [0.5])
+    assert [each.value for each in Trials.open(place, settings(), ranges, True).own()] == [0.5, 0.5]
+    assert all(json.loads(line) for line in (place / "journal.log").read_text().splitlines())
+
+
 def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any) -> None:
     seen: list[tuple[int, float]] = []
 
@@ -134,6 +158,8 @@ def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any
 def test_wrong_settings_are_told_all_at_once_and_nothing_runs(typed: Any, tried: list[float]) -> None:
     done = typed(*SEARCH, "hydra.sweeper.sampler=tpee", "hydra.sweeper.pruner=mean")
     assert done.returncode == 2 and tried == []
+    choices = typed(*SEARCH, "data.batch_size=choice(16,32)", "hydra.sweeper.sampler=cmaes")
+    assert choices.returncode == 2 and "sampler=cmaes: data.batch_size needs numbers" in choices.stderr
     assert "did you mean 'tpe'" in done.stderr and "hydra.sweeper.pruner=mean must be one of" in done.stderr
     assert "hydra.sweeper.sampler=grid" in typed(*SEARCH, "hydra.sweeper.sampler=grid").stderr
     assert "optim.lr=1.5" not in (wrong := typed(*SEARCH[:-1], "optim.lr=interval(-1,1)")).stderr

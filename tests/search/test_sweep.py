@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from scipy.stats import t as student
 
 from cnntrain.commands.train import Train
@@ -20,7 +21,7 @@ from cnntrain.config.schema import Ended
 from cnntrain.core import plain_json
 from cnntrain.core.errors import RunError
 from cnntrain.runs import folder as folders
-from cnntrain.search import sweep
+from cnntrain.search import jobs, sweep
 from cnntrain.tasks.classify import COLUMNS
 
 SWEEP = ("-m", "data=fake", "model=lenet5", "optim.lr=0.1,0.01", "seed=range(2)")
@@ -133,6 +134,16 @@ def test_a_signal_between_two_jobs_stops_the_sweep(
     assert done.returncode == 75 and "the sweep has stopped; the same command goes on with it" in done.stdout
     assert [each["status"] for each in written(tmp_path)["jobs"]] == ["finished", "waiting"]
     assert typed(*FEW).returncode == 0 and len(trained) == 2
+
+
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_a_folder_that_is_typed_is_the_one_of_all_who_type_it_at_once(is_typed: bool, tmp_path: Path) -> None:
+    """Two processes of one command, both of which find the folder empty, must not each have one of their own."""
+    asked = tmp_path / "study"
+    typed = [f"hydra.sweep.dir={asked}"] if is_typed else []
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(asked)}, "overrides": {"hydra": typed}}})
+    first, other = (jobs.place_of(config, words) for words in (["a=1,2"], ["a=1,2,3"]))
+    assert first == asked and (other == asked) == is_typed
 
 
 def test_a_grid_of_a_range_without_steps_is_refused(typed: Any) -> None:
