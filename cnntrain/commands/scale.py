@@ -55,7 +55,7 @@ class Scale(Searching):
             raise ConfigError("alphas and betas: none have alpha * beta^2 <= 2, so that gamma is at least 1")
         place = self.place(f"scale-{self.data.name}-{self.model.name}")
         cells: list[Cell] = []
-        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed()) as kept:
+        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed(), self.defaults) as kept:
             for number, factors in enumerate(grid, 1):
                 try:
                     cells.append(scaling.tried(kept, self.training(), factors, self.seeds))

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config import imports, resume
+from cnntrain.config import imports, resume, since
 from cnntrain.config.ended import Ended, Prune
 from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import notes
@@ -53,6 +53,8 @@ class Train(TrainConfig):
                 stack.enter_context(dist.on_first(held, place))
                 with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
                     saved, lines = generations.load(place)
+                if saved is not None:  # keys may have come since
+                    saved["config"] = since.completed(saved["config"])[0]
             stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
             run = build(self, saved, Usage(dist.pick_device(self.trainer.device), start))
             if place is not None and saved is not None and run.ended:

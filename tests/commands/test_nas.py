@@ -56,6 +56,14 @@ def test_a_search_goes_on_and_what_it_finds_is_a_model(
     (place / "best.json").unlink()
     found = package.load(run["run_dir"], device="cpu")
     assert sum(each.numel() for each in found.network.parameters()) == result["best"]["params"]
+    settings = json.loads((place / journal.SETTINGS).read_text())
+    del settings["trainer.tf32"]  # a search from before this key had its default
+    (place / journal.SETTINGS).write_text(json.dumps(settings))
+    assert typed(*CHAIN, "children=4").returncode == 0
+    (place / journal.SETTINGS).write_text(json.dumps({k: v for k, v in settings.items() if k != "algorithm.sample"}))
+    refused = typed(*CHAIN, "children=4")
+    assert "algorithm.sample=5 is now 2" in refused.stderr and "tf32" not in refused.stderr
+    (place / journal.SETTINGS).write_text(json.dumps(settings))
     refused = typed(*CHAIN, "children=4", "optim.lr=0.5")
     assert refused.returncode == 2 and "optim.lr=" in refused.stderr and "name=<another>" in refused.stderr
 
