@@ -23,6 +23,7 @@ from cnntrain.tasks.base import Column
 
 CONFIG, RESULT, METRICS, IMPORTS = "config.yaml", "result.json", "metrics.jsonl", "imports.json"
 COMMANDS = "commands.json"
+SWEEP = "sweep.json"  # in the folder of a sweep
 ABANDONED = 3600  # seconds after which a folder that has not got its name never will
 
 
@@ -64,6 +65,18 @@ class Typed(TypedDict):
 
     when: str
     command: str
+
+
+class Swept(TypedDict):
+    """A job in ``sweep.json``."""
+
+    run_dir: str | None
+
+
+class Sweep(TypedDict):
+    """What is read of ``sweep.json``."""
+
+    jobs: list[Swept]
 
 
 class Line(TypedDict):
@@ -265,9 +278,29 @@ def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def below(root: Path) -> list[Path]:
-    """Folders of runs at any depth under `root`, it included, in the order of their paths."""
-    runs = (path.parent for path in root.rglob(CONFIG))
-    return sorted(run for run in runs if not run.name.startswith("."))  # that one is only being made
+    """Folders of runs at any depth under `root`, it included, in the order of their paths; of a sweep's folder those of
+    its jobs, wherever they are.
+
+    Raises:
+        InputError: a sweep's table is damaged, or its runs are not where it says.
+    """
+    runs = [path.parent for path in root.rglob(CONFIG)]
+    return sorted({run for run in runs if not run.name.startswith(".")} | set(_swept(root)))  # that is only being made
+
+
+def _swept(root: Path) -> list[Path]:
+    table: Sweep | None = _read(root / SWEEP, Sweep)
+    places = [Path(each["run_dir"]) for each in table["jobs"] if each["run_dir"] is not None] if table else []
+    return [_found(each, root) for each in places]
+
+
+def _found(run: Path, root: Path) -> Path:
+    """A run of a sweep; the paths in its table lead from the folder that its command was typed in, which is above it as
+    a rule."""
+    for above in (Path(), *root.absolute().parents):
+        if (above / run / CONFIG).is_file():
+            return above / run
+    raise InputError(f"{root / SWEEP} has the run {run}, which is not there: type this where the sweep was typed")
 
 
 def latest(output: Path, file: str) -> Path:
