@@ -23,7 +23,6 @@ from cnntrain.tasks.base import Column
 
 CONFIG, RESULT, METRICS, IMPORTS = "config.yaml", "result.json", "metrics.jsonl", "imports.json"
 COMMANDS = "commands.json"
-SWEEP = "sweep.json"  # in the folder of a sweep
 ABANDONED = 3600  # seconds after which a folder that has not got its name never will
 
 
@@ -65,18 +64,6 @@ class Typed(TypedDict):
 
     when: str
     command: str
-
-
-class Swept(TypedDict):
-    """A job in ``sweep.json``."""
-
-    run_dir: str | None
-
-
-class Sweep(TypedDict):
-    """What is read of ``sweep.json``."""
-
-    jobs: list[Swept]
 
 
 class Line(TypedDict):
@@ -151,11 +138,11 @@ def result(folder: Path) -> dict[str, Any] | None:
     Raises:
         InputError: the file is damaged.
     """
-    found: dict[str, Any] | None = _read(folder / RESULT, Result)
+    found: dict[str, Any] | None = read(folder / RESULT, Result)
     return found
 
 
-def _read(path: Path, shape: Any) -> Any:
+def read(path: Path, shape: Any) -> Any:
     """What a file of JSON in a run's folder holds; None where there is none.
 
     Raises:
@@ -212,7 +199,7 @@ def imports(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    return _read(folder / IMPORTS, list[Needed]) or []
+    return read(folder / IMPORTS, list[Needed]) or []
 
 
 def commands(folder: Path) -> list[dict[str, Any]]:
@@ -221,7 +208,7 @@ def commands(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    return _read(folder / COMMANDS, list[Typed]) or []
+    return read(folder / COMMANDS, list[Typed]) or []
 
 
 def add_command(folder: Path, command: str, **details: Any) -> None:
@@ -278,29 +265,9 @@ def numbers(values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def below(root: Path) -> list[Path]:
-    """Folders of runs at any depth under `root`, it included, in the order of their paths; of a sweep's folder those of
-    its jobs, wherever they are.
-
-    Raises:
-        InputError: a sweep's table is damaged, or its runs are not where it says.
-    """
-    runs = [path.parent for path in root.rglob(CONFIG)]
-    return sorted({run for run in runs if not run.name.startswith(".")} | set(_swept(root)))  # that is only being made
-
-
-def _swept(root: Path) -> list[Path]:
-    table: Sweep | None = _read(root / SWEEP, Sweep)
-    places = [Path(each["run_dir"]) for each in table["jobs"] if each["run_dir"] is not None] if table else []
-    return [_found(each, root) for each in places]
-
-
-def _found(run: Path, root: Path) -> Path:
-    """A run of a sweep; the paths in its table lead from the folder that its command was typed in, which is above it as
-    a rule."""
-    for above in (Path(), *root.absolute().parents):
-        if (above / run / CONFIG).is_file():
-            return above / run
-    raise InputError(f"{root / SWEEP} has the run {run}, which is not there: type this where the sweep was typed")
+    """Folders of runs at any depth under `root`, it included, in the order of their paths."""
+    runs = (path.parent for path in root.rglob(CONFIG))
+    return sorted(run for run in runs if not run.name.startswith("."))  # that one is only being made
 
 
 def latest(output: Path, file: str) -> Path:

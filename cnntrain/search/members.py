@@ -10,7 +10,7 @@ from cnntrain.build import judging, trained
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.words import listed
 from cnntrain.runs import folder as folders
-from cnntrain.runs import predictions
+from cnntrain.runs import predictions, swept
 from cnntrain.runs.predictions import PREDICTIONS
 from cnntrain.search import outcomes
 from cnntrain.search.outcomes import FINISHED, Outcome
@@ -48,7 +48,7 @@ def checkpoints(places: Sequence[Path], ensemble: bool, average: bool, best: int
 
 def _runs(place: Path, combined: bool) -> list[Path]:
     """The finished runs of a folder of runs; of a run itself, a file or what is neither, that alone."""
-    runs = [] if not place.is_dir() or (place / folders.CONFIG).is_file() else folders.below(place)
+    runs = [] if not place.is_dir() or (place / folders.CONFIG).is_file() else swept.below(place)
     if not runs:
         return [place]
     finished = [each for each in runs if folders.is_finished(each)]

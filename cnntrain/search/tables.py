@@ -11,7 +11,7 @@ from typing import Any
 
 from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
-from cnntrain.runs.folder import SWEEP
+from cnntrain.runs.swept import SWEEP
 from cnntrain.search.jobs import Job
 from cnntrain.search.outcomes import FINISHED
 from cnntrain.tasks.base import Column, is_better

@@ -10,7 +10,7 @@ import pytest
 from answered import answers, write_run
 
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.runs import folder, predictions
+from cnntrain.runs import folder, history, predictions, swept
 from cnntrain.runs.predictions import PREDICTIONS
 from cnntrain.search import members
 
@@ -65,10 +65,11 @@ def test_a_sweeps_folder_has_the_runs_of_its_table(
     sweep = tmp_path / "sweeps" / "today"
     sweep.mkdir(parents=True)
     jobs = [{"run_dir": "runs/a"}, {"run_dir": str(b)}, {"run_dir": None}]
-    (sweep / folder.SWEEP).write_text(json.dumps({"jobs": jobs}))
+    (sweep / swept.SWEEP).write_text(json.dumps({"jobs": jobs}))
     monkeypatch.chdir(tmp_path / "runs")  # not where the sweep was typed
     assert members.checkpoints([sweep], True, False, None) == files(a, b)
-    (sweep / folder.SWEEP).write_text(json.dumps({"jobs": [{"run_dir": "runs/gone"}]}))
+    assert [each.folder for each in history.read(str(sweep))[0]] == [a, b]  # what compare, plot and report read
+    (sweep / swept.SWEEP).write_text(json.dumps({"jobs": [{"run_dir": "runs/gone"}]}))
     with pytest.raises(InputError, match=r"has the run runs/gone, which is not there"):
         members.checkpoints([sweep], True, False, None)
 
