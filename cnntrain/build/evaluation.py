@@ -19,6 +19,7 @@ from cnntrain.runs.screen import Screen
 from cnntrain.runs.versions import versions
 from cnntrain.study.evaluation import conflicts, folder
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
+from cnntrain.study.evaluation.gain import gains
 from cnntrain.study.evaluation.measures import measures
 from cnntrain.tasks.base import Column, Task, intervals
 
@@ -41,7 +42,7 @@ class Asked:
     val: Labelled | None
     views: Views = "none"
     average: Literal["uniform", "greedy"] | None = None
-    best: int = 1
+    best: int | None = None  # of the members that are averaged
     shift: Mapping[str, tuple[Labelled, Mapping[str, int]]] = field(default_factory=dict)
     corruptions: Sequence[str] = ()
     cues: Cues | None = None
@@ -79,22 +80,25 @@ def _find(asked: Asked) -> Findings:
     facts: dict[str, Any] = {}
     answerer = Answerer(asked.members, asked.views)
     if asked.average is not None and asked.val is not None:
-        averaged, names = judging.soup(asked.members, asked.val, asked.best, asked.average == "greedy")
+        averaged, chosen = judging.soup(asked.members, asked.val, asked.best, asked.average == "greedy")
         answerer = Answerer([averaged], asked.views)
-        facts["average"] = {"how": asked.average, "of": names}
-        asked = replace(asked, members=asked.members[:1])
+        facts["average"] = {"how": asked.average, "of": [each.name for each in chosen]}
+        asked = replace(asked, members=chosen)
     temperature = asked.members[0].found.temperature
     plain = answerer.is_one and asked.average is None
     if not plain and asked.val is not None:
-        on_val = answerer.judged(asked.val)
-        facts["val"] = {**_alone(asked, asked.val), ALL: on_val.metrics}
+        on_val, alone = _with_each(asked, answerer, asked.val)
+        facts["val"] = {**_metrics(alone), ALL: on_val.metrics}
         facts["better_on_val"] = _is_better(asked, facts["val"])
         temperature = _temperature(asked.members[0].found.config.task, on_val.predictions)
     elif not plain:
         temperature = None
-    judged = answerer.judged(asked.images)
-    if not plain:
-        facts["members"] = _alone(asked, asked.images)
+    if plain:
+        judged = answerer.judged(asked.images)
+    else:
+        judged, alone = _with_each(asked, answerer, asked.images)
+        facts["members"] = _metrics(alone)
+        facts["gain"] = _gains(asked.members[0].found.config.task, judged, alone)
     facts["shift"] = [_shifted(answerer, name, *other) for name, other in asked.shift.items()]
     facts["corruptions"] = {kind: _corrupted(answerer, asked.images, kind) for kind in asked.corruptions}
     to_cues = [] if asked.cues is None else _of_cues(answerer, asked.cues)
@@ -113,9 +117,23 @@ def _temperature(task: Task, answers: Predictions | None) -> float | None:
     return None if answers is None else task.temperature(answers.logits, answers.labels)
 
 
-def _alone(asked: Asked, images: Labelled) -> dict[str, dict[str, float]]:
-    """Metrics of each member by itself."""
-    return {name: each.metrics for name, each in Answerer(asked.members).alone(images).items()}
+def _with_each(asked: Asked, answerer: Answerer, images: Labelled) -> tuple[Judged, dict[str, Judged]]:
+    """What answers as one, and each member by itself."""
+    if asked.average is None:
+        return answerer.judged_with_each(images)
+    return answerer.judged(images), Answerer(asked.members).judged_with_each(images)[1]
+
+
+def _metrics(alone: Mapping[str, Judged]) -> dict[str, dict[str, float]]:
+    return {name: each.metrics for name, each in alone.items()}
+
+
+def _gains(task: Task, whole: Judged, alone: Mapping[str, Judged]) -> dict[str, dict[str, Any]]:
+    """On rank 0, of images with one label each."""
+    members = [each.predictions for each in alone.values() if each.predictions is not None]
+    if whole.predictions is None or whole.predictions.labels.ndim > 1:
+        return {}
+    return gains(whole.predictions, members, task.columns)
 
 
 def _is_better(asked: Asked, on_val: Mapping[str, Mapping[str, float]]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from cnntrain.build.trained import Trained
 from cnntrain.core import dist, stopping
 from cnntrain.core.errors import InputError
+from cnntrain.core.keys import flat, is_within
 from cnntrain.data.batches.plan import Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Labelled
@@ -25,6 +26,8 @@ from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 
 Views = Literal["none", "flip", "crops"]
+# keys of the model that say what its weights are at the start, or what training does with them
+BEGINNING = ("model.pretrained", "model.weights", "model.weights_match", "model.drop_rate", "model.aux_weight")
 
 
 @dataclass(frozen=True)
@@ -108,14 +111,20 @@ class Answerer:
 
     def judged(self, images: Labelled) -> Judged:
         """All ranks call this."""
-        objective = self.members[0].objective
-        each = [member.judged(images, self.views, objective) for member in self.members]
-        return each[0] if len(each) == 1 else together(self.members[0], each)
+        return self._together(self._each(images, self.views))
 
-    def alone(self, images: Labelled) -> dict[str, Judged]:
-        """Each member by itself, in one view."""
+    def judged_with_each(self, images: Labelled) -> tuple[Judged, dict[str, Judged]]:
+        """Beside it each member by itself, in one view, by its name. All ranks call this."""
+        alone = self._each(images, "none")
+        whole = self._together(alone if self.views == "none" else self._each(images, self.views))
+        return whole, {member.name: each for member, each in zip(self.members, alone, strict=True)}
+
+    def _each(self, images: Labelled, views: Views) -> list[Judged]:
         objective = self.members[0].objective
-        return {member.name: member.judged(images, objective=objective) for member in self.members}
+        return [member.judged(images, views, objective) for member in self.members]
+
+    def _together(self, each: Sequence[Judged]) -> Judged:
+        return each[0] if len(each) == 1 else together(self.members[0], each)
 
 
 def together(first: Member, members: Sequence[Judged]) -> Judged:
@@ -164,13 +173,35 @@ def average(members: Sequence[Member]) -> Member:
     return replace(members[0], found=replace(members[0].found, network=network))
 
 
-def soup(members: Sequence[Member], val: Labelled, best: int, greedily: bool) -> tuple[Member, list[str]]:
-    """The average of the members that are best on val, and the names of those in it.
+def require_averageable(members: Sequence[Member]) -> None:
+    """Raises InputError where networks are not of one architecture, see images otherwise, or have no weights."""
+    first = members[0]
+    for each in members:
+        if next(each.found.network.parameters(), None) is None:
+            raise InputError(f"{each.name} is an exported network, which has no weights to average: give run folders")
+        one, other = (flat({"model": asdict(m.found.config.model), "data": asdict(m.seen)}) for m in (first, each))
+        differ = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+        differ = sorted(key for key in differ if not is_within(key, BEGINNING))
+        if "model.name" in differ:
+            differ = ["model.name"]
+        if differ:
+            raise InputError(
+                f"{each.name} differs from {first.name} in {', '.join(differ)}: weights are averaged of networks that "
+                "are alike; ensemble=true averages the answers of any"
+            )
+
+
+def soup(members: Sequence[Member], val: Labelled, best: int | None, greedily: bool) -> tuple[Member, list[Member]]:
+    """The average of the members that are best on val, and those in it, the best first.
 
     Args:
-        best: so many, at most.
+        best: so many; None: all.
         greedily: each is added only where the average is better on val with it.
+
+    Raises:
+        InputError: their weights cannot be averaged.
     """
+    require_averageable(members)
     values = {member.name: _of_val(member.judged(val)) for member in members}
     is_better = members[0].found.config.is_better
     ranked: list[Member] = []
@@ -185,7 +216,7 @@ def soup(members: Sequence[Member], val: Labelled, best: int, greedily: bool) ->
                 continue
             reached = tried
         chosen.append(member)
-    return average(chosen), [member.name for member in chosen]
+    return average(chosen), chosen
 
 
 def _of_val(judged: Judged) -> Mapping[str, float]:

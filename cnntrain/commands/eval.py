@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import Labelled
 
 LATEST = "latest"
+DIVIDED = "the members' data or their splits differ, so val, from which one may have learned, is not looked at"
 # keys of data that change how images are seen
 SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
 
@@ -37,8 +38,8 @@ class Eval(Command):
     predictions: Place | None  # a file of answers that were given before
     part: Literal["train", "val", "test"]
     ensemble: bool  # several runs answer as one
-    average: Literal["uniform", "greedy"] | None  # of the weights of the checkpoints that a run keeps
-    best: Count  # so many of these at most
+    average: Literal["uniform", "greedy"] | None  # of the weights of several runs, or of the checkpoints that one keeps
+    best: Count | None  # so many of these, by val; None: all
     tta: Literal["none", "flip", "crops"]  # views of each image whose answers are averaged
     shift: list[Place]  # roots of other sets of the same kind
     corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation", "patches"]]
@@ -53,10 +54,19 @@ class Eval(Command):
     def __post_init__(self) -> None:
         if sum(each is not None for each in (self.run, self.checkpoint, self.predictions)) != 1:
             raise ValueError("give one of run=<run folder>, checkpoint=<file> and predictions=<file>")
-        if (len(self.run or ()) > 1) != self.ensemble:
-            raise ValueError("run=[a,b] and ensemble=true go together: several runs that answer as one")
-        if self.average is not None and len(self.run or ()) != 1:
-            raise ValueError("average is of the checkpoints that one run keeps: give run=<run folder>")
+        if self.ensemble and self.average is not None:
+            raise ValueError("ensemble=true is the mean of answers, average= of weights: leave one of them out")
+        combines = self.ensemble or self.average is not None
+        if combines and self.run is None:
+            raise ValueError("ensemble=true and average= are of runs: give run=[a,b], or a folder of runs")
+        if len(self.run or ()) > 1 and not combines:
+            raise ValueError(
+                "run=[a,b] goes with ensemble=true, several runs that answer as one, or average=, of their weights"
+            )
+        if self.best == 1:
+            raise ValueError("best=1 is one run alone: run=<that run> needs no best")
+        if self.best is not None and not combines:
+            raise ValueError("best= says how many runs of several are taken: add ensemble=true, or average=")
         if self.predictions is not None and (
             self.shift or self.corruptions or self.cues or self.tta != "none" or self.data
         ):
@@ -107,15 +117,27 @@ class Eval(Command):
         first = members[0]
         background = first.seen.background
         combined = len(members) > 1 or self.average is not None or self.tta != "none"
+        images = self._known(self._images(first.found, replace(first.found.config.data, background=background)), first)
+        one_val = len({each.fingerprint for each in found}) == 1
+        val = self._val(first) if combined and one_val else None
+        if self.average is not None and val is None:
+            raise InputError(
+                f"average={self.average} chooses by val, "
+                + (
+                    "which is not in these data: shift=[<folder>] judges them beside the run's own"
+                    if one_val
+                    else "and the runs' data or their splits differ: ensemble=true does without"
+                )
+            )
+        if not one_val:
+            images = replace(images, notes=[*images.notes, DIVIDED])
         return Asked(
             members=members,
-            images=self._known(
-                self._images(first.found, replace(first.found.config.data, background=background)), first
-            ),
-            val=self._val(first) if combined else None,
+            images=images,
+            val=val,
             views=self.tta,
             average=self.average,
-            best=self.best,
+            best=self.best if self.average is not None else None,
             shift={root: self._shifted(first, root) for root in self.shift},
             corruptions=self.corruptions,
             cues=None if self.cues is None else self._conflicting(first, self.cues),
@@ -141,22 +163,14 @@ class Eval(Command):
         return Member(found, seen)
 
     def _checkpoints(self) -> list[Path]:
-        from cnntrain.build import judging, trained
         from cnntrain.runs import checkpoint, folder
+        from cnntrain.search import members
 
         if self.checkpoint is not None:
             return [Path(self.checkpoint)]
         latest = partial(folder.latest, Path(self.output), checkpoint.BEST)
         places = [latest() if each == LATEST else Path(each) for each in self.run or ()]
-        if self.average is None:
-            return [each if each.is_file() else trained.best_of(each) for each in places]
-        paths = judging.kept(places[0])
-        if len(paths) < 2:
-            raise InputError(
-                f"{places[0]} keeps {len(paths)} checkpoints, of which there is no average: a run with "
-                "checkpoint.keep=5 keeps more"
-            )
-        return paths
+        return members.checkpoints(places, self.ensemble, self.average is not None, self.best)
 
     def _images(self, found: Trained, data: Data) -> Labelled:
         """The part of the run's data, divided as for the run; of other images what they are, whole if they come in no
@@ -181,9 +195,10 @@ class Eval(Command):
     def _val(self, member: Member) -> Labelled | None:
         """The images by which the run was judged, where they are at hand."""
         from cnntrain.build.data import load_data
+        from cnntrain.core import dist
 
         data = member.found.config.data
-        if self._is_elsewhere(data):
+        if self._is_elsewhere(data) and dist.from_first(lambda: _fingerprint(data)) != member.found.fingerprint:
             return None
         return self._known(load_data(data).labelled("val"), member)
 

@@ -52,7 +52,7 @@ class Nas(Searching):
 
         place = self.place(f"nas-{self.data.name}-{self.space.name}-{self.algorithm.name}-{self.seed}")
         found: list[Child] = []
-        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed()) as kept:
+        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed(), self.defaults) as kept:
             parts = self.space, self.algorithm, self.evaluation
             try:
                 for child in searching.children(self.training(), *parts, self.children, kept):

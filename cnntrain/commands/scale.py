@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cnntrain.search.scaling import Cell
 
 FILE = "scale.json"
-CELLS = ("alpha", "beta", "gamma", "params", "MACs", "val")
+CELLS = ("alpha", "beta", "gamma", "params", "MACs", "growth", "val", "deviation")
 NETS = ("phi", "depth", "width", "resolution", "image size", "params", "MACs")
 
 
@@ -55,7 +55,13 @@ class Scale(Searching):
             raise ConfigError("alphas and betas: none have alpha * beta^2 <= 2, so that gamma is at least 1")
         place = self.place(f"scale-{self.data.name}-{self.model.name}")
         cells: list[Cell] = []
-        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed()) as kept:
+        with trial.in_this_process(self.trainer), journal.opened(place, self.fixed(), self.defaults) as kept:
+            (base,) = scaling.nets(self.training(), grid[0], [0])
+            tell(
+                f"{len(grid)} cells of {self.seeds} x {self.trainer.epochs} epochs, with about {scaling.GROWTH:g} "
+                f"times the {base['macs']:,} multiply-adds of phi = 0; model.scale makes that fewer",
+                sys.stderr,
+            )
             for number, factors in enumerate(grid, 1):
                 try:
                     cells.append(scaling.tried(kept, self.training(), factors, self.seeds))
@@ -63,7 +69,7 @@ class Scale(Searching):
                     tell(f"stopped; the same command goes on in {place}", sys.stderr)
                     return Ended(signals.STOPPED, str(place))
                 tell(f"{number}/{len(grid)} alpha {factors.alpha:g}, beta {factors.beta:g}, gamma {factors.gamma:.3f}: "
-                     f"{shown(cells[-1].value)}", sys.stderr)  # fmt: skip
+                     f"{shown(cells[-1].value)} in {cells[-1].seconds:,.0f} s", sys.stderr)  # fmt: skip
             best = scaling.chosen(cells)
             if best is None:
                 raise RunError("no cell's loss stayed a number: lower optim.lr")
@@ -73,6 +79,8 @@ class Scale(Searching):
             "metric": self.checkpoint.metric,
             "cells": [each.facts() for each in cells],
             "best": best.facts(),
+            "reach": scaling.reach(cells),
+            "base": base,
             "nets": nets,
         }
         self._leave(place, found)
@@ -82,7 +90,8 @@ class Scale(Searching):
         best = found["best"]
         cells = [
             [f"{each['alpha']:g}", f"{each['beta']:g}", f"{each['gamma']:.3f}", f"{each['params']:,}",
-             f"{each['macs']:,}", shown(each["value"])] for each in found["cells"]
+             f"{each['macs']:,}", f"{each['macs'] / found['base']['macs']:.2f}", shown(each["value"]),
+             "" if each["deviation"] is None else f"{each['deviation']:.4f}"] for each in found["cells"]
         ]  # fmt: skip
         nets = [
             [str(each["phi"]), *(f"{each[key]:.3f}" for key in ("depth", "width", "resolution")),
@@ -90,5 +99,19 @@ class Scale(Searching):
         ]  # fmt: skip
         title = f"{self.model.name}: alpha {best['alpha']:g}, beta {best['beta']:g}, gamma {best['gamma']:.3f}"
         tell(tables.table(f"{self.model.name} of phi = 1, {found['metric']}", CELLS, cells))
+        tell(_told(found))
         tell(tables.table(title, NETS, nets))
         write_atomic(place / FILE, plain_json.text(dict(found), indent=2).encode())
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    """How sure it is that the best cell is the best."""
+    reach, best = found["reach"], found["best"]
+    if reach is None:
+        return "one seed a cell does not tell whether another would choose the same: seeds=3 does"
+    rest = [each["value"] for each in found["cells"] if each["value"] is not None and each != best]
+    near = sum(best["value"] - each <= reach for each in rest)
+    return (
+        f"{near} of the {len(rest)} other cells are not told from the best by {len(best['values'])} seeds, which tell "
+        f"means {reach:.4f} apart"
+    )

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config import imports, resume
+from cnntrain.config import imports, resume, since
 from cnntrain.config.ended import Ended, Prune
 from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import notes
@@ -39,7 +39,6 @@ class Train(TrainConfig):
         start = time.monotonic()
         from cnntrain.build.run import build
         from cnntrain.core import dist
-        from cnntrain.runs import generations
         from cnntrain.runs.trackers.base import require
         from cnntrain.training.ending import why_ended
         from cnntrain.training.precision import arithmetic
@@ -51,8 +50,7 @@ class Train(TrainConfig):
             place, saved, lines = Path(self.resume) if self.resume else None, None, list[str]()
             if place is not None:
                 stack.enter_context(dist.on_first(held, place))
-                with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
-                    saved, lines = generations.load(place)
+                saved, lines = _loaded(place)
             stack.enter_context(arithmetic(self.trainer.deterministic, self.trainer.tf32))
             run = build(self, saved, Usage(dist.pick_device(self.trainer.device), start))
             if place is not None and saved is not None and run.ended:
@@ -111,6 +109,18 @@ class Train(TrainConfig):
         folder.add_command(place, command, **reached, difference=difference)
         if saved is None:
             folder.describe(place, {**asdict(self), "resume": None}, imports.remembered(self))
+
+
+def _loaded(place: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """What `generations.load` gives, with the defaults of keys that came since. All ranks call this."""
+    from cnntrain.core import dist
+    from cnntrain.runs import generations
+
+    with dist.first_rank_first():  # it puts an older checkpoint in the place of a damaged one
+        saved, lines = generations.load(place)
+    if saved is not None:
+        saved["config"] = since.completed(saved["config"])[0]
+    return saved, lines
 
 
 def _look_on(run: Run, place: Path, report: Report) -> None:

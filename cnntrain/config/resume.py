@@ -35,6 +35,7 @@ FIXED = (
     "schedule.name", "name", "output",
 )  # fmt: skip
 STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
+READ = {"model.genotype": "model.args.genotype"}  # a file, and where a run's configuration has what is in it
 
 
 @dataclass
@@ -90,15 +91,20 @@ def resolve(tree: dict[str, Any], typed: Sequence[str], groups: Sequence[str]) -
 
 def _same_run(tree: dict[str, Any], output: Path) -> Resumed | None:
     """The newest run with exactly this configuration, on as many devices if there is one; what has changed of the
-    user's code is noted.
+    user's code is noted. A key that is newer than a run had its default.
 
     Raises:
         ConfigError: it needs code of the user's that is not imported.
     """
-    places = [place for place in index.find(output, tree) if not in_use(place)]
-    found = [(folder, saved) for folder in places if _is_same(saved := folders.config(folder), tree)]
-    for folder, saved in sorted(found, key=lambda each: bool(changes(each[1], tree))):
-        changed = [*imports.check(folders.imports(folder), str(folder)), *_differences(saved, tree)]
+    found = []
+    for folder in index.find(output, tree):
+        if in_use(folder):
+            continue
+        saved, newer = since.completed(folders.config(folder))
+        if _is_same(dict(saved), tree) and not (newer and _is_older(folder)):
+            found.append((folder, dict(saved), newer))
+    for folder, saved, newer in sorted(found, key=lambda each: bool(changes(each[1], tree))):
+        changed = [*imports.check(folders.imports(folder), str(folder)), *newer, *_differences(saved, tree)]
         return Resumed(folder, {**tree, "resume": str(folder.absolute())}, changed, folders.is_finished(folder))
     return None
 
@@ -141,13 +147,18 @@ def _refuse_older(folder: Path, saved: dict[str, Any]) -> None:
     try:
         check(saved, TrainConfig)
     except ConfigError as error:
-        from cnntrain.runs import checkpoint  # torch with it: only here, where nothing can be trained any more
-
-        last = folder / checkpoint.LAST
-        if last.is_file() and checkpoint.is_older(last):
+        if _is_older(folder):
             raise InputError(
                 f"{folder} was made by an older cnntrain, whose runs cannot be resumed: start a new run"
             ) from error
+
+
+def _is_older(folder: Path) -> bool:
+    """Whether a run's checkpoint is of a form that cannot be resumed."""
+    from cnntrain.runs import checkpoint  # torch with it: only here, where a configuration is not of this version
+
+    last = folder / checkpoint.LAST
+    return last.is_file() and checkpoint.is_older(last)
 
 
 def _overlay(
@@ -170,7 +181,16 @@ def _overlay(
                 target[part] = {}
             source, target = source[part], target[part]
         target[last] = deepcopy(source[last])
+        if key in READ:
+            _drop(wanted, READ[key])  # it is read again, from the file that is typed
     return wanted
+
+
+def _drop(tree: dict[str, Any], key: str) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        tree = tree[part]
+    tree.pop(last, None)
 
 
 def _of_choices(tree: dict[str, Any]) -> list[str]:

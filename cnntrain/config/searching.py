@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from cnntrain.config import since
 from cnntrain.config.resume import EXACT
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.keys import flat, is_within
@@ -54,6 +55,10 @@ class Searching(TrainConfig):
     def fixed(self) -> Mapping[str, Any]:
         """The keys, dotted, on which what a search finds depends."""
         return {key: value for key, value in flat(asdict(self)).items() if not is_within(key, self.free)}
+
+    def defaults(self) -> Mapping[str, Any]:
+        """The keys, dotted, where nothing but choices is typed: what a search from before a key was done with."""
+        return flat(since.defaults(asdict(self), snake_case(type(self).__name__)))
 
 
 def shown(value: float | None) -> str:

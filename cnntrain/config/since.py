@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.config.check import check, plain
-from cnntrain.config.groups import PLUGINS
+from cnntrain.config.groups import ALL_PLUGINS
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError
@@ -43,17 +43,17 @@ def completed(saved: Tree) -> tuple[Tree, list[str]]:
     return saved, []
 
 
-def defaults(saved: Tree) -> Tree:
-    """What is composed of the choices that a configuration made, as far as there is a file of them; of a choice without
-    one all keys are the configuration's own."""
+def defaults(saved: Tree, command: str = "train") -> Tree:
+    """What is composed of the choices that a command's configuration made, as far as there is a file of them; of a
+    choice without one all keys are the configuration's own."""
     from cnntrain.config.compose import compose_config
     from cnntrain.config.search_path import groups, looking
 
     with looking():
-        chosen = {group: saved[group].get("name") for group in PLUGINS.keys() & saved.keys()}
+        chosen = {group: saved[group].get("name") for group in ALL_PLUGINS.keys() & saved.keys()}
         files = {group: groups().get(group, ()) for group in chosen}
         return plain(
-            compose_config("train", [f"{group}={name}" for group, name in chosen.items() if name in files[group]])
+            compose_config(command, [f"{group}={name}" for group, name in chosen.items() if name in files[group]])
         )
 
 

@@ -54,7 +54,7 @@ def evaluation(result: Mapping[str, Any], columns: Sequence[Column]) -> list[Any
         if each["count"]:
             rows.append((f"{each['data']} {each['part']}", each, None))
     table = _metrics_table(f"{result['model']}, epoch {result['epoch']}: {result['checkpoint']}", shown, rows)
-    return [table, *_found(result), *_conflicting(result), *_corrupted(result, columns[0])]
+    return [table, *_found(result, shown), *_conflicting(result), *_corrupted(result, columns[0])]
 
 
 def left_out(unknown: Mapping[str, int]) -> str:
@@ -62,11 +62,12 @@ def left_out(unknown: Mapping[str, int]) -> str:
     return f"{sum(unknown.values()):,} images of unknown classes are left out: {listed(sorted(unknown))}"
 
 
-def _found(result: Mapping[str, Any]) -> list[str]:
+def _found(result: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
     """Which classes are confused, which are found least, and how far the probabilities can be believed."""
     lines = []
     if result.get("better_on_val") is False:
         lines.append("note: on val this is no better than its best member alone, which is the one to take")
+    lines += _gained(result, columns)
     if result.get("most_confused"):
         pairs = (
             f"{each['label']} as {each['answer']} {each['count']} ({each['share']:.1%})" for each in _first(result)
@@ -85,6 +86,21 @@ def _found(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"calibration: ECE {before['ece']:.4f} and NLL {before['nll']:.4f}{mended}")
     lines += [f"{each['data']}: {left_out(each['unknown'])}" for each in result.get("shift", ()) if each["unknown"]]
     return lines
+
+
+def _gained(result: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
+    """How much better several are together than one of them."""
+    told = []
+    for column in columns:
+        found = result.get("gain", {}).get(column.name)
+        if found is None or len(result["members"]) < 2:
+            continue
+        low, high = (100 * each for each in found["interval"])
+        told.append(
+            f"{column.title} {column.text(found['together'])} to {column.text(found['mean'])}, "
+            f"{100 * found['difference']:+.2f} points [{low:.2f}, {high:.2f}]"
+        )
+    return [f"together, against the mean of {len(result['members'])} members: {'; '.join(told)}"] if told else []
 
 
 def _first(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -138,11 +138,11 @@ def result(folder: Path) -> dict[str, Any] | None:
     Raises:
         InputError: the file is damaged.
     """
-    found: dict[str, Any] | None = _read(folder / RESULT, Result)
+    found: dict[str, Any] | None = read(folder / RESULT, Result)
     return found
 
 
-def _read(path: Path, shape: Any) -> Any:
+def read(path: Path, shape: Any) -> Any:
     """What a file of JSON in a run's folder holds; None where there is none.
 
     Raises:
@@ -199,7 +199,7 @@ def imports(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    return _read(folder / IMPORTS, list[Needed]) or []
+    return read(folder / IMPORTS, list[Needed]) or []
 
 
 def commands(folder: Path) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ def commands(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file is damaged.
     """
-    return _read(folder / COMMANDS, list[Typed]) or []
+    return read(folder / COMMANDS, list[Typed]) or []
 
 
 def add_command(folder: Path, command: str, **details: Any) -> None:

@@ -13,6 +13,7 @@ from cnntrain.core.keys import flat
 from cnntrain.core.lock import in_use
 from cnntrain.core.words import some_of
 from cnntrain.runs import folder as folders
+from cnntrain.runs import swept
 from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify import COLUMNS
 
@@ -97,7 +98,7 @@ def read(
     if not roots:
         raise InputError(f"runs={where}: there is no such folder")
     finished, left_out = [], {}
-    for each in sorted({run for root in roots for run in folders.below(root)}):
+    for each in sorted({run for root in roots for run in swept.below(root)}):
         reason = _unfinished(each)
         if reason is None:
             finished.append(_read(each))

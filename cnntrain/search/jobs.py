@@ -1,8 +1,8 @@
 """The jobs of a sweep, and what is known of them from before: found by what was typed, without composing anything.
 
 ``jobs.jsonl`` in the sweep's folder has a first line that says of which command it is, and one for each job that has
-finished: a digest of all that its configuration is composed of, its run, and the time of the run's ``config.yaml``,
-which tells whether the run has been resumed with other keys since.
+finished: a digest of all that its configuration is composed of (files that are read into it too), its run, and the time
+of the run's ``config.yaml``, which tells whether the run has been resumed with other keys since.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from typing import TypedDict
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cnntrain.config import imports
+from cnntrain.config.resume import READ
 from cnntrain.config.search_path import folders as yaml_folders
+from cnntrain.config.text import PARSER
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_new
 from cnntrain.core.keys import is_within
+from cnntrain.core.paths import expanded
 from cnntrain.core.version import __version__
 from cnntrain.runs import folder as folders
 from cnntrain.runs import index
@@ -80,8 +83,11 @@ def parsed(hydra: Hydra, config: DictConfig, arguments: Sequence[str]) -> list[O
     return list({each.get_key_element(): each for each in overrides}.values())  # a later one wins
 
 
-def of_grid(overrides: Iterable[Override]) -> list[Job]:
+def of_grid(overrides: Iterable[Override], files: Iterable[str] = ()) -> list[Job]:
     """One for each combination of values, in Hydra's order.
+
+    Args:
+        files: see `sources`.
 
     Raises:
         ConfigError: an override says no values, but a range of numbers.
@@ -96,7 +102,7 @@ def of_grid(overrides: Iterable[Override]) -> list[Job]:
             raise ConfigError(f"{each.input_line}: a grid needs values; hydra/sweeper=optuna draws from a range")
         lists.append([f"{key}={value}" for value in each.sweep_string_iterator()])
         varied += [key] if len(lists[-1]) > 1 else []
-    found, source = [], sources()
+    found, source = [], sources(files)
     for words in itertools.product(*lists):
         values = dict(word.split("=", 1) for word in words)
         own = {key.lstrip("+"): values[key] for key in varied}
@@ -105,18 +111,38 @@ def of_grid(overrides: Iterable[Override]) -> list[Job]:
 
 
 def key_of(words: Sequence[str], source: str) -> str:
-    """The digest of a job, of its overrides and `sources`."""
-    return hashlib.sha256(plain_json.text([*words, source]).encode()).hexdigest()
+    """The digest of a job, of its overrides, what is in the files that they have read, and `sources`."""
+    values = dict(each.lstrip("+").split("=", 1) for each in words)
+    read = [_content(str(PARSER.parse_override(f"{key}={values[key]}").value())) for key in READ.keys() & values.keys()]
+    return hashlib.sha256(plain_json.text([*words, *read, source]).encode()).hexdigest()
 
 
-def sources() -> str:
-    """A digest of what overrides are composed with: all YAML, the user's code, and this version."""
-    sha = hashlib.sha256(__version__.encode())
+def sources(files: Iterable[str] = ()) -> str:
+    """A digest of what overrides are composed with: all YAML, the user's code, and this version.
+
+    Args:
+        files: of which the content becomes a part of the configuration, see `read_by`.
+    """
+    sha = hashlib.sha256(__version__.encode() + "".join(map(_content, files)).encode())
     for folder in yaml_folders():
         for file in sorted(folder.rglob("*.yaml")):
             sha.update(f"{file.relative_to(folder)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     sha.update("".join(sorted(each.sha256 for each in imports.present())).encode())
     return sha.hexdigest()
+
+
+def read_by(config: DictConfig) -> list[str]:
+    """The files that a composed configuration names and that are read into it."""
+    named = [OmegaConf.select(config, key) for key in READ]
+    return [str(each) for each in named if each is not None]
+
+
+def _content(file: str) -> str:
+    """A digest of what is in a file; of one that cannot be read, which the job will say, nothing."""
+    try:
+        return hashlib.sha256(expanded(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def place_of(config: DictConfig, words: Sequence[str]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,12 @@ class Journal:
 
 
 @contextmanager
-def opened(folder: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
+def opened(folder: Path, settings: Mapping[str, Any], defaults: Callable[[], Mapping[str, Any]]) -> Iterator[Journal]:
     """The journal of a folder, which no other process may use within the block.
 
     Args:
         settings: dotted keys to values, on which what is found depends.
+        defaults: of the keys; a search that an earlier version began was done with those of keys that came since.
 
     Raises:
         ConfigError: the folder is of a search with other settings.
@@ -64,11 +65,11 @@ def opened(folder: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
         raise InputError(f"output: {folder} cannot be made: {error.strerror}") from error
     with held(folder):
         remove_temporary(folder)
-        _require_same(folder, settings)
+        _require_same(folder, settings, defaults)
         yield Journal(folder / JOURNAL)
 
 
-def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
+def _require_same(folder: Path, settings: Mapping[str, Any], defaults: Callable[[], Mapping[str, Any]]) -> None:
     path, text = folder / SETTINGS, plain_json.text(dict(settings), indent=2)
     if not path.exists():
         write_atomic(path, text.encode())
@@ -78,6 +79,9 @@ def _require_same(folder: Path, settings: Mapping[str, Any]) -> None:
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
     now = plain_json.read(text, dict[str, Any])
+    if new := now.keys() - before.keys():
+        values = defaults()
+        before |= {key: values[key] for key in new & values.keys()}
     names = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if names:
         changes = [f"{each}={before.get(each)} is now {now.get(each)}" for each in names[:SHOWN]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -47,16 +47,33 @@ class Cell:
     """One pair of alpha and beta, trained with each seed.
 
     Attributes:
-        value: of val, the mean over the seeds; None where a loss was no number.
+        values: of val, one a seed; None where a loss was no number.
+        seconds: that its trainings took.
     """
 
     factors: Factors
     params: int
     macs: int
-    value: float | None
+    values: Sequence[float | None]
+    seconds: float
+
+    @property
+    def numbers(self) -> list[float]:
+        return [each for each in self.values if each is not None]
+
+    @property
+    def value(self) -> float | None:
+        """The mean over the seeds; None where one is no number."""
+        return mean(self.numbers) if len(self.numbers) == len(self.values) else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Of the seeds (n - 1)."""
+        return stdev(self.numbers) if self.value is not None and len(self.values) > 1 else None
 
     def facts(self) -> dict[str, Any]:
-        return {**asdict(self.factors), "params": self.params, "macs": self.macs, "value": self.value}
+        of = {name: getattr(self, name) for name in ("params", "macs", "values", "value", "deviation", "seconds")}
+        return {**asdict(self.factors), **of}
 
 
 def grid(alphas: Sequence[float], betas: Sequence[float]) -> list[Factors]:
@@ -81,15 +98,27 @@ def tried(journal: Journal, config: TrainConfig, factors: Factors, seeds: int) -
         key = f"alpha={factors.alpha:g} beta={factors.beta:g} seed={seed}"
         record = journal.records.get(key)
         records.append(record or journal.add(key, trial.tried(replace(factors.scaled(config, 1), seed=seed))))
-    values = [each["value"] for each in records]
-    value = None if None in values else mean(values)
-    return Cell(factors, records[0]["params"], records[0]["macs"], value)
+    seconds = sum(each["seconds"] for each in records)
+    return Cell(factors, records[0]["params"], records[0]["macs"], [each["value"] for each in records], seconds)
 
 
 def chosen(cells: Sequence[Cell]) -> Cell | None:
     """The best on val; of equal ones the one of the fewest multiply-adds. None where no network learned."""
     sound = [each for each in cells if each.value is not None]
     return max(sound, key=lambda each: (each.value, -each.macs), default=None)
+
+
+def reach(cells: Sequence[Cell]) -> float | None:
+    """By how much two cells must differ for their seeds to tell them apart: half of Student's interval of 95% of the
+    difference of two means, with the variance of the seeds in all cells. None of one seed."""
+    from scipy.stats import t as student
+
+    found = [each for each in cells if each.deviation is not None]
+    if not found:
+        return None
+    seeds = len(found[0].values)
+    variance = mean(each.deviation**2 for each in found if each.deviation is not None)
+    return float(student.ppf(0.975, len(found) * (seeds - 1)) * sqrt(2 * variance / seeds))
 
 
 def nets(config: TrainConfig, factors: Factors, phis: Sequence[int]) -> list[dict[str, Any]]:

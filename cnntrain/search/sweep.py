@@ -24,7 +24,7 @@ from cnntrain.core.lock import held
 from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.search import outcomes, tables
-from cnntrain.search.jobs import Job, of_grid, parsed, place_of, recall, remember
+from cnntrain.search.jobs import Job, of_grid, parsed, place_of, read_by, recall, remember
 from cnntrain.search.launching import ONE_BY_ONE, Task, launcher_at
 from cnntrain.search.outcomes import FAILED, FINISHED, STOPPED, WAITING
 
@@ -59,7 +59,7 @@ def run(hydra: Hydra, command: str, overrides: list[str], job: Task) -> list[int
 
 def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     words = [str(each) for each in config.hydra.overrides.task]
-    jobs = of_grid(parsed(hydra, config, words))
+    jobs = of_grid(parsed(hydra, config, words), read_by(config))
     one_by_one = config.hydra.launcher[TARGET] == ONE_BY_ONE
     with ExitStack() as stack:
         if one_by_one:  # a launcher's processes hear of it themselves

@@ -11,11 +11,12 @@ from typing import Any
 
 from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
+from cnntrain.runs.swept import SWEEP
 from cnntrain.search.jobs import Job
 from cnntrain.search.outcomes import FINISHED
 from cnntrain.tasks.base import Column, is_better
 
-JSON, CSV = "sweep.json", "sweep.csv"
+CSV = "sweep.csv"
 SEED = "seed"  # over which is averaged
 
 
@@ -126,8 +127,8 @@ def write(place: Path, command: str, status: str, jobs: Sequence[Job]) -> Path:
     heads = ("status", "metric", "value", "epochs", "run_dir", "error")
     lines = [[*(job.varied.get(key) for key in keys), *(_written(job)[head] for head in heads)] for job in jobs]
     write_atomic(place / CSV, tables.comma_separated([*keys, *heads], lines).encode())
-    write_atomic(place / JSON, plain_json.text(content, indent=2).encode())
-    return place / JSON
+    write_atomic(place / SWEEP, plain_json.text(content, indent=2).encode())
+    return place / SWEEP
 
 
 def _written(job: Job) -> dict[str, Any]:

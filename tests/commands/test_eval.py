@@ -34,6 +34,7 @@ from cnntrain.training.saver import Saver
 Configure = Callable[..., Train]
 Perform = Callable[..., str]
 CPU = torch.device("cpu")
+SMALL = ("data=fake", "data.train_size=48", "data.val_size=16", "data.num_classes=7")
 CLASSES = {"ant": 40, "bee": 120, "cat": 200}
 
 
@@ -326,6 +327,10 @@ def test_several_runs_answer_as_one(fake_run: Path, configure: Configure, result
     }
     assert set(found["val"]) == {*found["members"], "together"}
     assert isinstance(found["better_on_val"], bool) and found["interval"]["top1"] == of_proportion(found["top1"], 29)
+    gain = found["gain"]["top1"]
+    assert gain["together"] == found["top1"] and gain["mean"] == pytest.approx(
+        np.mean([each["top1"] for each in found["members"].values()])
+    )
     few = Path(configure("data.num_classes=3", "trainer.epochs=1").execute([]).made)
     with pytest.raises(InputError, match="knows other classes"):
         wanted(run=[runs[0], str(few)], ensemble=True).execute([])
@@ -357,6 +362,56 @@ def test_an_average_of_weights_is_chosen_on_val(configure: Configure, capsys: An
     one = Path(configure("trainer.epochs=1", "checkpoint.keep=1").execute([]).made)
     with pytest.raises(InputError, match=r"keeps 1 checkpoints, of which there is no average: .* checkpoint\.keep=5"):
         wanted(run=str(one), average="greedy").execute([])
+    with pytest.raises(InputError, match=r"of which there is no average of 99: .*keep=99"):
+        wanted(run=str(run), average="greedy", best=99).execute([])
+    with pytest.raises(InputError, match=r"average=greedy chooses by val, which is not in these data: shift="):
+        wanted(run=str(run), average="greedy", data=composed([*SMALL, "data.test_size=5"])["data"]).execute([])
+
+
+def test_the_best_runs_of_a_folder_answer_as_one_or_are_averaged(configure: Configure, result_of: Any) -> None:
+    words = ("name=several", "trainer.epochs=1")
+    runs = [Path(configure(*words, f"seed={seed}").execute([]).made) for seed in range(3)]
+    ranked = sorted(runs, key=lambda run: (-result_of(run)["best"]["val/top1"], run))
+    chosen = [str(run / checkpoint.BEST) for run in ranked[:2]]
+    wanted(run=str(runs[0].parent), ensemble=True, best=2).execute([])
+    found = read(ranked[0] / "eval-fake-test" / EVALUATION)
+    assert found["of"] == chosen and set(found["members"]) == set(chosen)
+    assert [len(result_of(run)["test_looks"]) for run in ranked] == [2, 2, 1]  # of those that answered alone
+    wanted(run=str(runs[0].parent), average="uniform", best=2).execute([])
+    found = read(ranked[0] / "eval-fake-test-2" / EVALUATION)
+    states = [checkpoint.eval_weights(checkpoint.load_run(Path(each))) for each in chosen]
+    assert sorted(found["average"]["of"]) == sorted(chosen) and set(found["members"]) == set(chosen)
+    network = trained.read(Path(chosen[0]), CPU)
+    network.network.load_state_dict({name: (states[0][name] + states[1][name]) / 2 for name in states[0]})
+    whole = judging.Member(network, network.seen).judged(network.config.data.load().labelled("test"))
+    assert found["top1"] == whole.metrics["top1"]
+    net = "{space: chain, layers: [{height: 3, width: 3, filters: 4, stride: 1, inputs: []}]}"
+    others = {
+        r"in model\.name: weights": ("model=found", f"+model.args.genotype={net}"),
+        r"in data\.crop_fraction, data\.mean, data\.std: weights": ("data.crop_fraction=0.5",),
+        "the runs' data or their splits differ: ensemble=true does without": ("data.train_size=32",),
+    }
+    for problem, other in others.items():
+        run = Path(configure(*words, "name=other", *other).execute([]).made)
+        with pytest.raises(InputError, match=problem):
+            wanted(run=[str(run), str(runs[0])], average="uniform").execute([])
+    wanted(run=[str(run), str(runs[0])], ensemble=True).execute([])  # who learned from which images is not known
+    assert "val" not in read(run / "eval-fake-test" / EVALUATION)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ({"run": ["a", "b"]}, "goes with ensemble=true"),
+        ({"run": ["a", "b"], "ensemble": True, "average": "greedy"}, "leave one of them out"),
+        ({"run": ["a", "b"], "ensemble": True, "best": 1}, "is one run alone"),
+        ({"run": "a", "best": 2}, "add ensemble=true, or average="),
+        ({"checkpoint": "a", "ensemble": True}, "are of runs"),
+    ],
+)
+def test_how_several_are_put_together_is_said_once(words: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        wanted(**words)
 
 
 def test_other_sets_and_worse_images_stand_beside(folder_run: Path, tmp_path: Path, capsys: Any) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from scipy.stats import t as student
 
 import cnntrain as package
 from cnntrain.commands.nas import Nas
@@ -56,6 +59,14 @@ def test_a_search_goes_on_and_what_it_finds_is_a_model(
     (place / "best.json").unlink()
     found = package.load(run["run_dir"], device="cpu")
     assert sum(each.numel() for each in found.network.parameters()) == result["best"]["params"]
+    settings = json.loads((place / journal.SETTINGS).read_text())
+    del settings["trainer.tf32"]  # a search from before this key had its default
+    (place / journal.SETTINGS).write_text(json.dumps(settings))
+    assert typed(*CHAIN, "children=4").returncode == 0
+    (place / journal.SETTINGS).write_text(json.dumps({k: v for k, v in settings.items() if k != "algorithm.sample"}))
+    refused = typed(*CHAIN, "children=4")
+    assert "algorithm.sample=5 is now 2" in refused.stderr and "tf32" not in refused.stderr
+    (place / journal.SETTINGS).write_text(json.dumps(settings))
     refused = typed(*CHAIN, "children=4", "optim.lr=0.5")
     assert refused.returncode == 2 and "optim.lr=" in refused.stderr and "name=<another>" in refused.stderr
 
@@ -111,7 +122,8 @@ def test_what_nas_refuses(words: list[str], told: str) -> None:
 def test_scale_trains_each_cell_once(typed: Typed, tmp_path: Path) -> None:
     words = ("scale", *TINY, "model.scale.width=0.1", "model.scale.depth=0.3", "alphas=[1.2]", "betas=[1.1]",
              "name=scaled", "trainer.deterministic=false")  # fmt: skip
-    assert typed(*words, "phis=[0,1]").returncode == 0
+    done = typed(*words, "phis=[0,1]")
+    assert done.returncode == 0 and "one seed a cell does not tell" in done.stdout and "of phi = 0" in done.stderr
     before = records(tmp_path / "outputs" / "scaled")
     assert typed(*words, "phis=[0,2]").returncode == 0
     assert records(tmp_path / "outputs" / "scaled") == before and len(before) == 1
@@ -120,6 +132,22 @@ def test_scale_trains_each_cell_once(typed: Typed, tmp_path: Path) -> None:
     best = found["best"]
     assert best["alpha"] * best["beta"] ** 2 * best["gamma"] ** 2 == pytest.approx(2)
     assert [each["image_size"] for each in found["nets"]] == [8, round(8 * best["gamma"] ** 2)]
+
+
+def test_cells_are_told_apart_by_their_seeds() -> None:
+    draws = np.random.default_rng(0).normal(0.8, 0.02, (5, 3))
+    cells = [scaling.Cell(scaling.Factors(1, 1, 1), 1, 1, each.tolist(), 1.0) for each in draws]
+    pooled = np.sqrt(draws.var(axis=1, ddof=1).mean())
+    assert scaling.reach(cells) == pytest.approx(student.ppf(0.975, 10) * pooled * np.sqrt(2 / 3))
+    assert cells[0].value == pytest.approx(draws[0].mean()) and cells[0].deviation == pytest.approx(
+        draws[0].std(ddof=1)
+    )
+    diverged = replace(cells[0], values=[0.9, None, 0.9])
+    assert (diverged.value, diverged.deviation) == (None, None)
+    assert (
+        scaling.reach([*cells, diverged]) == scaling.reach(cells) and scaling.chosen([diverged, cells[1]]) == cells[1]
+    )
+    assert scaling.reach([replace(each, values=each.values[:1]) for each in cells]) is None
 
 
 def test_the_grid_has_no_factor_below_one() -> None:

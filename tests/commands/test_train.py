@@ -195,6 +195,20 @@ def test_a_run_with_no_step_left_stays_what_it_was(configure: Configure, perform
     assert before == {name: (place / name).read_bytes() for name in before}
 
 
+def test_a_run_from_before_a_key_comes_to_its_end(configure: Configure, result_of: Any) -> None:
+    """Killed behind its last step, it lacks a key, whose default is no change."""
+    place = run(configure("trainer.epochs=1"))
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        state = checkpoint.load(place / name)
+        del state["config"]["trainer"]["watch"], state["format"]
+        (place / name).unlink()
+        checkpoint.save(place / name, state)
+    (place / "result.json").unlink()
+    assert run(configure("trainer.epochs=1", f"resume={place}")) == place
+    ended = result_of(place)
+    assert ended["status"] == "finished" and ended["resumes"][-1]["difference"] == {}
+
+
 def test_early_stopping_is_said_and_still_holds_at_a_resume(configure: Configure, perform: Perform) -> None:
     words = ("optim.lr=1e-30", "trainer.early_stopping=1", "schedule=constant")
     shown = perform(configure(*words, "trainer.epochs=5"))

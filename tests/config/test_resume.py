@@ -150,6 +150,51 @@ def test_auto_compares_values_as_the_schema_reads_them(make: Make, resolve: Any)
     assert resolve("auto", "transfer=linear_probe", "optim.weight_decay='0.0005'").folder == wanted
 
 
+def test_auto_finds_a_run_from_before_a_key_that_has_its_default(make: Make, resolve: Any, tmp_path: Path) -> None:
+    saved = run_config("optim.lr=0.1", output=str(tmp_path / "outputs"))
+    del saved["report"], saved["trainer"]["watch"]
+    wanted = make(tree=saved, status="finished")
+    make("optim.lr=0.2")
+    for _ in range(2):  # by its configuration, then by the index
+        found = resolve("auto", "optim.lr=0.1")
+        assert (found.folder, found.finished) == (wanted, True)
+        (note,) = found.notes
+        assert "newer than the checkpoint" in note and "trainer.watch=false" in note
+    assert resolve("auto", "optim.lr=0.1", "trainer.watch=true") is None
+    assert resolve("auto", "optim.lr=0.3") is None
+    newest = make("optim.lr=0.1")
+    assert resolve("auto", "optim.lr=0.1").folder == newest
+
+
+def test_auto_passes_over_a_run_that_cannot_be_resumed(make: Make, resolve: Any, tmp_path: Path) -> None:
+    """Release 0.1 had no tasks; its checkpoints are of format 1."""
+    saved = run_config(output=str(tmp_path / "outputs"))
+    del saved["task"]
+    run = make(tree=saved)
+    assert resolve("auto").folder == run
+    torch.save({"format": 1, "sha256": "0" * 64, "model": {}}, run / "last.ckpt")
+    assert resolve("auto") is None
+
+
+GENOTYPE = {"space": "chain", "layers": [{"height": 3, "width": 3, "filters": 8, "stride": 1, "inputs": []}]}
+
+
+def test_a_genotype_is_what_is_in_its_file_wherever_that_is(make: Make, resolve: Any, tmp_path: Path) -> None:
+    words = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(GENOTYPE))
+        words.append(("model=found", f"model.genotype={tmp_path / name}.json"))
+    run = make(*words[0])
+    assert resolve("auto", *words[1]).folder == run
+    for typed in (words[1], words[1][1:]):
+        found = resolve(run, *typed)
+        assert found.notes == [] and found.tree["model"]["args"] == {"genotype": GENOTYPE}
+    (tmp_path / "two.json").write_text(json.dumps({**GENOTYPE, "layers": [{**GENOTYPE["layers"][0], "height": 5}]}))
+    assert resolve("auto", *words[1]) is None
+    with pytest.raises(ConfigError, match=r"model\.args\.genotype\.layers cannot change from .* within a run"):
+        resolve(run, words[1][1])
+
+
 def test_auto_without_any_run_starts_a_new_one(resolve: Any) -> None:
     assert resolve("auto") is None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from scipy.stats import t as student
 
@@ -96,6 +97,39 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(typed: Any, tra
     os.utime(made / "config.yaml")  # as one that was resumed with other keys: what it is now is looked at
     assert typed(*FEW).stdout.count("this run has finished") == 1 and len(trained) == 3
     assert typed(*FEW, "resume=null").returncode == 0 and len(trained) == 5
+
+
+def test_runs_of_an_earlier_version_are_taken_over(typed: Any, trained: Any, tmp_path: Path) -> None:
+    typed(*FEW)
+    before = written(tmp_path)
+    for each in before["jobs"]:
+        file = Path(each["run_dir"]) / "config.yaml"
+        tree = yaml.safe_load(file.read_text())
+        del tree["trainer"]["watch"], tree["report"]
+        file.write_text(yaml.safe_dump(tree))
+    done = typed(*FEW)
+    assert done.stdout.count("this run has finished") == 2 and len(trained) == 2
+    assert written(tmp_path)["tables"] == before["tables"]
+
+
+def test_a_job_is_another_where_the_file_that_it_reads_has_changed(typed: Any, trained: Any, tmp_path: Path) -> None:
+    layer = {"height": 3, "width": 3, "filters": 8, "stride": 1, "inputs": []}
+    write = lambda name, filters: (tmp_path / name).write_text(  # noqa: E731
+        json.dumps({"space": "chain", "layers": [{**layer, "filters": filters}]})
+    )
+    write("a.json", 8), write("b.json", 16)
+    one = ("-m", "data=fake", "model=found", "model.genotype=a.json", "seed=0,1")
+    both = (*one[:3], "model.genotype=a.json,b.json")
+    for words in (one, both):
+        trained.clear()
+        typed(*words), typed(*words)
+        assert len(trained) == (2 if words == one else 1)  # seed 0 of a.json is there already
+    write("a.json", 24)
+    trained.clear()
+    typed(*both)
+    assert len(trained) == 1
+    typed(*one)
+    assert len(trained) == 2
 
 
 @pytest.mark.slow

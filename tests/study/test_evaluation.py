@@ -20,9 +20,11 @@ from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation import folder, resampling
 from cnntrain.study.evaluation.corruptions import CORRUPTIONS, STRENGTHS, Corrupted
+from cnntrain.study.evaluation.gain import gains, in_top
 from cnntrain.study.evaluation.measures import measures
 from cnntrain.study.evaluation.pictures import mistakes
 from cnntrain.study.evaluation.views import Crops, Flips, mean_logits
+from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify.calibration import probabilities
 from cnntrain.tasks.classify.scores import scores
 
@@ -83,6 +85,25 @@ def test_a_bootstrap_counts_samples_as_scikit_learn_does() -> None:
     ours = figures(times.astype(float))
     assert {name: ours[name] for name in wanted} == pytest.approx(wanted, abs=1e-12)
     assert ours["nll"] == pytest.approx(sk.log_loss(answers.labels[rows], found[rows], labels=range(4)))
+
+
+def test_what_several_gain_is_counted_image_by_image() -> None:
+    members = [drawn(300, seed=seed) for seed in (1, 2, 3)]
+    members = [replace(each, labels=members[0].labels) for each in members]
+    logits = np.log(np.mean([probabilities(each.logits) for each in members], axis=0))
+    whole = replace(members[0], logits=logits)
+    columns = [Column("top1", "", ""), Column("top2", "", ""), Column("macro_f1", "", ""), Column("loss", "", "")]
+    found = gains(whole, members, columns)
+    assert list(found) == ["top1", "top2"]
+    for k, each in zip((1, 2), found.values(), strict=True):
+        of = lambda one: sk.top_k_accuracy_score(one.labels, one.logits, k=k, labels=range(4))  # noqa: B023, E731
+        assert each["together"] == pytest.approx(of(whole)) and each["mean"] == pytest.approx(
+            np.mean(list(map(of, members)))
+        )
+        assert each["difference"] == pytest.approx(each["together"] - each["mean"])
+        gaps = in_top(whole, k) - np.mean([in_top(one, k) for one in members], axis=0)
+        reach = 1.96 * gaps.std() / 300**0.5
+        assert each["interval"] == pytest.approx([gaps.mean() - reach, gaps.mean() + reach], abs=0.012)
 
 
 @pytest.mark.no_cover
