@@ -182,7 +182,8 @@ def _around(
 ) -> Around:
     seen = loaders.preprocess
     depends_on = {
-        "model": [config.model.name, config.model.args, config.model.stem, asdict(config.model.scale)],
+        "model": {key: getattr(config.model, key) for key in ("name", "args", "stem", "norm")}
+        | {"scale": asdict(config.model.scale)},
         "preprocess": asdict(seen),
         "augment": asdict(config.augment),
         "data": [data.fingerprint, data.modified],

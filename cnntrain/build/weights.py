@@ -102,6 +102,8 @@ def load(model: nn.Module, source: Source, classes: Sequence[str], by_order: boo
 
 def _unlike(model: nn.Module, source: Source, problems: Sequence[str]) -> InputError:
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+    if any(".running_" in each for each in problems):
+        more.append("batch norms have running statistics, those of another model.norm= have none")
     lines = "\n".join(f"  {each}" for each in [*problems[:LISTED], *more])
     return InputError(f"model.weights={source.path} does not match {type(model).__name__}:\n{lines}")
 

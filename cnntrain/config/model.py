@@ -40,6 +40,7 @@ class Model:
     weights_match: Literal["names", "order"]  # by what the tensors of `weights` are told
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
+    norm: Literal["batch", "layer", "instance", "group", "none"] | None  # None: the network's own
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
     scale: Scale
     genotype: Place | None  # of name=found; settled, what is in the file stands in `args`
@@ -59,6 +60,11 @@ class Model:
             raise ValueError("genotype=<file> and args.genotype say the same in two ways: leave one of them out")
         if self.pretrained and self.scale.changes_weights:
             raise ValueError("scale.depth and scale.width make another network than pretrained=true has weights for")
+        if self.pretrained and self.norm not in (None, "batch"):
+            raise ValueError(
+                f"norm={self.norm} makes another network than published weights are for: pretrained=false begins with "
+                "random ones"
+            )
 
     def settled(self, transfer: Transfer) -> Model:
         """With what the policy decides: whether pretrained weights are meant, and whether any are loaded at all; and
@@ -103,7 +109,8 @@ class Model:
         args = {**self.args, **({} if self.drop_rate is None else {"drop_rate": self.drop_rate})}
         stem: Literal["cifar", "small"] | None
         stem = "cifar" if self.stem == "cifar" else "small" if small_stem else None
-        return create(self.name, classes, channels, size, args, pretrained, stem, (self.scale.depth, self.scale.width))
+        scale = (self.scale.depth, self.scale.width)
+        return create(self.name, classes, channels, size, args, pretrained, stem, scale, self.norm)
 
     def scaled(self, image_size: int) -> int:
         """Pixels a side of images that the network sees, of the size that it would see unscaled."""

@@ -28,7 +28,7 @@ EXACT = {
 }  # fmt: skip
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
-    "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "model.scale",
+    "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "model.scale", "model.norm",
     "data.name", "data.source",
     "data.channels", "data.depth", "data.image_size", "data.classes", "data.crop", "data.crop_fraction",
     "data.interpolation", "data.background", "task.name", "augment.normalize", "model.stem", "optim.name",

@@ -11,7 +11,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from cnntrain.models.base import Blocks, Net, Stage, build, conv_bn_relu, default_cfg, he_init
-from cnntrain.models.parts import exchange
+from cnntrain.models.parts import exchange_acts
 
 SHORTCUTS = ("A", "B", "C", "none")
 
@@ -79,9 +79,9 @@ def basic_blocks(count: int, ins: int, outs: int, stride: int, shortcut: str) ->
 class CifarResNet(Net):
     """6n + 2 layers: a 3x3 convolution, three stages of n blocks at 16, 32 and 64 channels, the classifier.
 
-    `norm` and `act` take the place of the paper's batch norm and ReLU (see `parts.exchange`), for comparisons.
+    `act` takes the place of the paper's ReLU, for comparisons.
 
-    Raises ValueError for a depth that is not of this form, an unknown shortcut, norm or activation.
+    Raises ValueError for a depth that is not of this form, an unknown shortcut or activation.
     """
 
     def __init__(
@@ -92,7 +92,6 @@ class CifarResNet(Net):
         in_chans: int = 3,
         drop_rate: float = 0.0,
         global_pool: str = "avg",
-        norm: str = "batch",
         act: str = "relu",
     ):
         count, rest = divmod(depth - 2, 6)
@@ -111,7 +110,7 @@ class CifarResNet(Net):
             global_pool=global_pool,
         )
         self.apply(he_init)
-        exchange(self, norm, act)
+        exchange_acts(self, act)
 
 
 _CFG = default_cfg("stem.conv", (3, 32, 32), 10, paper_ids="arXiv:1512.03385")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import timm
 from torch import nn
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.models import inception_v3, registry, scaling
+from cnntrain.models import inception_v3, norms, registry, scaling
 from cnntrain.models.pretrained import available
 from cnntrain.models.stem import use_cifar_stem
 
@@ -24,6 +24,7 @@ def create(
     pretrained: bool,
     stem: Literal["cifar", "small"] | None = None,
     scale: tuple[float, float] = (1.0, 1.0),
+    norm: str | None = None,
 ) -> nn.Module:
     """Build the network `name` for so many classes, input channels and pixels a side (None: its own size).
 
@@ -31,10 +32,10 @@ def create(
         args: of its constructor.
         stem: whether the first layers keep a small image's size; cifar: a family that has no such ones is refused.
         scale: times the blocks of each stage, and the channels of each layer; of EfficientNet's family only.
+        norm: of `norms.NORMS`, in the place of each batch norm; None: the network's own.
 
     Raises:
-        ConfigError: the constructor does not know an argument, the name's tag does not exist, or the network cannot be
-            scaled.
+        ConfigError: an argument, a tag of the name, or a change by `stem`, `scale` or `norm` is not this network's.
         InputError: the pretrained weights cannot be had.
     """
     registry.register()
@@ -46,8 +47,21 @@ def create(
     found = available(name) if pretrained else None
     if found is not None:
         kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(name)}
+    built = _built(partial(make, pretrained=pretrained, **kwargs | dict(args)), name, args)
+    if found is not None:
+        vars(built)["pretrained_cfg"].pop("state_dict")  # else they were in memory twice
+    inception_v3.adapt(built)
+    if norm is not None:
+        norms.exchange(built, norm)
+    if stem is not None and not use_cifar_stem(built) and stem == "cifar":
+        raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")
+    return built
+
+
+def _built(make: Callable[[], nn.Module], name: str, args: Mapping[str, Any]) -> nn.Module:
+    """What a constructor makes; what it refuses is said in the keys that were given."""
     try:
-        built = make(pretrained=pretrained, **kwargs | dict(args))
+        return make()
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {error}") from error
     except (LookupError, AttributeError) as error:
@@ -57,9 +71,3 @@ def create(
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {reason}") from error
     except RuntimeError as error:
         raise ConfigError(f"model.name={name}: {str(error).splitlines()[0]}") from error
-    if found is not None:
-        vars(built)["pretrained_cfg"].pop("state_dict")  # else they were in memory twice
-    inception_v3.adapt(built)
-    if stem is not None and not use_cifar_stem(built) and stem == "cifar":
-        raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")
-    return built

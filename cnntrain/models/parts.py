@@ -20,31 +20,19 @@ def response_norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
 
-GROUP = 8  # channels of a group norm's group
-# layer norm of a map is over all of it, as Wu and He 2018 (arXiv:1803.08494) have it
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "group": lambda channels: nn.GroupNorm(max(1, channels // GROUP), channels),
-    "none": lambda channels: nn.Identity(),
-}
 ACTS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
-def exchange(net: nn.Module, norm: str, act: str) -> None:
-    """Put another norm in the place of each batch norm, and another activation in that of each ReLU; names stay.
+def exchange_acts(net: nn.Module, act: str) -> None:
+    """Put another activation in the place of each ReLU; names stay.
 
-    Raises ValueError where there is no such norm or activation.
+    Raises ValueError where there is no such activation.
     """
-    for key, value, known in (("norm", norm, NORMS), ("act", act, ACTS)):
-        if value not in known:
-            raise ValueError(f"{key} must be one of {', '.join(known)}, not {value!r}")
+    if act not in ACTS:
+        raise ValueError(f"act must be one of {', '.join(ACTS)}, not {act!r}")
     for parent in list(net.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.BatchNorm2d and norm != "batch":
-                setattr(parent, name, NORMS[norm](child.num_features))
-            elif type(child) is nn.ReLU and act != "relu":
+            if type(child) is nn.ReLU and act != "relu":
                 setattr(parent, name, ACTS[act]())
 
 

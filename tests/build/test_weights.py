@@ -33,6 +33,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.network import unreachable
 from cnntrain.data.batches.preprocess import Preprocess
+from cnntrain.models.create import create
 from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.runs import checkpoint
 
@@ -155,6 +156,13 @@ def test_every_mismatch_is_listed_and_nothing_is_loaded(tmp_path: Path) -> None:
     }
     assert third in before
     assert same(model, before)
+
+
+def test_weights_of_other_norms_say_so(tmp_path: Path) -> None:
+    other = create("resnet20", 10, 3, None, {}, False, norm="group")
+    path = save("safetensors", other.state_dict(), tmp_path)
+    with pytest.raises(InputError, match=r"bn.running_mean is missing[\s\S]*those of another model.norm= have none"):
+        weights.load(create("resnet20", 10, 3, None, {}, False), weights.read(path), CLASSES)
 
 
 def test_what_other_tools_write_is_loaded_where_all_keys_match_then(tmp_path: Path) -> None:

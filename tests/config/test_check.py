@@ -305,6 +305,14 @@ def test_pretrained_and_weights_exclude_each_other() -> None:
     assert problems(whole) == ["model.pretrained=true and weights=<file> exclude each other: give one of them"]
 
 
+def test_published_weights_are_for_the_norms_that_they_were_trained_with() -> None:
+    whole = put(put(tree(transfer="linear_probe"), "model.name", "resnet18"), "model.norm", "batch")
+    assert checked(whole).model.pretrained is True
+    (problem,) = problems(put(whole, "model.norm", "group"))
+    assert "norm=group makes another network than published weights are for: pretrained=false" in problem
+    assert checked(put(put(whole, "model.norm", "group"), "model.pretrained", False)).model.norm == "group"
+
+
 @given(batch=st.integers(1, 64), devices=st.integers(1, 8), pieces=st.integers(1, 8))
 @settings(max_examples=50, deadline=None)
 def test_the_batch_is_shared_equally_or_refused(batch: int, devices: int, pieces: int) -> None:

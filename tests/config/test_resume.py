@@ -315,7 +315,8 @@ def test_a_group_is_laid_over_as_a_whole(make: Make, resolve: Any) -> None:
 @pytest.mark.parametrize(
     "override",
     ["model.name=resnet20", "model=resnet20", "data=fake", "optim=adamw", "schedule=step", "data.image_size=28",
-     "model.pretrained=true", "model.weights=w.safetensors", "model.args.a=1", "augment.normalize=model", "name=x",
+     "model.pretrained=true", "model.weights=w.safetensors", "model.args.a=1", "model.norm=group",
+     "augment.normalize=model", "name=x",
      "data.channels=3", "data.crop=pad", "data.crop_fraction=0.5", "data.interpolation=bicubic"],
 )  # fmt: skip
 def test_what_the_checkpoint_does_not_fit_is_refused(make: Make, resolve: Any, override: str) -> None:

@@ -103,31 +103,11 @@ def test_other_image_sizes():
     assert net(torch.randn(2, 3, 28, 28)).shape == net(torch.randn(2, 3, 65, 40)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("norm", ["batch", "layer", "instance", "group", "none"])
-def test_another_norm_stands_where_batch_norm_stood(norm):
-    net = timm.create_model("resnet20", norm=norm).train()
-    x = 3 * torch.randn(4, 3, 32, 32) + 1
-    convolved = net.stem.conv(x)
-    flat = {"batch": (0, 2, 3), "layer": (1, 2, 3), "instance": (2, 3)}
-    if norm in flat:
-        mean = convolved.mean(flat[norm], keepdim=True)
-        deviation = convolved.var(flat[norm], unbiased=False, keepdim=True).add(1e-5).sqrt()
-        expected = (convolved - mean) / deviation
-    elif norm == "group":
-        expected = torch.cat([torch.nn.functional.layer_norm(x, x.shape[1:]) for x in convolved.split(8, 1)], 1)
-    else:
-        expected = convolved
-    assert torch.allclose(net.stem.bn(convolved), expected, atol=1e-4)
-    count = sum(isinstance(each, nn.BatchNorm2d) for each in net.modules())
-    assert count == (19 if norm == "batch" else 0)
-
-
 def test_another_activation_stands_where_relu_stood():
-    net = timm.create_model("plain20", act="sigmoid", norm="none")
+    net = timm.create_model("plain20", act="sigmoid")
     kinds = [type(each) for each in net.modules()]
     assert kinds.count(nn.Sigmoid) == 19 and nn.ReLU not in kinds
-    same = timm.create_model("plain20", act="relu", norm="batch")
+    same = timm.create_model("plain20", act="relu")
     assert same.state_dict().keys() == timm.create_model("plain20").state_dict().keys()
-    for words in ({"norm": "local"}, {"act": "swish"}):
-        with pytest.raises(ValueError, match="must be one of"):
-            timm.create_model("resnet20", **words)
+    with pytest.raises(ValueError, match="must be one of"):
+        timm.create_model("resnet20", act="swish")
