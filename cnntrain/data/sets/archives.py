@@ -23,7 +23,7 @@ from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.decode import decode
-from cnntrain.data.sets.files import Sample
+from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
 from cnntrain.data.sets.tars import headers
 
@@ -113,9 +113,8 @@ class Archive:
         self.places[id_] = place
         return Sample(id_, label, place.size, self.modified, (0, place.offset))
 
-    def show(self, samples: Sequence[Sample], source: Data) -> ArchiveImages:
-        ids = [each.id for each in samples]
-        return ArchiveImages(self.path, ids, [self.places[each] for each in ids], source)
+    def show(self, samples: Listing, source: Data) -> ArchiveImages:
+        return ArchiveImages(self.path, samples.ids, [self.places[each] for each in samples.ids], source)
 
     def _add(self, name: str, place: Place | None) -> None:
         path = name.rstrip("/").removeprefix("./")

@@ -17,7 +17,8 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
 from cnntrain.data.sets.arrays import Arrays, array_set
 from cnntrain.data.sets.dataset import DataSet
-from cnntrain.data.sets.files import Sample, file_set, sample
+from cnntrain.data.sets.files import file_set
+from cnntrain.data.sets.listing import Sample, sample
 from cnntrain.data.sets.stratify import PARTS, stratified
 
 BY_SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
