@@ -183,7 +183,7 @@ def _around(
     seen = loaders.preprocess
     depends_on = {
         "model": [config.model.name, config.model.args, config.model.stem, asdict(config.model.scale)],
-        "preprocess": asdict(seen),
+        "preprocess": seen.depends_on,
         "augment": asdict(config.augment),
         "data": [data.fingerprint, data.modified],
         "precision": config.trainer.precision,

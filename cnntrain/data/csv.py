@@ -36,6 +36,7 @@ class Csv(Data):
     """
 
     divides = True
+    of_files = True
     any_channels = True
 
     csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder

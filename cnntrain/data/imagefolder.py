@@ -40,6 +40,7 @@ class ImageFolder(Data):
     """
 
     divides = True
+    of_files = True
     any_channels = True
 
     def __post_init__(self) -> None:

@@ -28,6 +28,8 @@ class Torchvision(Data):
     Where it has no val part, that is carved from train, and where it has no parts, all are by `split`.
     """
 
+    of_files = True
+
     dataset: Class  # of torchvision.datasets
 
     def __post_init__(self) -> None:

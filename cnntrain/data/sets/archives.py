@@ -22,6 +22,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
@@ -140,7 +141,7 @@ class Archive:
             node.files[last] = place
 
 
-class ArchiveImages:
+class ArchiveImages(Decoded):
     """Images decoded from members when asked for; see `decode` for what is done to them."""
 
     def __init__(self, path: Path, ids: Sequence[str], places: Sequence[Place], source: Data):
@@ -161,7 +162,7 @@ class ArchiveImages:
                 content = _content(file.fileno(), place)
         except (OSError, ValueError, zlib.error) as error:
             raise InputError(f"{name}: cannot be read out of the archive ({error}): make it anew") from error
-        return decode(name, self.channels, self.background, content, self.depth)
+        return decode(name, self.channels, self.background, content, self.depth, self.least)
 
 
 def _content(file: int, place: Place) -> bytes:

@@ -14,6 +14,7 @@ import torch
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed, printable
 from cnntrain.data.base import Background, Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.files import Show, numbered
 from cnntrain.data.sets.listing import Listing, Sample
@@ -40,7 +41,7 @@ class Found:
     notes: list[str]
 
 
-class ColumnImages:
+class ColumnImages(Decoded):
     """Images decoded from rows of a table when asked for; see `decode` for what is done to them."""
 
     def __init__(self, rows: Any, column: str, ids: Sequence[str], channels: int, background: Background):
@@ -57,8 +58,8 @@ class ColumnImages:
     def __getitem__(self, position: int) -> torch.Tensor:
         image = self.rows[int(self.index[position])][self.column]
         if image["bytes"] is None:
-            return decode(image["path"], self.channels, self.background)
-        return decode(self.ids[position], self.channels, self.background, image["bytes"])
+            return decode(image["path"], self.channels, self.background, least=self.least)
+        return decode(self.ids[position], self.channels, self.background, image["bytes"], least=self.least)
 
 
 def find(

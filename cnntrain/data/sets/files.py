@@ -16,7 +16,7 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Decoded, Images, Labelled, Part
 from cnntrain.data.sets.decode import Described, decode, described
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.listing import Listing, Sample
@@ -31,7 +31,7 @@ def joined(labels: Iterable[str]) -> str:
     return BETWEEN.join(sorted({normalised(each) for each in labels}))
 
 
-class FileImages:
+class FileImages(Decoded):
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
     def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background, depth: int = 8):
@@ -46,12 +46,12 @@ class FileImages:
 
     def __getitem__(self, index: int) -> torch.Tensor:
         path = os.path.join(self.root, self.ids[index])
-        return decode(path, self.channels, self.background, depth=self.depth)
+        return decode(path, self.channels, self.background, depth=self.depth, least=self.least)
 
     def described(self, index: int) -> Described:
         """The image, and what is told of its file."""
         path = os.path.join(self.root, self.ids[index])
-        return described(path, self.channels, self.background, depth=self.depth)
+        return described(path, self.channels, self.background, depth=self.depth, least=self.least)
 
 
 Show = Callable[[Listing], Images]  # from samples to their images

@@ -18,6 +18,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.paths import absolute, is_below
 from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Background, Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.extras import needed
 from cnntrain.data.sets.files import Show, numbered
@@ -45,7 +46,7 @@ class Found:
     notes: list[str]
 
 
-class MemberImages:
+class MemberImages(Decoded):
     """Images decoded from members of shards when asked for; see `decode` for what is done to them.
 
     A file is opened for each: thousands of shards are more than a process may have open.
@@ -72,7 +73,7 @@ class MemberImages:
             raise InputError(f"{name}: cannot be read ({error.strerror})") from error
         if len(content) < size:
             raise InputError(f"{name}: the shard ends within it: it has changed since this run began")
-        return decode(name, self.channels, self.background, content)
+        return decode(name, self.channels, self.background, content, least=self.least)
 
 
 def find(

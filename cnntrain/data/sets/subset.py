@@ -14,7 +14,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
 from cnntrain.core.strings import Strings
 from cnntrain.core.words import listed, normalised, printable, suggest
-from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part, at_least
 from cnntrain.data.sets.stratify import PARTS
 
 SHOWN = 20  # class names in a message
@@ -32,6 +32,10 @@ class SomeImages:
 
     def __getitem__(self, position: int) -> torch.Tensor:
         return self.images[int(self.index[position])]
+
+    def at_least(self, side: int) -> SomeImages:
+        """See `Draftable`."""
+        return SomeImages(at_least(self.images, side), self.index)
 
 
 def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None, seed: int) -> DataSet:
