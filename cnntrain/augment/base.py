@@ -68,6 +68,10 @@ class Geometry(Protocol):
         """A sample of any size to one of `image_size`."""
         ...
 
+    def least(self, side: float) -> int | None:
+        """Pixels of the shorter side with which a JPEG is decoded that becomes `side` pixels there; None: all."""
+        ...
+
 
 @dataclass(frozen=True)
 class Augment:

@@ -15,9 +15,10 @@ class ImageNet(Augment):
 
     def drawn_transform(self, seen: Geometry) -> DrawnTransform:
         """The crop is taken of the image in its own size."""
-        from cnntrain.augment.batched.crops import ResizedCrop
+        from cnntrain.augment.batched.crops import ResizedCrop, smallest
 
-        return ResizedCrop(seen.image_size, self.min_area, seen.interpolation)
+        least = seen.least(seen.image_size / smallest(self.min_area))
+        return ResizedCrop(seen.image_size, self.min_area, seen.interpolation, least)
 
     def packed_transform(self, seen: Geometry) -> PackedTransform | None:
         from cnntrain.augment.batched.packed import FILTERS, PackedCrop

@@ -132,7 +132,7 @@ def _packing(config: TrainConfig, seen: Preprocess) -> Packing | None:
             f"data.pack_size={side} is for random resized crops, augment=imagenet, that data.interpolation=bilinear or "
             f"bicubic resizes: leave it out with augment={config.augment.name} and {seen.interpolation}"
         )
-    return Packing(side, transform)
+    return Packing(side, transform, seen.least(side))
 
 
 def _loader(

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.build.data import read_data
+from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, since
 from cnntrain.core.errors import InputError
 from cnntrain.data.sets.dataset import Images
 from cnntrain.data.sets.subset import val_limited
+from cnntrain.runs import checkpoint
 from cnntrain.runs import folder as folders
 
 
 def images_of(run: Path, part: str, ids: Sequence[str]) -> Images:
-    """Those of a part of a run's data; nothing is downloaded for them.
+    """Those of a part of a run's data, decoded as its network sees them; nothing is downloaded for them.
 
     Args:
         ids: of the samples that the run was judged by.
@@ -36,4 +38,7 @@ def images_of(run: Path, part: str, ids: Sequence[str]) -> Images:
     if data.get("fingerprint") not in (None, found.fingerprint) or [*labelled.part.ids] != [*ids]:
         where = ", ".join(places.values()) or config.data.name
         raise InputError(f"{where}: these images are not those that the run was judged by")
-    return labelled.part.images
+    if not config.data.jpeg_draft:
+        return labelled.part.images
+    best = run / checkpoint.BEST
+    return kept_preprocess(best, checkpoint.load_run(best)).drafted(labelled.part.images)

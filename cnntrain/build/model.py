@@ -90,7 +90,7 @@ def _preprocess(
     elif trained:
         own = published
     asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
-    shown = {key: getattr(config.data, key) for key in ("background", "depth")}
+    shown = {key: getattr(config.data, key) for key in ("background", "depth", "jpeg_draft")}
     shown["image_size"] = size or config.model.scaled(published["image_size"])
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
@@ -103,7 +103,7 @@ def _preprocess(
 def _statistics(config: TrainConfig, data: DataSet, seen: Preprocess) -> tuple[list[float], list[float]]:
     """Mean and deviation of the training images: read by rank 0, and kept for other runs of the same images."""
     versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
-    shown = {key: value for key, value in asdict(seen).items() if key != "std"}
+    shown = {key: value for key, value in seen.depends_on.items() if key != "std"}
     depends_on = {"seen": shown, "data": [data.fingerprint, data.modified], "count": len(data.train)}
     about: store.About = {"model": None, "data": config.data.name, "part": "train, mean", "cut": [], "views": 1}
     shape, key = (seen.channels,), digest({"statistics": depends_on, "versions": versions})

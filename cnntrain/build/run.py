@@ -184,7 +184,7 @@ def _around(
     depends_on = {
         "model": {key: getattr(config.model, key) for key in ("name", "args", "stem", "norm")}
         | {"scale": asdict(config.model.scale)},
-        "preprocess": asdict(seen),
+        "preprocess": seen.depends_on,
         "augment": asdict(config.augment),
         "data": [data.fingerprint, data.modified],
         "precision": config.trainer.precision,

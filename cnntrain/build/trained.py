@@ -80,7 +80,8 @@ class Trained:
         Raises:
             InputError: it is no image.
         """
-        fitted, _ = self.seen.fit(given(image, self.seen.channels, self.seen.background, self.seen.depth), 0)
+        fit, seen = self.seen.fit, self.seen
+        fitted, _ = fit(given(image, seen.channels, seen.background, seen.depth, fit.least), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:

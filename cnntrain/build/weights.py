@@ -61,7 +61,8 @@ def kept_preprocess(path: Path | str, state: Mapping[str, Any]) -> Preprocess:
         InputError: the file is damaged.
     """
     try:
-        return section({"depth": 8, **state["preprocess"]}, Preprocess, "preprocess")  # older ones have no depth
+        newer = {"depth": 8, "jpeg_draft": False}  # than some checkpoints
+        return section({**newer, **state["preprocess"]}, Preprocess, "preprocess")
     except ConfigError as error:
         raise InputError(f"{path} is damaged: {error}") from error
 

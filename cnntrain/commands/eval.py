@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LATEST = "latest"
 DIVIDED = "the members' data or their splits differ, so val, from which one may have learned, is not looked at"
 # keys of data that change how images are seen
-SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background")
+SEEN = ("image_size", "crop", "crop_fraction", "interpolation", "background", "jpeg_draft")
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Eval(Command):
         if changed and isinstance(found, bundle.Bundle):
             raise ConfigError(
                 f"{found.path} prepares images by itself, as it was exported: leave out tta, data.image_size, "
-                "data.crop, data.crop_fraction and data.interpolation"
+                "data.crop, data.crop_fraction, data.interpolation and data.jpeg_draft"
             )
         return Member(found, seen)
 

@@ -216,7 +216,7 @@ def _draw(run: Run, place: Path, report: Report) -> None:
     shown = run.data.val if run.data.test is None else run.data.test
     try:
         overlay, without = looking(place, run.device)
-        one.write(place, Album(shown.images, PAGE_SECONDS, overlay=overlay), without)
+        one.write(place, Album(run.loaders.preprocess.drafted(shown.images), PAGE_SECONDS, overlay=overlay), without)
     except Exception as error:
         report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import isfinite
 from typing import Any
 
 from cnntrain.core.shapes import unlike
+
+AT_ONCE = 4096
 
 
 def text(value: Any, indent: int | None = None) -> str:
@@ -15,6 +19,15 @@ def text(value: Any, indent: int | None = None) -> str:
         return json.dumps(value, indent=indent, allow_nan=False)
     except ValueError:  # seldom: to look at every value first would take longer than to write them
         return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def in_pieces(values: Iterable[Any]) -> Iterator[str]:
+    """The text of a list of these values, of which few are held at once."""
+    rest, before = iter(values), "["
+    while some := list(islice(rest, AT_ONCE)):
+        yield before + text(some)[1:-1]
+        before = ", "
+    yield "]" if before == ", " else "[]"
 
 
 def _finite(value: Any) -> Any:

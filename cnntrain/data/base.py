@@ -42,6 +42,7 @@ class Data:
     """
 
     divides: ClassVar[bool] = False  # whether `load` heeds `folds` and `group`
+    of_files: ClassVar[bool] = False  # whether its images are image files, decoded when they are asked for
     any_channels: ClassVar[bool] = False  # whether it has images of channels other than grey and RGB, and of 16 bits
 
     name: str
@@ -54,6 +55,7 @@ class Data:
     crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
     interpolation: Interpolation | None  # None: the weights' own, or bilinear
     background: Background  # what transparent images are laid on: white, black, or [red, green, blue] from 0 to 255
+    jpeg_draft: bool  # whether JPEG files are decoded with fewer pixels, where the network sees less than half of them
     batch_size: Count  # images an optimizer step, over all ranks and accumulation steps
     num_workers: Whole | None  # loader processes a rank; None: as many as it has cores
     resident: Literal["auto", "ram", "device", "off"]  # whether images are read once and kept in memory
@@ -73,6 +75,10 @@ class Data:
 
     def __post_init__(self) -> None:
         self._check_pixels()
+        if self.jpeg_draft and not self.of_files:
+            raise ValueError(f"jpeg_draft has no meaning for data={self.name}, which has no JPEG files: leave it out")
+        if self.jpeg_draft and self.interpolation == "nearest":
+            raise ValueError("jpeg_draft averages pixels, and interpolation=nearest takes single ones: leave one out")
         if len(rgb(self.background)) != 3:
             raise ValueError(f"background must be white, black or [red, green, blue], not {self.background}")
         if bytes_of(self.resident_budget) is None:

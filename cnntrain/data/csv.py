@@ -19,7 +19,7 @@ from cnntrain.data.sets.checks import refuse_download
 
 if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet, Labelled
-    from cnntrain.data.sets.files import Sample
+    from cnntrain.data.sets.listing import Listing, Sample
 
 
 COLUMNS = ("path", "label", "split")
@@ -36,6 +36,7 @@ class Csv(Data):
     """
 
     divides = True
+    of_files = True
     any_channels = True
 
     csv: Place  # the table, relative to root; where root is null, images are relative to the table's folder
@@ -68,7 +69,7 @@ class Csv(Data):
 
         table, root = self._table_and_root()
         found, order = _found(table, root, self._form, skips=self.on_bad == "skip")
-        if self.group is not None and any(each.group is None for samples in found.values() for each in samples):
+        if self.group is not None and any(samples.groups is None for samples in found.values()):
             raise InputError(f"{table}:1: has no column {self.group!r}, which data.group names")
         if "train" not in found and "all" not in found:
             raise InputError(f"{table}: no row has split=train")
@@ -106,14 +107,14 @@ class Form(NamedTuple):
         return [] if "label" in given else [each for each in given if each not in ("path", "split", self.group)]
 
 
-def _found(table: Path, root: Path, form: Form, skips: bool) -> tuple[dict[str, list[Sample]], list[str]]:
+def _found(table: Path, root: Path, form: Form, skips: bool) -> tuple[dict[str, Listing], list[str]]:
     """The samples by the value of their split column, or under ``all`` where there is none; and the names of labels
     that are columns, in their order.
 
     Args:
         skips: whether a missing file is a sample that cannot be read, rather than an error.
     """
-    from cnntrain.data.sets.files import absent, sample
+    from cnntrain.data.sets.listing import Listing, absent, sample
 
     found: dict[str, list[Sample]] = {}
     first: dict[str, str] = {}
@@ -137,7 +138,7 @@ def _found(table: Path, root: Path, form: Form, skips: bool) -> tuple[dict[str, 
         raise InputError(f"{table}: {len(missing)} of {len(first)} files are not below {root}: {listed(missing)}")
     if not found:
         raise InputError(f"{table}: has no rows")
-    return found, [normalised(each) for each in columns]
+    return {name: Listing.of(samples) for name, samples in found.items()}, [normalised(each) for each in columns]
 
 
 def _label(where: str, row: dict[str, str], form: Form) -> str:

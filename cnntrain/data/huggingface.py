@@ -27,6 +27,7 @@ class Huggingface(Data):
     """
 
     divides = True
+    of_files = True
 
     path: Place | None  # owner/name on the hub, or a local folder
     config_name: str | None  # which of a set's configurations; None: its only or default one

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from cnntrain.data.sets.archives import Entry
     from cnntrain.data.sets.dataset import DataSet, Labelled
-    from cnntrain.data.sets.files import Sample, Show
+    from cnntrain.data.sets.files import Show
+    from cnntrain.data.sets.listing import Listing, Sample
 
     AnyEntry: TypeAlias = os.DirEntry[str] | Entry
 
@@ -39,6 +40,7 @@ class ImageFolder(Data):
     """
 
     divides = True
+    of_files = True
     any_channels = True
 
     def __post_init__(self) -> None:
@@ -133,37 +135,42 @@ class _Folder:
             self._count_others(self.root, list(parts.values()), "parts")
         return parts
 
-    def samples(self, part: Path, needed: bool) -> list[Sample]:
+    def samples(self, part: Path, needed: bool) -> Listing:
         """A part's images in the order of classes and paths; `needed`: a class without any is an error."""
-        from cnntrain.data.sets.decode import file_extensions
+        from cnntrain.data.sets.listing import Listing
 
         folders = [Path(entry.path) for entry in self._entries(part) if _is_dir(entry)]
         if not folders:
             raise InputError(f"{part}: holds no class folders")
         self._count_others(part, folders, "classes")
-        above = os.path.join(self.root, "")
-        samples: list[Sample] = []
         empty: list[str] = []
-        for folder in folders:
-            images = []
-            for entry in self._walk(folder, frozenset()):
-                extension = os.path.splitext(entry.name)[1]
-                if extension.lower() in file_extensions():
-                    id_ = entry.path[len(above) :].replace(os.sep, "/")
-                    images.append(self._sample(id_, folder.name, entry))
-                else:
-                    self.extensions[extension or "with none"] += 1
-            samples += sorted(images)
-            if not images:
-                empty.append(folder.name)
+        samples = Listing.of(each for folder in folders for each in self._of_class(folder, empty))
         if needed and empty:
             left_out = "".join(f"; {line}" for line in self.notes())
             raise InputError(f"{part}: class folders without images: {listed(empty)}{left_out}")
         return samples
 
+    def _of_class(self, folder: Path, empty: list[str]) -> list[Sample]:
+        """The images in a class's folder and below it; its name goes to the `empty` ones where there are none."""
+        from cnntrain.data.sets.decode import file_extensions
+
+        above = os.path.join(self.root, "")
+        images: list[Sample] = []
+        for entry in self._walk(folder, frozenset()):
+            extension = os.path.splitext(entry.name)[1]
+            if extension.lower() in file_extensions():
+                id_ = entry.path[len(above) :].replace(os.sep, "/")
+                images.append(self._sample(id_, folder.name, entry))
+            else:
+                self.extensions[extension or "with none"] += 1
+        if not images:
+            empty.append(folder.name)
+        return sorted(images)
+
     def _count_others(self, folder: Path, taken: Collection[Path], of: str) -> None:
         """Count what lies beside the folders that are taken."""
-        beside = [each for each in self._entries(folder, hidden=self.left_out) if Path(each.path) not in taken]
+        paths = {str(each) for each in taken}
+        beside = [each for each in self._entries(folder, hidden=self.left_out) if each.path not in paths]
         if beside:
             self.left_out[f"beside the folders of the {of}"] += len(beside)
 
@@ -189,7 +196,7 @@ class _Folder:
 
     def _sample(self, id_: str, label: str, entry: AnyEntry) -> Sample:
         from cnntrain.data.sets.archives import Entry
-        from cnntrain.data.sets.files import absent, sample
+        from cnntrain.data.sets.listing import absent, sample
 
         if isinstance(entry, Entry):
             assert self.archive is not None

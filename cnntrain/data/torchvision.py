@@ -29,6 +29,7 @@ class Torchvision(Data):
     """
 
     divides = True
+    of_files = True
     dataset: Class  # of torchvision.datasets
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ class Webdataset(Data):
     """
 
     divides = True
+    of_files = True
 
     train_shards: (
         list[str] | None

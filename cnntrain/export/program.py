@@ -75,8 +75,13 @@ def whole(found: Trained, temperature: float | None) -> Whole:
     """The network with its preprocessing.
 
     Raises:
-        InputError: as `alone` does, or its images have 16 bits.
+        InputError: as `alone` does, or its images have 16 bits, or were decoded with fewer pixels.
     """
+    if found.seen.jpeg_draft:
+        raise InputError(
+            f"{found.path}: it was trained with data.jpeg_draft=true, and what is exported with its preprocessing is "
+            "given all pixels of an image, so that it would answer otherwise: format=safetensors has the weights alone"
+        )
     if found.seen.depth != 8:
         raise InputError(
             f"{found.path}: it was trained on images of {found.seen.depth} bits, and what is exported with its "

@@ -24,6 +24,13 @@ def test_what_is_finite_is_what_jsons_own_writer_makes_of_it(tree: Any) -> None:
     assert json.loads(plain_json.text([tree, nan], indent=2)) == [tree, None]
 
 
+@given(st.lists(trees), st.integers(1, 3))
+def test_a_list_in_pieces_is_its_text(values: list[Any], at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_json, "AT_ONCE", at_once)
+        assert "".join(plain_json.in_pieces(iter(values))) == json.dumps(values)
+
+
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_what_is_no_number_is_null_at_any_depth(value: float) -> None:
     assert plain_json.text({"a": value, "b": [1.5, (value, {"c": value})]}) == (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, sqrt
 from typing import Any
 
 import torch
@@ -18,9 +18,14 @@ TRIES = 10
 
 
 class ResizedCrop:
-    """A crop of one image of any size: its area and its shape are drawn until it fits, as torchvision does."""
+    """A crop of one image of any size: its area and its shape are drawn until it fits, as torchvision does.
 
-    def __init__(self, size: int, min_area: float, interpolation: str):
+    Args:
+        least: pixels of the shorter side that images are decoded with; None: all.
+    """
+
+    def __init__(self, size: int, min_area: float, interpolation: str, least: int | None = None):
+        self.least = least
         self.size = [size, size]
         self.min_area = min_area
         self.how = InterpolationMode(interpolation)
@@ -33,6 +38,11 @@ class ResizedCrop:
             return _CropTo(box, self.size, self.how)(image, target)
         crop, target = _CropTo(box, self.size, self.how)(image.float(), target)
         return rounded(crop, image.dtype), target
+
+
+def smallest(min_area: float) -> float:
+    """The shorter side of a crop, of the shorter side of its image, at least."""
+    return sqrt(min_area * RATIOS[0])
 
 
 class _CropTo(v2.Transform):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import PIL
@@ -123,13 +123,14 @@ class Holder:
             loader.is_packed = bool(sizes)
 
     def _entry(self, name: str, loader: Loader) -> Entry:
-        seen = asdict(self.seen)
+        seen = self.seen.depends_on
         if self.seen.crop != "pad":  # whose border has the mean's colour
             seen = {key: value for key, value in seen.items() if key not in ("mean", "std")}
         count, side = len(loader.samples), self.seen.image_size
         if loader.packing is not None:
             side = loader.packing.side
-            seen = {"pack": side, **{key: seen[key] for key in ("channels", "depth", "background")}}
+            kept = ("channels", "depth", "background", "jpeg_draft")
+            seen = {"pack": side, **{key: seen[key] for key in kept if key in seen}}
         versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
         key = digest({"seen": seen, "data": list(self.depends_on), "part": [name, count], "versions": versions})
         about: store.About = {"model": None, "data": self.data, "part": name, "cut": [], "views": 1}

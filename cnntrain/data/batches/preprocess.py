@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import floor
+from math import ceil, floor
 from typing import Any, Literal
 
 import torch
@@ -20,7 +20,9 @@ from cnntrain.data.base import Background, Crop, is_picture
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.planes import joined, pictures
 from cnntrain.data.sets.bands import first_shown
+from cnntrain.data.sets.dataset import Images, at_least
 
+DRAFTED = 2  # times the pixels a side that are needed, at least: the resize that follows still averages
 LONG = 16  # times as long as wide is an image of which only the middle is resized
 
 
@@ -37,6 +39,8 @@ class Preprocess:
         mean, std: a number a channel, of values in [0, 1].
         background: what transparent images are laid on.
         depth: bits a channel of the images, which are uint8 or uint16.
+        jpeg_draft: whether JPEG files are decoded with fewer pixels, of which at least `DRAFTED` times as many as are
+            needed are left a side.
     """
 
     channels: Count
@@ -48,10 +52,28 @@ class Preprocess:
     std: list[float]
     background: Background
     depth: Literal[8, 16] = 8
+    jpeg_draft: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std must be {self.channels} numbers each, one a channel")
+
+    def least(self, side: float) -> int | None:
+        """Pixels of the shorter side with which a JPEG is decoded that becomes `side` pixels there; None: all,
+        as where the resize takes single ones of them."""
+        averages = not self.interpolation.startswith("nearest")
+        return ceil(DRAFTED * side) if self.jpeg_draft and averages else None
+
+    def drafted(self, images: Images) -> Images:
+        """Images decoded with as many pixels as `fit` needs."""
+        least = self.fit.least
+        return images if least is None else at_least(images, least)
+
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """What tells images that are seen otherwise apart, as plain values."""
+        values = asdict(self)
+        return values if self.jpeg_draft else {key: values[key] for key in values if key != "jpeg_draft"}
 
     @property
     def white(self) -> int:
@@ -100,7 +122,11 @@ def _scale_and_shift(
 
 
 class Fit:
-    """The geometry of a `Preprocess`, on whole samples; can be pickled."""
+    """The geometry of a `Preprocess`, on whole samples; can be pickled.
+
+    Attributes:
+        least: see `Preprocess.least`.
+    """
 
     def __init__(self, seen: Preprocess):
         size = seen.image_size
@@ -108,6 +134,7 @@ class Fit:
         how = InterpolationMode(seen.interpolation)
         resize = {"center": [scaled], "squash": [scaled, scaled]}
         self.size = (size, size)
+        self.least = seen.least(scaled)
         self.changes_nothing_of_its_size = scaled == size
         fill = [round(seen.white * each) for each in seen.mean]
         fills = [fill] if is_picture(seen.channels, seen.depth) else [[each] for each in fill]

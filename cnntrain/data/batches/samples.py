@@ -44,10 +44,12 @@ class Packing:
     Attributes:
         side: pixels, to which both sides of each image are brought.
         transform: of packed images, uint8 [images, channels, side, side], with their heights and widths before.
+        least: pixels of the shorter side that images are decoded with; None: all.
     """
 
     side: int
     transform: Callable[[Tensor, Tensor, Draws], Tensor]
+    least: int | None = None
 
     def __call__(self, image: Any, target: Any) -> tuple[Tensor, Tensor]:
         """An image, packed, and its height and width, int32 [2]."""
@@ -76,12 +78,14 @@ class Samples(Dataset[Any]):
     """A part seen through a transform; asked for a batch as (epoch, positions), so that a worker needs no state.
 
     Args:
-        transform: of one sample.
+        transform: of one sample. Where it has an attribute `least`, it needs no more pixels than that of an image's
+            shorter side, and JPEG files are decoded so.
         seed: by which numbers are drawn for it, for each epoch others; None: none are.
     """
 
     def __init__(self, part: Part, transform: Transform | DrawnTransform, seed: int | None):
-        self.part = part
+        least: int | None = getattr(transform, "least", None)
+        self.part = part if least is None else part.at_least(least)
         self.transform: Callable[..., tuple[Any, Any]] = transform
         self.seed = seed
 

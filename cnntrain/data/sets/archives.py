@@ -22,8 +22,9 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
-from cnntrain.data.sets.files import Sample
+from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
 from cnntrain.data.sets.tars import headers
 
@@ -113,9 +114,8 @@ class Archive:
         self.places[id_] = place
         return Sample(id_, label, place.size, self.modified, (0, place.offset))
 
-    def show(self, samples: Sequence[Sample], source: Data) -> ArchiveImages:
-        ids = [each.id for each in samples]
-        return ArchiveImages(self.path, ids, [self.places[each] for each in ids], source)
+    def show(self, samples: Listing, source: Data) -> ArchiveImages:
+        return ArchiveImages(self.path, samples.ids, [self.places[each] for each in samples.ids], source)
 
     def _add(self, name: str, place: Place | None) -> None:
         path = name.rstrip("/").removeprefix("./")
@@ -141,7 +141,7 @@ class Archive:
             node.files[last] = place
 
 
-class ArchiveImages:
+class ArchiveImages(Decoded):
     """Images decoded from members when asked for; see `decode` for what is done to them."""
 
     def __init__(self, path: Path, ids: Sequence[str], places: Sequence[Place], source: Data):
@@ -162,7 +162,7 @@ class ArchiveImages:
                 content = _content(file.fileno(), place)
         except (OSError, ValueError, zlib.error) as error:
             raise InputError(f"{name}: cannot be read out of the archive ({error}): make it anew") from error
-        return decode(name, self.channels, self.background, content, self.depth)
+        return decode(name, self.channels, self.background, content, self.depth, self.least)
 
 
 def _content(file: int, place: Place) -> bytes:

@@ -14,8 +14,10 @@ import torch
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed, printable
 from cnntrain.data.base import Background, Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
-from cnntrain.data.sets.files import Sample, Show, numbered
+from cnntrain.data.sets.files import Show, numbered
+from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
 
 ROWS = 1000  # read at once
@@ -33,13 +35,13 @@ class Found:
         notes: lines for the user.
     """
 
-    samples: dict[str, list[Sample]]
+    samples: dict[str, Listing]
     show: Show
     order: Sequence[str]
     notes: list[str]
 
 
-class ColumnImages:
+class ColumnImages(Decoded):
     """Images decoded from rows of a table when asked for; see `decode` for what is done to them."""
 
     def __init__(self, rows: Any, column: str, ids: Sequence[str], channels: int, background: Background):
@@ -56,8 +58,8 @@ class ColumnImages:
     def __getitem__(self, position: int) -> torch.Tensor:
         image = self.rows[int(self.index[position])][self.column]
         if image["bytes"] is None:
-            return decode(image["path"], self.channels, self.background)
-        return decode(self.ids[position], self.channels, self.background, image["bytes"])
+            return decode(image["path"], self.channels, self.background, least=self.least)
+        return decode(self.ids[position], self.channels, self.background, image["bytes"], least=self.least)
 
 
 def find(
@@ -80,7 +82,7 @@ def find(
     """
     import datasets
 
-    samples: dict[str, list[Sample]] = {}
+    samples: dict[str, Listing] = {}
     names: list[str] = []
     rows: dict[str, Any] = {}
     notes: list[str] = []
@@ -89,8 +91,8 @@ def find(
         rows[split] = sets[split].select_columns([image]).cast_column(image, datasets.Image(decode=False))
         feature = sets[split].features[label]
         names = names or list(getattr(feature, "names", ()))
-        found = list(_rows(sets[split], split, image, label, roots))
-        unlabelled = [each.id for each in found if each.label == NONE]
+        found = Listing.of(_rows(sets[split], split, image, label, roots))
+        unlabelled = [id_ for id_, each in zip(found.ids, found.labels, strict=True) if each == NONE]
         if part == "test" and splits["test"] is None and len(unlabelled) == len(found):
             notes.append(f"the split {split} has no labels, so that there is no test part")
         elif unlabelled:
@@ -99,10 +101,10 @@ def find(
         else:
             samples[part] = found
 
-    def show(some: Sequence[Sample]) -> ColumnImages:
-        split = some[0].id.rpartition("/")[0]
+    def show(some: Listing) -> ColumnImages:
+        split = some.ids[0].rpartition("/")[0]
         (column,) = rows[split].column_names
-        return ColumnImages(rows[split], column, [each.id for each in some], source.channels, source.background)
+        return ColumnImages(rows[split], column, some.ids, source.channels, source.background)
 
     return Found(samples, show, names or numbered(samples), notes)
 

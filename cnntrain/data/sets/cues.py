@@ -14,7 +14,8 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import Labelled
-from cnntrain.data.sets.files import Sample, absent, labelled_files, sample
+from cnntrain.data.sets.files import labelled_files
+from cnntrain.data.sets.listing import Sample, absent, sample
 from cnntrain.data.sets.named import below
 
 EXPECTED = "<shape>/<shape><number>-<texture><number>.png, such as cat/cat7-elephant2.png"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +19,36 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class Draftable(Protocol):
+    """Images of which some can be decoded with fewer pixels than they have."""
+
+    def at_least(self, side: int) -> Images:
+        """The same, of which JPEG files are decoded with so few pixels that the shorter side still has `side`."""
+        ...
+
+
+class Decoded:
+    """Images that are decoded when asked for.
+
+    Attributes:
+        least: pixels of the shorter side that a JPEG file must be decoded with; None: all.
+    """
+
+    least: int | None = None
+
+    def at_least(self, side: int) -> Self:
+        """See `Draftable`."""
+        other = copy(self)
+        other.least = side
+        return other
+
+
+def at_least(images: Images, side: int) -> Images:
+    """The same, drafted (see `Draftable`) where they can be."""
+    return images.at_least(side) if isinstance(images, Draftable) else images
 
 
 @dataclass
@@ -39,6 +70,12 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def at_least(self, side: int) -> Self:
+        """The same part with images that are drafted where they can be: see `Draftable`."""
+        other = copy(self)
+        other.images = at_least(self.images, side)
+        return other
 
     def counts(self, classes: int) -> np.ndarray:
         """Images of each class, int64 [classes]; one with several labels counts for each."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.base import GREY_OR_RGB, Background
@@ -90,7 +91,12 @@ def file_extensions() -> frozenset[str]:
 
 
 def decode(
-    path: str, channels: int, background: Background, content: bytes | None = None, depth: int = 8
+    path: str,
+    channels: int,
+    background: Background,
+    content: bytes | None = None,
+    depth: int = 8,
+    least: int | None = None,
 ) -> torch.Tensor:
     """Read the file as [channels, height, width], upright as its EXIF orientation says: uint8, or of 16 bits uint16.
 
@@ -100,17 +106,24 @@ def decode(
 
     Args:
         content: of the file, where it has been read already; `path` is then its name in messages.
+        least: pixels; of a JPEG's sides a half, a quarter or an eighth is decoded, as long as both have so many; None:
+            the whole.
 
     Raises:
         ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, has
             pixels of a type without a known range (floating point, 32-bit), or other channels.
         PackageError: only a package that is not installed can read it.
     """
-    return bands.channels_first(described(path, channels, background, content, depth).values)
+    return bands.channels_first(described(path, channels, background, content, depth, least).values)
 
 
 def described(
-    path: str, channels: int, background: Background, content: bytes | None = None, depth: int = 8
+    path: str,
+    channels: int,
+    background: Background,
+    content: bytes | None = None,
+    depth: int = 8,
+    least: int | None = None,
 ) -> Described:
     """As `decode`, with what is told of the file."""
     try:
@@ -123,6 +136,8 @@ def described(
                     return found
                 with Image.open(file, formats=formats()) as image:
                     mode, written_as = image.mode, str(image.format)
+                    if least is not None and isinstance(image, JpegImageFile):
+                        image.draft(None, (least, least))
                     return Described(pictures.pixels(image, channels, background, depth), mode, written_as)
     except ConfigError as error:
         raise PackageError(str(error)) from error

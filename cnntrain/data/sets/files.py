@@ -6,8 +6,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,42 +16,14 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
 from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Decoded, Images, Labelled, Part
 from cnntrain.data.sets.decode import Described, decode, described
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
+from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.stratify import PARTS
 
 NUMBER = re.compile("[0-9]{1,9}")
 BETWEEN = ";"  # several labels
-
-
-class Sample(NamedTuple):
-    """An image file.
-
-    Attributes:
-        id: its path below the root, with forward slashes.
-        label: its class's name; of a source of several labels their names, `joined`.
-        size: in bytes.
-        modified: when its content last changed, in nanoseconds of Unix time.
-        file: device and inode, which tell whether two paths lead to one file.
-        group: its value in a table's column of groups.
-    """
-
-    id: str
-    label: str
-    size: int
-    modified: int
-    file: tuple[int, int]
-    group: str | None = None
-
-
-def sample(id_: str, label: str, status: os.stat_result, group: str | None = None) -> Sample:
-    return Sample(id_, label, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino), group)
-
-
-def absent(id_: str, label: str, group: str | None = None) -> Sample:
-    """A file that is listed and not there, to be found so when images are read (``data.on_bad=skip``)."""
-    return Sample(id_, label, 0, 0, (0, 0), group)
 
 
 def joined(labels: Iterable[str]) -> str:
@@ -59,7 +31,7 @@ def joined(labels: Iterable[str]) -> str:
     return BETWEEN.join(sorted({normalised(each) for each in labels}))
 
 
-class FileImages:
+class FileImages(Decoded):
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
     def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background, depth: int = 8):
@@ -74,21 +46,21 @@ class FileImages:
 
     def __getitem__(self, index: int) -> torch.Tensor:
         path = os.path.join(self.root, self.ids[index])
-        return decode(path, self.channels, self.background, depth=self.depth)
+        return decode(path, self.channels, self.background, depth=self.depth, least=self.least)
 
     def described(self, index: int) -> Described:
         """The image, and what is told of its file."""
         path = os.path.join(self.root, self.ids[index])
-        return described(path, self.channels, self.background, depth=self.depth)
+        return described(path, self.channels, self.background, depth=self.depth, least=self.least)
 
 
-Show = Callable[[Sequence[Sample]], Images]  # from samples to their images
+Show = Callable[[Listing], Images]  # from samples to their images
 
 
 def file_set(
     source: Data,
     root: Path | str,
-    found: Mapping[str, Sequence[Sample]],
+    found: Mapping[str, Listing | Iterable[Sample]],
     notes: Sequence[str] = (),
     show: Show | None = None,
     order: Sequence[str] | None = None,
@@ -106,15 +78,16 @@ def file_set(
         InputError: a part is empty, has an unknown class, does not fit `source.split`, or two parts share a file.
     """
     labelled = "all" if "all" in found else "train"
-    _check_images(root, found)
-    found, merged = _one_spelling(found)
+    listings = {name: Listing.of(samples) for name, samples in found.items()}
+    _check_images(root, listings)
+    listings, merged = _one_spelling(listings)
     several = source.several_labels
-    classes = _in_order(_labels_of(found[labelled], several), order)
+    classes = _in_order(_labels_of(listings[labelled], several), order)
     if len(classes) < (1 if several else 2):
         only = f"only {classes[0]!r} was found" if classes else "none was found"
         raise InputError(f"{root}: needs at least {'one label' if several else 'two classes'}, but {only}")
-    _check_known(root, classes, found, several)
-    by_part = _carve(source, root, found, classes)
+    _check_known(root, classes, listings, several)
+    by_part = _carve(source, root, listings, classes)
     _check_apart(root, by_part)
     if source.group is not None:
         check_groups_apart({name: _groups(source.group, samples) for name, samples in by_part.items()})
@@ -136,7 +109,7 @@ def file_set(
 def labelled_files(
     source: Data,
     root: Path | str,
-    found: Mapping[str, Sequence[Sample]],
+    found: Mapping[str, Listing | Iterable[Sample]],
     part: str,
     notes: Sequence[str],
     show: Show | None = None,
@@ -150,7 +123,7 @@ def labelled_files(
     name = "all" if "all" in found else part
     if name not in found:
         raise InputError(f"{root}: has no {part} part; choose part={' or part='.join(found)}")
-    taken, merged = _one_spelling({name: found[name]})
+    taken, merged = _one_spelling({name: Listing.of(found[name])})
     _check_images(root, taken)
     classes = _in_order(_labels_of(taken[name], source.several_labels), order)
     if name == "all":
@@ -160,57 +133,57 @@ def labelled_files(
     return Labelled(classes, shown, name, fingerprint, [*notes, *merged])
 
 
-def _check_images(root: Path | str, found: Mapping[str, Sequence[Sample]]) -> None:
+def _check_images(root: Path | str, found: Mapping[str, Listing]) -> None:
     for name, samples in found.items():
-        if not samples:
+        if not len(samples):
             raise InputError(f"{root}: the {name} part has no images" if name != "all" else f"{root}: no images")
 
 
-def _one_spelling(found: Mapping[str, Sequence[Sample]]) -> tuple[dict[str, Sequence[Sample]], list[str]]:
+def _one_spelling(found: Mapping[str, Listing]) -> tuple[dict[str, Listing], list[str]]:
     """The samples with classes that look alike made one, and a line that names those."""
     spellings: dict[str, set[str]] = {}
-    one: dict[str, Sequence[Sample]] = {}
-    for name, samples in found.items():
-        one[name] = [each._replace(label=normalised(each.label)) for each in samples]
-        for each in samples:
-            spellings.setdefault(normalised(each.label), set()).add(each.label)
+    one: dict[str, Listing] = {}
+    for part, samples in found.items():
+        one[part] = replace(samples, names=tuple(map(normalised, samples.names)))
+        for name in samples.used:
+            spellings.setdefault(normalised(name), set()).add(name)
     several = [" and ".join(map(ascii, sorted(each))) for each in spellings.values() if len(each) > 1]
     return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []
 
 
-def _labels_of(samples: Sequence[Sample], several: bool) -> set[str]:
-    return {label for each in {each.label for each in samples} for label in _names(each, several)}
+def _labels_of(samples: Listing, several: bool) -> set[str]:
+    return {label for each in samples.used for label in _names(each, several)}
 
 
 def _names(label: str, several: bool) -> list[str]:
     return [name for name in label.split(BETWEEN) if name] if several else [label]
 
 
-def _check_known(
-    root: Path | str, classes: Sequence[str], found: Mapping[str, Sequence[Sample]], several: bool
-) -> None:
+def _check_known(root: Path | str, classes: Sequence[str], found: Mapping[str, Listing], several: bool) -> None:
     for name, samples in found.items():
         unknown = sorted(_labels_of(samples, several) - set(classes))
         if unknown:
             raise InputError(f"{root}: the {name} part has classes that the train part lacks: {listed(unknown)}")
 
 
-def _check_apart(root: Path | str, parts: Mapping[str, Sequence[Sample]]) -> None:
+def _check_apart(root: Path | str, parts: Mapping[str, Listing]) -> None:
     """No file is in two parts, by whatever links; file systems without inodes say 0 for all."""
-    first: dict[tuple[int, int], tuple[str, str]] = {}
-    for name in PARTS:
-        for each in parts.get(name, ()):
-            part, id_ = first.setdefault(each.file, (name, each.id))
-            if part != name and each.file[1]:
-                raise InputError(
-                    f"{root}: {printable(id_)} ({part}) and {printable(each.id)} ({name}) are one file: an image must "
-                    "not be in two parts"
-                )
+    taken = [(name, parts[name]) for name in PARTS if name in parts]
+    files = np.concatenate([samples.files for _, samples in taken])
+    part = np.repeat(np.arange(len(taken)), [len(samples) for _, samples in taken])
+    _, first, of = np.unique(files, axis=0, return_index=True, return_inverse=True)
+    again = np.flatnonzero((part != part[first[of.reshape(-1)]]) & (files[:, 1] != 0))
+    if len(again):
+        starts = np.searchsorted(part, np.arange(len(taken)))
+        at = first[of.reshape(-1)[again[0]]], again[0]
+        one, other = ((*taken[part[each]], each - starts[part[each]]) for each in at)
+        shown, others = (f"{printable(samples.ids[row])} ({name})" for name, samples, row in (one, other))
+        raise InputError(f"{root}: {shown} and {others} are one file: an image must not be in two parts")
 
 
 def _carve(
-    source: Data, root: Path | str, found: Mapping[str, Sequence[Sample]], classes: Sequence[str]
-) -> Mapping[str, Sequence[Sample]]:
+    source: Data, root: Path | str, found: Mapping[str, Listing], classes: Sequence[str]
+) -> Mapping[str, Listing]:
     """Split the training samples, or all of them; without `source.split` in [.9, .1] or in [.6, .2, .2].
 
     Of folds one is the test part, and the set's own is left out. Where there is a val part nothing is split.
@@ -228,19 +201,18 @@ def _carve(
     groups = None if source.group is None else _groups(source.group, samples)
     labels = _labels(samples, classes, source.several_labels)
     pieces = divided(labels, classes, Division.asked(source, fractions), groups)
-    carved = {name: [samples[i] for i in piece] for name, piece in pieces.items()}
+    carved = {name: samples.take(piece) for name, piece in pieces.items()}
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
 
 
-def _groups(pattern: str, samples: Sequence[Sample]) -> list[str]:
+def _groups(pattern: str, samples: Listing) -> Sequence[str]:
     """Those of a table's column where there is one, else what the pattern finds in the ids."""
-    named = [each.group for each in samples if each.group is not None]
-    return named or groups_of(pattern, [each.id for each in samples])
+    return groups_of(pattern, samples.ids) if samples.groups is None else samples.groups
 
 
-def numbered(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+def numbered(samples: Mapping[str, Listing]) -> list[str]:
     """The labels in the order of the numbers that they are; none where they are words."""
-    labels = {sample.label for part in samples.values() for sample in part}
+    labels = {label for part in samples.values() for label in part.used}
     return sorted(labels, key=int) if all(NUMBER.fullmatch(label) for label in labels) else []
 
 
@@ -251,27 +223,24 @@ def _in_order(classes: set[str], order: Sequence[str] | None) -> list[str]:
 
 
 def _files(source: Data, root: Path | str) -> Show:
-    return lambda samples: FileImages(
-        root, [each.id for each in samples], source.channels, source.background, source.depth
-    )
+    return lambda samples: FileImages(root, samples.ids, source.channels, source.background, source.depth)
 
 
-def _part(samples: Sequence[Sample], classes: Sequence[str], show: Show, several: bool) -> Part:
-    groups = [each.group for each in samples if each.group is not None]
-    return Part(show(samples), _labels(samples, classes, several), [each.id for each in samples], groups or None)
+def _part(samples: Listing, classes: Sequence[str], show: Show, several: bool) -> Part:
+    return Part(show(samples), _labels(samples, classes, several), samples.ids, samples.groups)
 
 
-def _labels(samples: Sequence[Sample], classes: Sequence[str], several: bool) -> np.ndarray:
+def _labels(samples: Listing, classes: Sequence[str], several: bool) -> np.ndarray:
     position = {name: label for label, name in enumerate(classes)}
     if not several:
-        return np.array([position[sample.label] for sample in samples], dtype=np.int64)
+        return np.array([position.get(name, -1) for name in samples.names], dtype=np.int64)[samples.codes]
     labels = np.zeros((len(samples), len(classes)), dtype=bool)
-    for row, each in zip(labels, samples, strict=True):
-        row[[position[name] for name in _names(each.label, several)]] = True
+    for row, each in zip(labels, samples.labels, strict=True):
+        row[[position[name] for name in _names(each, several)]] = True
     return labels
 
 
-def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], source: Data) -> str:
+def _fingerprint(parts: Mapping[str, Listing], classes: Sequence[str], source: Data) -> str:
     """Hex sha256 over classes, channels, a depth other than 8, and each part's paths below the root, labels and sizes.
 
     Contents are not read (an ImageNet takes minutes) and times are not used (a copy has others), so an image
@@ -280,12 +249,18 @@ def _fingerprint(parts: Mapping[str, Sequence[Sample]], classes: Sequence[str], 
     depth = [source.depth] if source.depth != 8 else []
     digest = hashlib.sha256(plain_json.text([list(classes), source.channels, *depth]).encode())
     for name in (*PARTS, *(["all"] if "all" in parts else [])):
-        samples = [sample[:3] for sample in parts[name]] if name in parts else None
-        digest.update(plain_json.text([name, samples]).encode())
+        if name not in parts:
+            digest.update(plain_json.text([name, None]).encode())
+            continue
+        samples = parts[name]
+        digest.update(f"[{plain_json.text(name)}, ".encode())
+        for each in plain_json.in_pieces(zip(samples.ids, samples.labels, samples.sizes.tolist(), strict=True)):
+            digest.update(each.encode())
+        digest.update(b"]")
     return digest.hexdigest()
 
 
-def _modified(parts: Mapping[str, Sequence[Sample]]) -> str:
+def _modified(parts: Mapping[str, Listing]) -> str:
     """Hex sha256 over the times at which the parts' files last changed."""
-    times = [[sample.modified for sample in parts[name]] for name in PARTS if name in parts]
+    times = [parts[name].modified.tolist() for name in PARTS if name in parts]
     return hashlib.sha256(plain_json.text(times).encode()).hexdigest()

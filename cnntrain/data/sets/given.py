@@ -20,19 +20,20 @@ SHAPES = "[height, width] or [height, width, 1, 3 or 4]; of a tensor the channel
 RANGES = "uint8, or floating point from 0 to 1"
 
 
-def given(image: Any, channels: int, background: Background, depth: int = 8) -> torch.Tensor:
+def given(image: Any, channels: int, background: Background, depth: int = 8, least: int | None = None) -> torch.Tensor:
     """The image as [channels, height, width], uint8 or uint16; what is in it is treated as `decode` treats it.
 
     Args:
         image: a file, a PIL image, an array [height, width] or [height, width, 1, 3 or 4], or a tensor [height, width]
             or [1, 3 or 4, height, width]. Arrays and tensors are uint8, or floating point from 0 to 1. Where other
             channels or 16 bits are wanted, arrays are as in a .npy file, and tensors have their channels first.
+        least: of a file: see `decode`.
 
     Raises:
         InputError: it is none of these, or cannot be read.
     """
     if isinstance(image, str | Path):
-        return decode(str(image), channels, background, depth=depth)
+        return decode(str(image), channels, background, depth=depth, least=least)
     if not is_picture(channels, depth) and isinstance(image, np.ndarray | torch.Tensor):
         return _of_bands(image, channels, depth)
     if isinstance(image, torch.Tensor):

@@ -16,7 +16,7 @@ import torch
 from cnntrain.core.errors import InputError
 from cnntrain.data.base import Background
 from cnntrain.data.sets.bands import DTYPES
-from cnntrain.data.sets.dataset import Images, Part
+from cnntrain.data.sets.dataset import Decoded, Images, Part
 from cnntrain.data.sets.decode import file_extensions
 from cnntrain.data.sets.given import given
 
@@ -87,7 +87,7 @@ def _listed(table: Path) -> Iterator[str]:
         raise InputError(f"images={table}: {error.strerror}") from error
 
 
-class GivenImages:
+class GivenImages(Decoded):
     """Images that are handed over from Python; see `given` for what they may be."""
 
     def __init__(self, images: Sequence[Any], channels: int, background: Background, depth: int = 8):
@@ -100,7 +100,7 @@ class GivenImages:
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return given(self.images[index], self.channels, self.background, self.depth)
+        return given(self.images[index], self.channels, self.background, self.depth, self.least)
 
 
 class Unlabelled(Part):

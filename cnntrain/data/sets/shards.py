@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.paths import absolute, is_below
 from cnntrain.core.words import listed, normalised, printable
 from cnntrain.data.base import Background, Data
+from cnntrain.data.sets.dataset import Decoded
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.extras import needed
-from cnntrain.data.sets.files import Sample, Show, numbered
+from cnntrain.data.sets.files import Show, numbered
+from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.members import Shard, Wanted, indexed
 from cnntrain.data.sets.parts import SPELLINGS
 
@@ -38,25 +40,23 @@ class Found:
         notes: lines for the user.
     """
 
-    samples: dict[str, list[Sample]]
+    samples: dict[str, Listing]
     show: Show
     order: Sequence[str]
     notes: list[str]
 
 
-class MemberImages:
+class MemberImages(Decoded):
     """Images decoded from members of shards when asked for; see `decode` for what is done to them.
 
     A file is opened for each: thousands of shards are more than a process may have open.
     """
 
-    def __init__(
-        self, root: Path, shards: Sequence[Shard], samples: Sequence[Sample], channels: int, background: Background
-    ):
+    def __init__(self, root: Path, shards: Sequence[Shard], samples: Listing, channels: int, background: Background):
         self.root = root
         self.paths = [str(shard.path) for shard in shards]
-        self.ids = [sample.id for sample in samples]
-        self.places = np.array([(*sample.file, sample.size) for sample in samples], dtype=np.int64)
+        self.ids = samples.ids
+        self.places = np.column_stack([samples.files.astype(np.int64), samples.sizes])
         self.channels = channels
         self.background = background
 
@@ -73,7 +73,7 @@ class MemberImages:
             raise InputError(f"{name}: cannot be read ({error.strerror})") from error
         if len(content) < size:
             raise InputError(f"{name}: the shard ends within it: it has changed since this run began")
-        return decode(name, self.channels, self.background, content)
+        return decode(name, self.channels, self.background, content, least=self.least)
 
 
 def find(
@@ -103,17 +103,17 @@ def find(
     index = indexed(source, shards, wanted, notes)
     classes = [] if class_names is None else _names(Path(absolute(os.path.join(root, class_names))))
     known = {name: name for name in classes} | {str(number): name for number, name in enumerate(classes)}
-    samples: dict[str, list[Sample]] = {}
-    for part, paths in names.items():
-        samples[part] = []
-        for path in paths:
-            number = numbers[path]
-            for member, offset, size, label in index[number]:
-                id_ = f"{path}/{member}"
-                name = _name(label, known, root / id_) if known else label
-                samples[part].append(Sample(id_, name, size, shards[number].modified, (number, offset)))
 
-    def show(some: Sequence[Sample]) -> MemberImages:
+    def members(path: str) -> Iterator[Sample]:
+        number = numbers[path]
+        for member, offset, size, label in index[number]:
+            id_ = f"{path}/{member}"
+            name = _name(label, known, root / id_) if known else label
+            yield Sample(id_, name, size, shards[number].modified, (number, offset))
+
+    samples = {part: Listing.of(each for path in paths for each in members(path)) for part, paths in names.items()}
+
+    def show(some: Listing) -> MemberImages:
         return MemberImages(root, shards, some, source.channels, source.background)
 
     return Found(samples, show, classes or numbered(samples), notes)

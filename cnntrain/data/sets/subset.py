@@ -12,8 +12,9 @@ import torch
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
+from cnntrain.core.strings import Strings
 from cnntrain.core.words import listed, normalised, printable, suggest
-from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part, at_least
 from cnntrain.data.sets.stratify import PARTS
 
 SHOWN = 20  # class names in a message
@@ -31,6 +32,10 @@ class SomeImages:
 
     def __getitem__(self, position: int) -> torch.Tensor:
         return self.images[int(self.index[position])]
+
+    def at_least(self, side: int) -> SomeImages:
+        """See `Draftable`."""
+        return SomeImages(at_least(self.images, side), self.index)
 
 
 def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None, seed: int) -> DataSet:
@@ -249,8 +254,8 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
 
 def _some_of(part: Part, index: np.ndarray) -> Part:
     """The samples at the positions `index`."""
-    groups = None if part.groups is None else [part.groups[i] for i in index]
-    return Part(SomeImages(part.images, index), part.labels[index], [part.ids[i] for i in index], groups)
+    groups = None if part.groups is None else Strings.of(part.groups).take(index)
+    return Part(SomeImages(part.images, index), part.labels[index], Strings.of(part.ids).take(index), groups)
 
 
 def _fingerprint(whole: str, kept: np.ndarray, index: np.ndarray) -> str:

@@ -19,7 +19,8 @@ from cnntrain.data.base import Data
 from cnntrain.data.sets.arrays import Arrays, divided_set
 from cnntrain.data.sets.dataset import DataSet
 from cnntrain.data.sets.extras import needed
-from cnntrain.data.sets.files import Sample, file_set, sample
+from cnntrain.data.sets.files import file_set
+from cnntrain.data.sets.listing import Sample, sample
 
 BY_SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
 BY_FLAG = {"train": {"train": True}, "test": {"train": False}}

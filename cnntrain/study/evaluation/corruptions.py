@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from cnntrain.data.sets.dataset import Images
+from cnntrain.data.sets.dataset import Images, at_least
 
 STRENGTHS = 5
 NATIVE = 224  # pixels a side
@@ -96,3 +96,7 @@ class Corrupted:
         image = functional.to_pil_image(self.images[index])
         worse: Tensor = functional.pil_to_tensor(CORRUPTIONS[self.kind](image, self.strength - 1, draws))
         return worse.to(torch.uint8)
+
+    def at_least(self, side: int) -> Corrupted:
+        """See `Draftable`."""
+        return replace(self, images=at_least(self.images, side))
