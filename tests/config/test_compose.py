@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from composing import composed_anew
+from hydra.errors import HydraException
 
 from cnntrain.config import compose, help
 from cnntrain.config.check import check, plain
@@ -435,3 +437,28 @@ def test_the_groups() -> None:
     wanted = {"model", "data", "task", "augment", "optim", "schedule", "transfer", "recipe", "trainer", "experiment"}
     wanted |= {"method", "space", "algorithm", "evaluation"}  # of explain and of nas
     assert set(groups()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("train", "model=resnet20 optim.lr=0.3 model.args.norm=group data=cifar10 +data.more=1"),
+        ("train", "optim.lr=0.2 optim=adamw model=vgg16 ~schedule.factor model=lenet5"),
+        ("train", "experiment=two_step trainer.epochs=3 augment=flip_crop data.split=[0.8,0.2]"),
+        ("train", "recipe=resnet2015 model=resnet18 optim.weight_decay=0 name=mine"),
+        ("eval", "run=outputs/some shift=[a,b] part=val"),
+        ("nas", "space=cell algorithm=random children=3"),
+    ],
+)
+def test_what_tests_compose_once_is_what_hydra_composes(command: str, typed: str) -> None:
+    """See support/composing.py."""
+
+    def found() -> Any:
+        try:
+            return tree(*typed.split(), command=command)
+        except HydraException as error:
+            return str(error)
+
+    with composed_anew():
+        alone = found()
+    assert found() == found() == alone

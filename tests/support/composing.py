@@ -4,7 +4,7 @@ second while coverage counts lines."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -25,6 +25,13 @@ from cnntrain.config.loader import SILENT
 from cnntrain.config.search_path import USER, folders
 from cnntrain.config.text import as_text
 
+HYDRAS = (
+    (OmegaConf, "load"),
+    (loading, "create_defaults_list"),
+    (loading.ConfigLoaderImpl, "_compose_config_from_defaults_list"),
+)
+AS_EVER = tuple(getattr(place, name) for place, name in HYDRAS)
+
 
 def composed(overrides: Sequence[str], command: str = "train") -> dict[str, Any]:
     """The tree of a command line."""
@@ -40,10 +47,10 @@ def _composed(places: tuple[Path, ...], command: str, overrides: tuple[str, ...]
 def composed_once() -> Iterator[None]:
     """Within the block Hydra reads and merges our own YAML once for each choice of groups, and lays values over a copy
     of that, as ever. Where a user's folder or settings of Hydra's own have a part, it does all anew."""
-    make_list, merge = loading.create_defaults_list, loading.ConfigLoaderImpl._compose_config_from_defaults_list
+    load, make_list, merge = AS_EVER
     lists: dict[Any, DefaultsList] = {}
     trees: dict[Any, DictConfig] = {}
-    load, files = OmegaConf.load, dict[str, Any]()
+    files: dict[str, Any] = {}
 
     def loaded(file: Any) -> Any:
         if isinstance(file, str | Path):
@@ -81,11 +88,20 @@ def composed_once() -> Iterator[None]:
             trees[known] = merge(self, defaults, repo)
         return deepcopy(trees[known])
 
-    with (
-        patch.object(OmegaConf, "load", loaded),
-        patch.object(loading, "create_defaults_list", listed),
-        patch.object(loading.ConfigLoaderImpl, "_compose_config_from_defaults_list", merged),
-    ):
+    with _in_hydra(loaded, listed, merged):
+        yield
+
+
+def composed_anew() -> AbstractContextManager[None]:
+    """Within the block Hydra is as it is without tests."""
+    return _in_hydra(*AS_EVER)
+
+
+@contextmanager
+def _in_hydra(*functions: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for (place, name), function in zip(HYDRAS, functions, strict=True):
+            stack.enter_context(patch.object(place, name, function))
         yield
 
 
