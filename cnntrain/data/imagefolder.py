@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ class _Folder:
         from cnntrain.data.sets.decode import file_extensions
 
         readable, start = file_extensions(), len(os.path.join(self.root, ""))
-        sample = self._sample if self.archive is None else self.archive.sample
+        sample: Callable[[str, str, Any], Sample] = self._sample if self.archive is None else self.archive.sample
         images: list[Sample] = []
         for entry in self._walk(folder, frozenset()):
             extension = os.path.splitext(entry.name)[1]
