@@ -4,10 +4,11 @@
 
 Makes so many empty files in so many class folders, where the root holds none, and deletes them again. Each figure is
 of a process of its own. ``listed``: `cnntrain` loads the set (CPU seconds, of which in the system; the median of the
-rounds); what remains in memory, and the most that there was at once, by tracemalloc; and how far the largest
-resident memory rose. ``scandir`` is the folders alone, ``stat`` a look at each file too, as any list that was kept
-from another run would need to be sure that no file has been written anew. ``forked``: bytes of memory that a worker
-process comes to have for itself by reading the id of each file (Private_Dirty of /proc/self/smaps_rollup).
+rounds); what remains in memory, and the most that there was at once, by tracemalloc; and how far the largest resident
+memory rose. ``sent``: what another process of the machine waits for in place of listing them, too. ``scandir`` is the
+folders alone, ``stat`` a look at each file too, as any list that was kept from another run would need to be sure that
+no file has been written anew. ``forked``: bytes of memory that a worker process comes to have for itself by reading
+the id of each file (Private_Dirty of /proc/self/smaps_rollup).
 """
 
 from __future__ import annotations
@@ -51,6 +52,13 @@ PARTS = {
     "scandir": "print(json.dumps(spent(lambda: walk(False))[0]))",
     "stat": "print(json.dumps(spent(lambda: walk(True))[0]))",
     "listed": "work = load(); seconds, made = spent(work); print(json.dumps(seconds))",
+    "sent": """
+work = load()
+import pickle
+made = work()
+seconds, content = spent(lambda: pickle.dumps(made))
+print(json.dumps([seconds[0] + spent(lambda: pickle.loads(content))[0][0], len(content)]))
+""",
     "memory": """
 work = load()
 tracemalloc.start()
@@ -116,6 +124,8 @@ def main() -> None:
         for part in rounds[0]:
             whole, system = (median(each[part][place] for each in rounds) for place in (0, 1))
             print(f"{part}: {whole:.2f} s, {system:.2f} s of them in the system")
+        seconds, size = measured("sent", root)
+        print(f"sent to another process: {seconds:.3f} s, {size / 1e6:.1f} MB")
         left, most = measured("memory", root)
         (rose,), (forked,) = measured("resident", root), measured("forked", root)
         print(f"left in memory {left / count:,.0f} bytes a file, at most {most / count:,.0f} at once (tracemalloc)")

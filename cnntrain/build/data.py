@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,20 +24,48 @@ from cnntrain.data.batches.room import Room
 from cnntrain.data.batches.samples import Packing, Samples, Varied
 from cnntrain.data.sets import cues
 from cnntrain.data.sets.cues import Cues
-from cnntrain.data.sets.dataset import DataSet, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Decoded, Labelled, Part
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import memory_format, weights_dtype
 from cnntrain.transfer.base import Outset
+
+T = TypeVar("T")
 
 PACKED = 8 / 7  # the side of a packed image, of what the network sees: 256 for 224
 
 
 def load_data(data: Data) -> DataSet:
     """Load the set, on rank 0 first since it may download, and take what is asked for of it."""
-    with dist.first_rank_first():
-        found = data.load()
-    return _asked(data, found, dist.from_first)
+    return _asked(data, _loaded(data.load, _travels), dist.from_first)
+
+
+def _loaded(load: Callable[[], T], travels: Callable[[T], bool]) -> T:
+    """What rank 0 loads, on all ranks: sent to them, where it is small and all see the same files; else each of them
+    loads it, too.
+
+    On several machines files may be copies, of which one can be written anew: there each rank looks at its own.
+    """
+    if dist.world_size() == 1 or not dist.on_one_machine():
+        with dist.first_rank_first():
+            return load()
+    own: list[T] = []
+
+    def first() -> T | None:
+        own.append(load())
+        return own[0] if travels(own[0]) else None
+
+    sent = dist.from_first(first)
+    return own[0] if own else load() if sent is None else sent
+
+
+def _travels(found: DataSet) -> bool:
+    return all(map(_light, found.parts().values()))
+
+
+def _light(part: Part) -> bool:
+    """Whether its images can be sent to another process, as files that are named can."""
+    return isinstance(part.images, Decoded) and part.images.travels
 
 
 def read_data(data: Data) -> DataSet:
@@ -59,8 +87,7 @@ def load_labelled(data: Data, part: str) -> Labelled:
     Raises:
         InputError: none is left, or what `Data.labelled` raises.
     """
-    with dist.first_rank_first():
-        found = data.labelled(part)
+    found = _loaded(lambda: data.labelled(part), lambda found: _light(found.part))
     found = found if data.classes is None else of_classes(found, data.classes)
     return sound_labelled(found, workers(data), dist.from_first) if data.on_bad == "skip" else found
 

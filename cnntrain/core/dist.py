@@ -61,6 +61,11 @@ def node_rank() -> int:
     return int(os.environ["GROUP_RANK"]) if torch_dist.is_initialized() else 0
 
 
+def on_one_machine() -> bool:
+    """Whether all ranks are."""
+    return local_world_size() == world_size()
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The elementwise sum of every rank's tensor, on all ranks."""
     if world_size() > 1:

@@ -19,7 +19,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cnntrain.core import plain_json
+from cnntrain.core import cgroups, plain_json
 from cnntrain.core.files import sha256_of
 from cnntrain.core.lock import LOCK, in_use
 from cnntrain.core.paths import cache_home
@@ -256,12 +256,11 @@ def read_meta(folder: Path) -> Meta | None:
 
 
 def free_memory(shared: bool) -> int:
-    """Bytes of RAM that can be had without swapping, within this container's limit; or of what processes share."""
+    """Bytes of RAM that can be had without swapping, within this process's cgroups; or of what processes share."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and (most := limit.read_text().strip()) != "max":
-        free = min(free, int(most) - int(used.read_text()))
+    within = cgroups.free_memory()
+    free = free if within is None else min(free, within)
     return min(free, free_disk(SHARED_MEMORY)) if shared else free
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.paths import absolute
@@ -87,9 +87,11 @@ class _Folder:
     """
 
     def __init__(self, root: Path, skips: bool):
+        from cnntrain.data.sets import listing
         from cnntrain.data.sets.archives import Archive
 
         self.root = root
+        self.of_file, self.absent = listing.sample, listing.absent  # not looked up for each of a million files
         self.skips = skips
         self.archive = Archive(root) if root.is_file() else None
         self.left_out: Counter[str] = Counter()
@@ -154,13 +156,13 @@ class _Folder:
         """The images in a class's folder and below it; its name goes to the `empty` ones where there are none."""
         from cnntrain.data.sets.decode import file_extensions
 
-        above = os.path.join(self.root, "")
+        readable, start = file_extensions(), len(os.path.join(self.root, ""))
+        sample: Callable[[str, str, Any], Sample] = self._sample if self.archive is None else self.archive.sample
         images: list[Sample] = []
         for entry in self._walk(folder, frozenset()):
             extension = os.path.splitext(entry.name)[1]
-            if extension.lower() in file_extensions():
-                id_ = entry.path[len(above) :].replace(os.sep, "/")
-                images.append(self._sample(id_, folder.name, entry))
+            if extension.lower() in readable:
+                images.append(sample(entry.path[start:].replace(os.sep, "/"), folder.name, entry))
             else:
                 self.extensions[extension or "with none"] += 1
         if not images:
@@ -194,19 +196,13 @@ class _Folder:
             hidden["hidden"] += len(found) - len(shown)
         return shown
 
-    def _sample(self, id_: str, label: str, entry: AnyEntry) -> Sample:
-        from cnntrain.data.sets.archives import Entry
-        from cnntrain.data.sets.listing import absent, sample
-
-        if isinstance(entry, Entry):
-            assert self.archive is not None
-            return self.archive.sample(id_, label, entry)
+    def _sample(self, id_: str, label: str, entry: Any) -> Sample:
         try:
-            return sample(id_, label, _status(entry))
+            return self.of_file(id_, label, _status(entry))
         except InputError:
             if not self.skips:
                 raise
-            return absent(id_, label)
+            return self.absent(id_, label)
 
 
 def _listed(folder: Path) -> list[os.DirEntry[str]]:

@@ -43,7 +43,7 @@ def test_alone_every_helper_is_an_identity() -> None:
     tensor, model = torch.ones(2), nn.Linear(2, 2)
     assert (dist.rank(), dist.world_size()) == (0, 1)
     assert dist.sum_over_ranks(tensor) is tensor
-    assert dist.any_rank(True)
+    assert dist.any_rank(True) and dist.on_one_machine()
     assert not dist.any_rank(False)
     assert dist.from_first(lambda: 5) == 5
     assert dist.wrap(model, torch.device("cpu")) is model

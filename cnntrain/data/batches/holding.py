@@ -119,7 +119,9 @@ class Holder:
             images, *sizes = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
             if self._fits_device(entry.size, loader.device):
                 images = images.to(loader.device)
-            loader.source = Resident(images, _targets(loader), None, True, loader.device, *sizes)
+            beyond = place == DISK and images.device.type == "cpu" and entry.size > self.room.free_memory(False)
+            before = sizes[0] if sizes else None
+            loader.source = Resident(images, _targets(loader), None, True, loader.device, before, beyond)
             loader.is_packed = bool(sizes)
 
     def _entry(self, name: str, loader: Loader) -> Entry:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.core import mapped
 from cnntrain.data.batches.plan import Plan
 
 
@@ -21,6 +22,7 @@ class Resident:
         rows: int64 [samples], where in `images` each sample is; None: in their order.
         sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
         device: to which batches are going, where that is not where the images are.
+        beyond_memory: whether the images are mapped from a file that is larger than the memory; without `rows`.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Resident:
         channels_last: bool,
         device: torch.device,
         sizes: Tensor | None = None,
+        beyond_memory: bool = False,
     ):
         self.images = images
         self.targets = targets.to(images.device)
@@ -38,16 +41,32 @@ class Resident:
         self.sizes = sizes if sizes is None else sizes.to(images.device)
         self.channels_last = channels_last
         self.pinned = device.type == "cuda" and images.device.type == "cpu"
+        self.beyond_memory = beyond_memory
+        if beyond_memory:
+            assert rows is None, "rows are announced as they lie in the file"
+            mapped.read_apart(images)
         self.workers = 0
         self.waited = 0.0
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
         """Images and targets for each batch of `plan`; None for a batch of none."""
-        for positions in plan.to(self.images.device):
+        plan = plan.to(self.images.device)
+        for positions in self._announced(plan) if self.beyond_memory else plan:
             start = time.perf_counter()
             found = self._batch(positions) if len(positions) else None
             self.waited += time.perf_counter() - start
             yield found
+
+    def _announced(self, plan: Plan) -> Iterator[Tensor]:
+        """Its batches; the disk begins to read each while the one before it is computed."""
+        before: Tensor | None = None
+        for positions in plan:
+            mapped.announce(self.images, positions)
+            if before is not None:
+                yield before
+            before = positions
+        if before is not None:
+            yield before
 
     def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
         kind = self.images.dtype

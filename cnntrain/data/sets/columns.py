@@ -44,6 +44,8 @@ class Found:
 class ColumnImages(Decoded):
     """Images decoded from rows of a table when asked for; see `decode` for what is done to them."""
 
+    travels = False
+
     def __init__(self, rows: Any, column: str, ids: Sequence[str], channels: int, background: Background):
         self.rows = rows
         self.column = column

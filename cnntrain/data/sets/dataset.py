@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class Decoded:
     """
 
     least: int | None = None
+    travels: ClassVar[bool] = True  # whether it can be sent to another process, and is small
 
     def at_least(self, side: int) -> Self:
         """See `Draftable`."""

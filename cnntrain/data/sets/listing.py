@@ -65,7 +65,7 @@ class Listing:
     @classmethod
     def of(cls, samples: Listing | Iterable[Sample]) -> Listing:
         """Those of an iterable, of which none is held; all have a group, or none has."""
-        if isinstance(samples, cls):
+        if isinstance(samples, Listing):
             return samples
         codes, sizes, modified, files = array("i"), array("q"), array("q"), array("Q")
         names: dict[str, int] = {}

@@ -90,6 +90,8 @@ def _listed(table: Path) -> Iterator[str]:
 class GivenImages(Decoded):
     """Images that are handed over from Python; see `given` for what they may be."""
 
+    travels = False
+
     def __init__(self, images: Sequence[Any], channels: int, background: Background, depth: int = 8):
         self.images = images
         self.channels = channels

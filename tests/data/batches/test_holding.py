@@ -14,7 +14,7 @@ from augments import OFF
 
 from cnntrain.augment.flip_crop import FlipCrop
 from cnntrain.augment.imagenet import ImageNet
-from cnntrain.core import store
+from cnntrain.core import mapped, store
 from cnntrain.core.errors import ConfigError, StopError
 from cnntrain.data.batches import holding
 from cnntrain.data.batches.holding import Holder
@@ -115,6 +115,29 @@ def test_files_are_read_once_and_by_the_next_run_not_at_all(
     assert torch.equal(seen(again), expected)
     hold(holder(mode), again)
     assert other.read == (20 if mode == "ram" else 4)
+
+
+@pytest.mark.parametrize("memory", [20 * 3 * 8 * 8 - 1, 20 * 3 * 8 * 8])
+def test_what_is_larger_than_the_memory_is_announced_a_batch_ahead(
+    holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    source, told = loader(Files()), list[tuple[str, Any]]()
+    expected = seen(source)
+    monkeypatch.setattr(mapped, "read_apart", lambda images: told.append(("apart", tuple(images.shape))))
+    monkeypatch.setattr(mapped, "announce", lambda images, rows: told.append(("ahead", rows.tolist())))
+    for found in (source, loader(Files())):  # filled, and found
+        hold(holder(memory=memory), found)
+        assert isinstance(found.source, Resident)
+        batches = found.source.batches(eval_plan(20, 8, WHOLE))
+        for _ in range(2):
+            next(batches)
+            told.append(("used", None))
+        assert len(list(batches)) == 1
+        one = ("apart", (20, 8, 8, 3)), ("ahead", [*range(8)]), ("ahead", [*range(8, 16)])
+        ahead = [*one, ("used", None), ("ahead", [16, 17, 18, 19]), ("used", None)]
+        assert told == (ahead if memory < 20 * 3 * 8 * 8 else [("used", None)] * 2)
+        assert torch.equal(seen(found), expected)
+        told.clear()
 
 
 def test_images_of_other_files_or_seen_otherwise_are_read_anew(holder: Callable[..., Holder]) -> None:
