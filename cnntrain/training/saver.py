@@ -177,7 +177,7 @@ class Saver:
             self._make_room()
         if self._best is not None:
             self._write_best(self._best)
-            self._best, self._written = None, self._best["progress"]
+            self._written, self._best = self._best["progress"], None
         if last is not None:
             checkpoint.save(self.folder / checkpoint.LAST, last)
             self._written = last["progress"]

@@ -95,13 +95,13 @@ class Preprocess:
         if self.depth > 8 and dtype not in (torch.float32, torch.float64):  # which have too few digits for the values
             return self(images, device, torch.float32).to(dtype)
         count, channels, height, width = images.shape
-        values = images.to(device, non_blocking=True).to(dtype)
-        if channels > 1 and values.is_contiguous(memory_format=torch.channels_last):
+        images = images.to(device, non_blocking=True)
+        if channels > 1 and images.is_contiguous(memory_format=torch.channels_last):
             scale, shift = self._scale_and_shift(width, device, dtype)
-            rows = values.permute(0, 2, 3, 1).view(count, height, width * channels)  # so that the kernel has long ones
-            return torch.addcmul(shift, rows, scale).view(count, height, width, channels).permute(0, 3, 1, 2)
+            rows = images.permute(0, 2, 3, 1).view(count, height, width * channels)  # so that the kernel has long ones
+            return _scaled(rows, scale, shift).view(count, height, width, channels).permute(0, 3, 1, 2)
         scale, shift = self._scale_and_shift(1, device, dtype)
-        return torch.addcmul(shift.view(-1, 1, 1), values, scale.view(-1, 1, 1))
+        return _scaled(images, scale.view(-1, 1, 1), shift.view(-1, 1, 1))
 
     def _scale_and_shift(self, times: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         return _scale_and_shift((*self.mean,), (*self.std,), self.white, times, device, dtype)
@@ -110,6 +110,12 @@ class Preprocess:
         """Normalised images back to [0, 1], for people to look at: grey or RGB, of other channels see `shown`."""
         mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
         return first_shown(images.float().mul(std).add(mean).clamp(0, 1))
+
+
+def _scaled(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Values times `scale` plus `shift`, in their type, in the memory into which whole numbers are converted."""
+    converted = values.to(scale.dtype)
+    return torch.addcmul(shift, converted, scale, out=None if values.is_floating_point() else converted)
 
 
 @lru_cache(maxsize=32)  # a copy to a GPU in each step would wait for it

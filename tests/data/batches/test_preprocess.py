@@ -174,3 +174,17 @@ def test_of_a_very_long_image_only_the_middle_is_resized(monkeypatch: pytest.Mon
     for shape in ((1, 4000), (4000, 1), (3, 4001), (4001, 3)):
         assert seen.fit(image(*shape), 0)[0].shape == (3, 224, 224)
     assert largest <= 2**21  # of 200 million, 1.4 GiB with their copies
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_a_batch_is_normalised_and_itself_left_as_it_is(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    seen = preprocess()
+    images = torch.stack([image(SIZE, SIZE + number)[:, :, :SIZE] for number in range(3)])
+    given = images.to(dtype).contiguous(memory_format=layout)
+    mean, std = (torch.tensor(each).view(-1, 1, 1) for each in BY_CHANNELS[3])
+    for _ in range(2):
+        found = seen(given, torch.device("cpu"), torch.float32)
+        torch.testing.assert_close(found, (images / 255 - mean) / std, rtol=1e-5, atol=1e-5)
+        assert found.is_contiguous(memory_format=layout)
+    assert torch.equal(given, images.to(dtype))
