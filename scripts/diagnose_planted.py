@@ -1,4 +1,4 @@
-"""Planted faults that `cnntrain diagnose` must find, and healthy runs in which it must find nothing.
+"""Planted faults that `cnntrain diagnose` must find, healthy runs in which it must find nothing, and a sick one.
 
 python scripts/diagnose_planted.py [--real FOLDER] [--only NAME]
 
@@ -50,14 +50,26 @@ REAL = {
         "model=lenet5_1998", "data=mnist", "data.root={real}/data", "data.train_per_class=100", "trainer.epochs=5",
         "trainer.val_limit=1000", "data.batch_size=32", "optim.lr=0.005",
     ],
-    "emoji nin_cifar adamw": [
-        "model=nin_cifar", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
-        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=adamw", "trainer.epochs=4",
-    ],
     "emoji lite0, pretrained": [
         "model=tf_efficientnet_lite0", "model.weights={real}/weights/tf_efficientnet_lite0.safetensors",
         "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]", "data.image_size=64",
         "data.batch_size=32", "transfer=linear_probe", "trainer.epochs=4",
+    ],
+    "mnist lenet5 adamw": [
+        "model=lenet5", "data=mnist", "data.root={real}/data", "data.train_per_class=100", "trainer.epochs=5",
+        "trainer.val_limit=1000", "data.batch_size=32", "optim=adamw", "optim.lr=0.001",
+    ],
+    "emoji resnet20 cosine": [
+        "model=resnet20", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
+        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=sgd", "optim.lr=0.1",
+        "schedule=cosine", "trainer.epochs=6",
+    ],
+}  # fmt: skip
+# by what it reaches (27.8% of test, where the majority is 20.2%) it has hardly learned: what is found is no alarm
+SICK = {
+    "emoji nin_cifar adamw": [
+        "model=nin_cifar", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
+        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=adamw", "trainer.epochs=4",
     ],
 }  # fmt: skip
 
@@ -98,15 +110,19 @@ def main() -> None:
             others = [name for name, status in statuses.items() if status != "ok" and name != check]
             took = f"{time.monotonic() - start:.0f} s"
             print(f"{check}: {what}: {statuses[check]}; besides: {', '.join(others) or 'nothing'}; {took}", flush=True)
-        for name, words in {**HEALTHY, **(REAL if given.real else {})}.items():
+        for name, words in {**HEALTHY, **({**REAL, **SICK} if given.real else {})}.items():
             if given.only not in name:
                 continue
             start = time.monotonic()
             run = trained([each.format(real=given.real) for each in words], folder)
+            result = json.loads((Path(run) / "result.json").read_text())
+            right = f"{result['test']['top1']:.1%} of test right, majority {result['data']['majority']['test']:.1%}"
             statuses = diagnosed([f"run={run}"], folder)
             wrong = [f"{check} {status}" for check, status in statuses.items() if status != "ok"]
-            healthy, alarms = healthy + 1, alarms + bool(wrong)
-            print(f"healthy: {name}: {', '.join(wrong) or 'nothing'}; {time.monotonic() - start:.0f} s", flush=True)
+            if name not in SICK:
+                healthy, alarms = healthy + 1, alarms + bool(wrong)
+            kind, took = "sick" if name in SICK else "healthy", f"{time.monotonic() - start:.0f} s"
+            print(f"{kind}: {name}, {right}: {', '.join(wrong) or 'nothing'}; {took}", flush=True)
     checks = {check for check, what, _ in PLANTED if what in planted}
     missed = {check for check, what, _ in PLANTED if what in planted - found}
     print(

@@ -66,13 +66,13 @@ def near(looks: Looks) -> tuple[list[Finding], int]:
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     _, component = connected_components(graph, directed=False)
     members = _by_value(component, least=2)
-    same: dict[bytes, list[int]] = {looks.digests[row].tobytes(): [] for rows in members for row in first[rows]}
-    for row in np.flatnonzero(looks.is_sound):
-        if (key := looks.digests[row].tobytes()) in same:
-            same[key].append(int(row))
+    same: dict[int, list[int]] = {int(looks.same[row]): [] for rows in members for row in first[rows]}
+    for row in np.flatnonzero(looks.is_sound).tolist():
+        if (key := int(looks.same[row])) in same:
+            same[key].append(row)
     found = []
     for rows in members:
-        every = sorted(each for row in first[rows] for each in same[looks.digests[row].tobytes()])
+        every = sorted(each for row in first[rows] for each in same[int(looks.same[row])])
         parts = set(looks.parts[every])
         kind = NEAR_LEAK if len(parts) > 1 else NEAR_DUPLICATE
         words = " and ".join(_in_order(parts))
@@ -163,7 +163,7 @@ def _are_alike(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def _groups(looks: Looks, rows: np.ndarray, least: int = 2) -> list[np.ndarray]:
     """Of `rows` those with the same pixels, at least so many, in the order of the first of each."""
-    _, value = np.unique(looks.digests[rows], return_inverse=True)
+    _, value = np.unique(looks.same[rows], return_inverse=True)
     return sorted((rows[each] for each in _by_value(value, least)), key=lambda group: int(group[0]))
 
 

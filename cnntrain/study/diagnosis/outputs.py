@@ -39,22 +39,32 @@ def last_activation(subject: Subject) -> Finding:
     """Nothing may stand behind the classifier: the loss has its own softmax.
 
     It is told by what the outputs do when the classifier's weights are made very large: those of a sigmoid, a softmax
-    or a tanh stay within its range.
+    or a tanh stay within its range. A ReLU on the maps of a convolution, whose means are the logits (Lin et al. 2013,
+    Iandola et al. 2016), is not behind it but before the pool: it cuts off what single places say against a class, and
+    whether it lets anything through is for the check of units.
     """
     few, name = subject.train.first(BATCH), "nothing behind the classifier"
     network = subject.fresh()
-    plain = logits(network(few.images)).double()
     classifier = getattr(network, "get_classifier", nn.Identity)()
+    maps: list[bool] = []
+    if isinstance(classifier, nn.Module):
+        classifier.register_forward_hook(lambda module, inputs, out: maps.append(_are_maps(out)))
+    plain = logits(network(few.images)).double()
     for each in classifier.parameters() if isinstance(classifier, nn.Module) else ():
         each.mul_(LARGE)
     found = behind(plain, logits(network(few.images)).double())
     saw = f"outputs from {float(plain.min()):.3g} to {float(plain.max()):.3g}"
     numbers = {"low": float(plain.min()), "high": float(plain.max()), "found": found}
-    if found is None:
+    if found is None or (found == "ReLU" and any(maps)):
         return Finding(name, OK, saw, "", numbers)
     status = SUSPICIOUS if found in ("log-softmax", "ReLU") else WRONG
     why = "is taken twice" if "softmax" in found else "bounds what the loss's softmax sees"
     return Finding(name, status, f"{saw}: {found}", f"leave the {found} out of the net: it {why}", numbers)
+
+
+def _are_maps(out: object) -> bool:
+    """Whether there is a pool to come."""
+    return isinstance(out, Tensor) and out.ndim == 4 and out.shape[2:].numel() > 1
 
 
 def behind(plain: Tensor, large: Tensor) -> str | None:

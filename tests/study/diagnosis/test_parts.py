@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -12,7 +15,7 @@ from cnntrain.models import registry
 from cnntrain.study.anatomy.layers import measure
 from cnntrain.study.diagnosis.architecture import shortest
 from cnntrain.study.diagnosis.images import neighbours
-from cnntrain.study.diagnosis.outputs import LARGE, behind
+from cnntrain.study.diagnosis.outputs import LARGE, behind, last_activation
 from cnntrain.study.diagnosis.subject import Fitted, Sample, accuracy
 from cnntrain.study.diagnosis.units import watched
 
@@ -28,6 +31,30 @@ from cnntrain.study.diagnosis.units import watched
 def test_what_stands_behind_a_classifier_is_told(last: nn.Module, found: str | None, scale: float) -> None:
     logits = scale * torch.randn(64, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert behind(last(logits), last(LARGE * logits)) == found
+
+
+class Ending(nn.Module):
+    """A convolution, and a classifier with a ReLU behind it: on each place of a map of so many pixels a side."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(side))
+        self.classifier = nn.Conv2d(8, 7, 1)
+
+    def get_classifier(self) -> nn.Module:
+        return self.classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.body(x)).relu().mean((2, 3))
+
+
+@pytest.mark.parametrize(("side", "status"), [(1, "suspicious"), (4, "ok")])
+def test_a_relu_on_logits_is_named_and_one_on_maps_of_classes_is_the_nets_own(side: int, status: str) -> None:
+    sample = Sample(torch.randn(32, 3, 12, 12, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 7)
+    subject: Any = SimpleNamespace(train=sample, fresh=lambda: Ending(side))
+    found = last_activation(subject)
+    assert (found.status, found.numbers["found"]) == (status, "ReLU")
 
 
 def test_the_shortest_way_counts_what_no_shortcut_passes() -> None:
