@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -435,3 +436,13 @@ def test_the_groups() -> None:
     wanted = {"model", "data", "task", "augment", "optim", "schedule", "transfer", "recipe", "trainer", "experiment"}
     wanted |= {"method", "space", "algorithm", "evaluation"}  # of explain and of nas
     assert set(groups()) == wanted
+
+
+def test_packages_of_plug_ins_are_in_the_extras_that_are_named() -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = {each.partition(", which is cnntrain's extra ") for each in compose.PACKAGES.values()}
+    found = {extra: package for package, _, extra in named if extra}
+    assert found.keys() == {"slurm", "joblib"}
+    assert all(extras[extra][0].startswith(package) for extra, package in found.items())
