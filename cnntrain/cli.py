@@ -11,6 +11,7 @@ import atexit
 import gc
 import os
 import re
+import signal
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
@@ -101,11 +102,16 @@ def _run(line: Line) -> int:
     hydra = Hydra("cnntrain", Loader(overrides))
     if _shown(hydra, command, overrides, args):
         return DONE
-    codes = list[int]()
+    codes, here = list[int](), os.getpid()
     from cnntrain.search import sweep
 
     def job(composed: DictConfig, prune: Prune | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
+        if os.getppid() == here:  # a worker of joblib's, which goes on with what is left
+            signals.heed_for_good()
+            signals.die_with(here, signal.SIGTERM)
+        if args.multirun and signals.received() is not None:
+            return Ended(signals.STOPPED)
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
             with imports.imported(line.imports), looking_in(line.config_dir):

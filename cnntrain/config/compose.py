@@ -27,7 +27,8 @@ MOST = 100  # of the numbers of one key, that are checked before the first job s
 PACKAGES = {
     "submitit_slurm": "hydra-submitit-launcher, which is cnntrain's extra slurm",
     "submitit_local": "hydra-submitit-launcher, which is cnntrain's extra slurm",
-    **{name: f"hydra-{name}-launcher" for name in ("joblib", "ray", "rq")},
+    "joblib": "hydra-joblib-launcher, which is cnntrain's extra joblib",
+    **{name: f"hydra-{name}-launcher" for name in ("ray", "rq")},
     **{name: f"hydra-{name}-sweeper" for name in ("ax", "nevergrad")},
 }
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,6 +18,8 @@ STOPPED = 75  # EX_TEMPFAIL: run it again
 
 _received: str | None = None
 _is_handling = False
+_is_patient = False  # whether a second signal is no more than the first
+_pass_on: Callable[[int], None] | None = None
 
 
 @contextmanager
@@ -36,11 +38,14 @@ def handlers_kept() -> Iterator[None]:
 
 
 @contextmanager
-def handled() -> Iterator[None]:
+def handled(pass_on: Callable[[int], None] | None = None) -> Iterator[None]:
     """Within the block the signals of `HANDLED` only set a flag. Enter it after the process group exists: a process
     blocked in the group's start would otherwise not die of SIGTERM. In a block within another the flag is that one's.
+
+    Args:
+        pass_on: is called with each signal, for other processes that are to heed it, too.
     """
-    global _received, _is_handling
+    global _received, _is_handling, _pass_on
     if _is_handling:
         yield
         return
@@ -52,10 +57,21 @@ def handled() -> Iterator[None]:
         with handlers_kept():
             for each in HANDLED:
                 signal.signal(each, _note)
-            _is_handling = True
+            _is_handling, _pass_on = True, pass_on
             yield
     finally:
-        _received, _is_handling = None, False
+        _received, _is_handling, _pass_on = None, False, None
+
+
+def heed_for_good() -> None:
+    """Let the signals of `HANDLED` set the flag as long as this process is there: a worker of a process that passes
+    them on, which may get them from elsewhere, too, and has more to do after it was stopped."""
+    global _is_handling, _is_patient
+    if _is_handling:
+        return
+    for each in HANDLED:
+        signal.signal(each, _note)
+    _is_handling = _is_patient = True
 
 
 def received() -> str | None:
@@ -126,7 +142,9 @@ def let_the_first_speak() -> None:
 
 def _note(number: int, frame: FrameType | None) -> None:
     global _received
-    if _received is not None and "RANK" not in os.environ:
+    if _pass_on is not None:
+        _pass_on(number)
+    if _received is not None and "RANK" not in os.environ and not _is_patient:
         # the second Ctrl-C of somebody who does not want to wait; ranks get a second signal from their launcher
         raise KeyboardInterrupt
     _received = _received or signal.Signals(number).name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from cnntrain.config.ended import Ended, Prune
 
 ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 
 
 class Task(Protocol):
@@ -30,3 +33,13 @@ def launcher_at(hydra: Hydra, config: DictConfig, place: Path, job: TaskFunction
     OmegaConf.save(config, place / "multirun.yaml")
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
+
+
+def to_workers(number: int) -> None:
+    """Send a signal to the worker processes of joblib, which does not say which they are."""
+    from joblib.externals.loky import reusable_executor
+
+    executor = reusable_executor._executor
+    for pid in list((executor and executor._processes) or ()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

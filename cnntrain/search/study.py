@@ -122,6 +122,8 @@ def _checked(space: Space, settings: Sweeping) -> TrainConfig:
         )
     if settings.pruner != "none" and any(each.devices > 1 for each in found):
         raise ConfigError(f"hydra.sweeper.pruner={settings.pruner} watches runs of one process: leave devices out")
+    if settings.warm_start is not None and not Path(settings.warm_start).is_dir():
+        raise ConfigError(f"hydra.sweeper.warm_start={settings.warm_start}: there is no such folder")
     if settings.sampler == "grid":
         space.grid()
     if settings.sampler == "cmaes":

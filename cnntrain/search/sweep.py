@@ -25,7 +25,7 @@ from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.search import outcomes, tables
 from cnntrain.search.jobs import Job, of_grid, parsed, place_of, read_by, recall, remember
-from cnntrain.search.launching import ONE_BY_ONE, Task, launcher_at
+from cnntrain.search.launching import JOBLIB, ONE_BY_ONE, Task, launcher_at, to_workers
 from cnntrain.search.outcomes import FAILED, FINISHED, STOPPED, WAITING
 
 GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -60,10 +60,13 @@ def run(hydra: Hydra, command: str, overrides: list[str], job: Task) -> list[int
 def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
     words = [str(each) for each in config.hydra.overrides.task]
     jobs = of_grid(parsed(hydra, config, words), read_by(config))
-    one_by_one = config.hydra.launcher[TARGET] == ONE_BY_ONE
+    launcher_name = config.hydra.launcher[TARGET]
+    one_by_one = launcher_name == ONE_BY_ONE
     with ExitStack() as stack:
-        if one_by_one:  # a launcher's processes hear of it themselves
+        if one_by_one:
             stack.enter_context(signals.handled())
+        elif launcher_name == JOBLIB:  # a cluster's processes hear of it themselves
+            stack.enter_context(signals.handled(to_workers))
         place = place_of(config, words)
         stack.enter_context(held(place))
         if not any(each.lstrip("+") == ANEW for each in words):
@@ -103,7 +106,12 @@ def _at_once(launcher: Launcher, place: Path, jobs: Sequence[Job]) -> list[int]:
     """By a launcher that runs several jobs at a time, or hands them to a cluster."""
     if not jobs:
         return []
-    returned = launcher.launch([each.words for each in jobs], initial_job_idx=0)
+    try:
+        returned = launcher.launch([each.words for each in jobs], initial_job_idx=0)
+    except Exception:
+        if signals.received() is None:
+            raise
+        return [signals.STOPPED]  # a worker was ended before it could heed signals
     return [_note(place, job, each.return_value) for job, each in zip(jobs, returned, strict=True)]
 
 

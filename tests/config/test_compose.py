@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -462,3 +463,13 @@ def test_what_tests_compose_once_is_what_hydra_composes(command: str, typed: str
     with composed_anew():
         alone = found()
     assert found() == found() == alone
+
+
+def test_packages_of_plug_ins_are_in_the_extras_that_are_named() -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = {each.partition(", which is cnntrain's extra ") for each in compose.PACKAGES.values()}
+    found = {extra: package for package, _, extra in named if extra}
+    assert found.keys() == {"slurm", "joblib"}
+    assert all(extras[extra][0].startswith(package) for extra, package in found.items())

@@ -44,6 +44,28 @@ def test_a_rank_bears_the_second_signal_of_its_launcher(monkeypatch: pytest.Monk
         assert signals.received() == "SIGINT"
 
 
+def test_signals_are_passed_on_within_the_block() -> None:
+    others: list[int] = []
+    with signals.handled(others.append):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert others == [signal.SIGTERM]
+    with signals.handled():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert len(others) == 1
+
+
+def test_a_worker_heeds_signals_for_good_and_bears_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    for name, value in (("_received", None), ("_is_handling", False), ("_is_patient", False)):
+        monkeypatch.setattr(signals, name, value)
+    with signals.handlers_kept():
+        signals.heed_for_good()
+        for _ in range(2):  # two jobs, of which the second is not to begin
+            with signals.handled():
+                os.kill(os.getpid(), signal.SIGINT)
+            assert signals.received() == "SIGINT"
+
+
 def test_handlers_are_put_back_after_an_error() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ZeroDivisionError), signals.handled():

@@ -161,6 +161,7 @@ def test_wrong_settings_are_told_all_at_once_and_nothing_runs(typed: Any, tried:
     choices = typed(*SEARCH, "data.batch_size=choice(16,32)", "hydra.sweeper.sampler=cmaes")
     assert choices.returncode == 2 and "sampler=cmaes: data.batch_size needs numbers" in choices.stderr
     assert "did you mean 'tpe'" in done.stderr and "hydra.sweeper.pruner=mean must be one of" in done.stderr
+    assert "hydra.sweeper.warm_start=no: there is no" in typed(*SEARCH, "hydra.sweeper.warm_start=no").stderr
     assert "hydra.sweeper.sampler=grid" in typed(*SEARCH, "hydra.sweeper.sampler=grid").stderr
     assert "optim.lr=1.5" not in (wrong := typed(*SEARCH[:-1], "optim.lr=interval(-1,1)")).stderr
     assert wrong.returncode == 2 and "optim.lr=-1" in wrong.stderr
