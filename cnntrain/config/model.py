@@ -40,7 +40,7 @@ class Model:
     weights_match: Literal["names", "order"]  # by what the tensors of `weights` are told
     drop_rate: Fraction | None
     stem: Literal["auto", "imagenet", "cifar"]
-    norm: Literal["batch", "layer", "instance", "group", "none"] | None  # None: the network's own
+    norm: Literal["batch", "layer", "instance", "group", "local", "none"] | None  # None: the network's own
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
     scale: Scale
     genotype: Place | None  # of name=found; settled, what is in the file stands in `args`

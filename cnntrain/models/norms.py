@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.models.parts import response_norm
 
 GROUP = 8  # channels of a group norm's group, at least
 KEPT = "batch"
@@ -22,6 +23,7 @@ NORMS: dict[str, Callable[[int, float], nn.Module]] = {
     "layer": lambda channels, eps: nn.GroupNorm(1, channels, eps),
     "instance": lambda channels, eps: nn.InstanceNorm2d(channels, eps, affine=True),
     "group": lambda channels, eps: nn.GroupNorm(groups(channels), channels, eps),
+    "local": lambda channels, eps: response_norm(),
     "none": lambda channels, eps: nn.Identity(),
 }
 
@@ -54,7 +56,7 @@ def exchange(net: nn.Module, norm: str) -> None:
 
 def _instead(old: Any, norm: str) -> nn.Module:
     new = NORMS[norm](old.num_features, old.eps)
-    if old.affine and norm != "none":
+    if old.affine and list(new.parameters()):
         with torch.no_grad():  # some begin with a scale of 0 at the end of each block
             new.weight.copy_(old.weight)
             new.bias.copy_(old.bias)

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, pad
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.models.create import create
@@ -22,6 +22,9 @@ def made(name: str, norm: str | None) -> nn.Module:
 def expected(maps: torch.Tensor, norm: str, eps: float) -> torch.Tensor:
     if norm == "none":
         return maps
+    if norm == "local":  # Krizhevsky et al. 2012, section 3.3
+        squares = pad(maps.square(), (0, 0, 0, 0, 2, 2)).unfold(1, 5, 1).sum(-1)
+        return maps / (2 + 1e-4 * squares) ** 0.75
     if norm == "group":
         return torch.cat([layer_norm(each, each.shape[1:], eps=eps) for each in maps.split(8, 1)], 1)
     mean = maps.mean(OVER[norm], keepdim=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ ROWS = 1000  # of classes, those that are found least
 GALLERY = 24
 LISTED = 12  # images of a cell that are named
 NAMED = 2000  # images of all cells that are named, about
-AT_ONCE = 2**21  # logits
+AT_ONCE = 2**16  # logits, which stay in the processor's cache
 ENOUGH = 4_000_000  # logits that calibration is computed of, at most
 PICTURED = 6  # images of a cell that are shown
 
@@ -47,18 +48,20 @@ class Answers:
         """Whether the whole matrix is."""
         return len(self.found.classes) <= WIDEST
 
+    @cached_property
     def cells(self) -> list[tuple[int, int]]:
         """The cells of which images are at hand: the mistakes that occur most often first; of a whole matrix all, and
         the right answers after the mistakes."""
         ranked = sorted(self.counts, key=lambda each: (each[0] == each[1], -self.counts[each], each))
         return ranked if self.is_drawn else [each for each in ranked if each[0] != each[1]][:PAIRS]
 
+    @cached_property
     def by_cell(self) -> dict[tuple[int, int], list[int]]:
         """Of each cell the samples that are named: the surest mistakes first, of right answers the least sure."""
-        cells, found = self.cells(), {}
+        cells, found, places = self.cells, {}, self.labels * len(self.found.classes) + self.guesses
         most = min(LISTED, max(NAMED // max(len(cells), 1), 1))
         for label, answer in cells:
-            members = np.flatnonzero((self.labels == label) & (self.guesses == answer))
+            members = np.flatnonzero(places == label * len(self.found.classes) + answer)
             sure = self.confidence[members]
             order = np.argsort(sure if label == answer else -sure, kind="stable")
             found[label, answer] = members[order][:most].tolist()
@@ -71,7 +74,7 @@ class Answers:
 
     def pictured(self) -> Iterator[int]:
         """Positions of the samples to be shown, the most worth first: the first of each cell, the second, ..."""
-        cells = self.by_cell().values()
+        cells = self.by_cell.values()
         for number in range(PICTURED):
             yield from (members[number] for members in cells if len(members) > number)
 
@@ -88,7 +91,7 @@ class Answers:
 
     def pairs(self) -> list[dict[str, Any]]:
         """The mistakes that occur most often."""
-        wrong = (each for each in self.cells() if each[0] != each[1])
+        wrong = (each for each in self.cells if each[0] != each[1])
         return [
             {"label": a, "answer": b, "count": self.counts[a, b], "share": self._share(a, self.counts[a, b])}
             for a, b in islice(wrong, PAIRS)
@@ -116,8 +119,13 @@ class Answers:
 def _confidence(logits: np.ndarray) -> np.ndarray:
     """The probability [n] of the likeliest class, some rows at a time: all of them as float64 take seconds where there
     are many classes."""
-    parts = np.array_split(logits, max(1, logits.size // AT_ONCE))
-    return np.concatenate([1 / np.exp(each - each.max(1, keepdims=True)).sum(1) for each in parts])
+    found = np.empty(len(logits))
+    rows = max(1, AT_ONCE // logits.shape[1])
+    for start in range(0, len(logits), rows):
+        some = logits[start : start + rows]
+        below = some - some.max(1, keepdims=True)
+        found[start : start + rows] = 1 / np.exp(below, out=below).sum(1)
+    return found
 
 
 def _thinned(found: Predictions) -> Predictions:

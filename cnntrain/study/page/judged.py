@@ -73,7 +73,7 @@ def judged(found: Predictions | None, temperature: float | None, album: Album | 
 
 
 def _of_one(answers: Answers, temperature: float | None, album: Album | None) -> Judged:
-    found, gallery, cells = answers.found, answers.gallery(), answers.by_cell()
+    found, gallery, cells = answers.found, answers.gallery(), answers.by_cell
     notes = _fill(album, gallery, answers.pictured(), answers.guesses)
     rows, chart = answers.calibrated(temperature)
     names = {each: printable(found.classes[each], CELL) for each in sorted({each for cell in cells for each in cell})}

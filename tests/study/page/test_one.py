@@ -15,7 +15,7 @@ import torch
 import yaml
 from answered import answers, write_run
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import folder, predictions
 from cnntrain.runs.predictions import PREDICTIONS, Predictions
 from cnntrain.study.page import facts, one
@@ -202,7 +202,7 @@ def test_images_that_take_too_long_or_cannot_be_read_are_left_out(place: Path, r
 
     class Broken(Pictures):
         def __getitem__(self, index: int) -> torch.Tensor:
-            raise ConfigError("no") if index < 0 else facts.InputError("7.png: cannot be read as an image")
+            raise ConfigError("no") if index < 0 else InputError("7.png: cannot be read as an image")
 
     text, notes = one.page_of(facts.read(place), Album(Broken(60), 5))
     assert "pictures are missing: 7.png: cannot be read as an image" in notes and not read(text).all("img")
