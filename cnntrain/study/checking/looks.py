@@ -102,8 +102,8 @@ def look(parts: Mapping[str, Part], classes: Sequence[str], workers: int) -> Loo
 
 
 def _tell_apart(found: Looks, parts: Mapping[str, Part], workers: int) -> None:
-    """Fill in `Looks.same`. Equal pixels have equal small pictures, and few others have: so digests of all pixels, which
-    would cost a fifth of decoding, are taken of these alone."""
+    """Fill in `Looks.same`. Equal pixels have equal small pictures, and few others have: so digests of all pixels, each
+    of which costs a fifth of decoding, are taken of these alone."""
     rows = np.flatnonzero(found.is_sound & ~found.is_blank)
     keys = np.concatenate([found.small[rows].reshape(len(rows), -1), found.sizes[rows].view(np.uint8)], axis=1)
     keys = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()

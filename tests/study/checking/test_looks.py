@@ -35,7 +35,7 @@ def test_same_are_equal_pixels_of_equal_size_in_any_part(count: int, workers: in
 
 
 def test_digests_are_taken_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = []
+    taken: list[int] = []
     digest = looks._digest
     monkeypatch.setattr(looks, "_digest", lambda images, row: taken.append(row) or digest(images, row))
     draws = torch.Generator().manual_seed(0)
