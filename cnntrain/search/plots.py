@@ -14,6 +14,7 @@ import matplotlib
 import optuna
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
@@ -98,8 +99,7 @@ def _without_a_screen() -> Iterator[None]:
         pyplot.switch_backend(before)
 
 
-def _figure(drawn: Any) -> matplotlib.figure.Figure:
-    axes = drawn if isinstance(drawn, Axes) else drawn.flat[0]
-    figure = axes.figure
-    assert figure is not None
+def _figure(drawn: Any) -> Figure:
+    figure = (drawn if isinstance(drawn, Axes) else drawn.flat[0]).figure
+    assert isinstance(figure, Figure)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -24,6 +25,7 @@ from cnntrain.config.sweeping import Sweeping
 from cnntrain.core import signals
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.extras import needed
+from cnntrain.core.keys import flat
 from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.runs import history
@@ -34,6 +36,7 @@ from cnntrain.search.outcomes import FAILED, FINISHED, PRUNED, STOPPED, WAITING,
 from cnntrain.search.space import Space, of
 from cnntrain.search.trials import ENDED, WARM, Trials
 
+ALIKE = ("data", "model", "trainer.epochs")  # in runs whose values can be compared
 RUN, ERROR = "run", "error"  # attributes of a trial
 STATUS = {
     TrialState.COMPLETE: FINISHED,
@@ -62,7 +65,7 @@ def search(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
         place = place_of(config, words)
         trials = Trials.open(place, settings, space, column.greater_is_better)
         with trials.locked():
-            _warm(trials, str(metric))
+            _warm(trials, first)
             before = sum(each.state in ENDED for each in trials.own())
         tell(f"search by {settings.sampler} in {place}: {before} of {trials.most} trials are done; objective {metric}")
         while signals.received() is None:
@@ -174,12 +177,18 @@ def _values(value: float | None, run: Path, settings: Sweeping) -> list[float] |
     return [value, float(ended["model"][settings.against])]
 
 
-def _warm(trials: Trials, metric: str) -> None:
-    """Let a new study know finished runs of before, as far as they have a value in the space for each of its keys."""
+def _warm(trials: Trials, config: TrainConfig) -> None:
+    """Let a new study know finished runs of before, as far as they have a value in the space for each of its keys.
+
+    Args:
+        config: of a trial.
+    """
     where = trials.settings.warm_start
     if where is None or trials.study.get_trials(deepcopy=False):
         return
-    runs, added = history.read(where)[0], 0
+    metric, own = str(config.checkpoint.metric), flat(asdict(config))
+    fixed = [each for each in ALIKE if each not in {key.lstrip("+") for key in trials.space.ranges}]
+    runs, added, others = history.read(where)[0], 0, set[str]()
     for run in runs:
         params = {key: _param(run, key, each) for key, each in trials.space.ranges.items()}
         value = run.epochs.get(run.best, {}).get(metric)
@@ -192,6 +201,10 @@ def _warm(trials: Trials, metric: str) -> None:
             )
         )
         added += 1
+        others |= {key for key in fixed if run.setting(key) != own.get(key, own.get(f"{key}.name"))}
+    if others:
+        keys = ", ".join(sorted(others))
+        tell(f"note: some runs in {where} have another {keys}; their values count as this search's own")
     tell(f"{added} of {len(runs)} runs in {where} are known to the study from its start")
 
 

@@ -14,7 +14,8 @@ import pytest
 
 TINY = (
     "data=fake", "data.channels=1", "data.train_size=256", "data.val_size=64", "data.test_size=64",
-    "data.batch_size=32", "model=lenet5", "trainer.device=cpu", "trainer.epochs=12", "report.html=false", "report.trackers=[]",
+    "data.batch_size=32", "model=lenet5", "trainer.device=cpu", "trainer.epochs=12", "report.html=false",
+    "report.trackers=[]",
 )  # fmt: skip
 SWEEP = (*TINY, "seed=range(3)", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from cnntrain.commands.train import Train
 from cnntrain.config.schema import Ended
@@ -50,6 +52,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         result = {"status": "finished", "epochs": 1, "best": {"epoch": 1, "val/top1": self.optim.lr}, "data": {},
                   "metric": "val/top1", "task": {"columns": [vars(each) for each in COLUMNS]}}  # fmt: skip
         (place / "result.json").write_text(plain_json.text(result))
+        (place / "metrics.jsonl").write_text(plain_json.text({"step": 1, "epoch": 1, "val/top1": self.optim.lr}) + "\n")
         return Ended(made=str(place))
 
     monkeypatch.setattr(Train, "execute", execute)
@@ -152,6 +155,17 @@ def test_a_watched_run_ends_early_saved_and_untested(configure: Any, capsys: Any
     assert "pruned after epoch 2" in capsys.readouterr().out
     further = configure("trainer.epochs=4", f"resume={ended.made}").execute(())
     assert json.loads((Path(further.made) / "result.json").read_text())["epochs"] == 4
+
+
+@pytest.mark.slow
+def test_a_search_knows_runs_of_before_and_says_where_they_are_others(typed: Any, tried: list[float]) -> None:
+    typed(*SEARCH)
+    more = ("hydra.sweep.dir=other", "output=others", "hydra.sweeper.n_trials=1", "hydra.sweeper.warm_start=outputs")
+    done = typed(*SEARCH, *more, "trainer.epochs=7")
+    assert "3 of 3 runs in outputs are known" in done.stdout and "0 of 1 trials are done" in done.stdout
+    assert "note: some runs in outputs have another trainer.epochs;" in done.stdout
+    study = optuna.load_study(study_name="sweep", storage=JournalStorage(JournalFileBackend("other/journal.log")))
+    assert [each.value for each in study.trials] == tried
 
 
 @pytest.mark.slow
