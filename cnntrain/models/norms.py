@@ -55,7 +55,7 @@ def exchange(net: nn.Module, norm: str) -> None:
 
 
 def _instead(old: Any, norm: str) -> nn.Module:
-    new = NORMS[norm](old.num_features, old.eps)
+    new: Any = NORMS[norm](old.num_features, old.eps)
     if old.affine and list(new.parameters()):
         with torch.no_grad():  # some begin with a scale of 0 at the end of each block
             new.weight.copy_(old.weight)

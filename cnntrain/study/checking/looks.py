@@ -114,7 +114,7 @@ def _tell_apart(found: Looks, parts: Mapping[str, Part], workers: int) -> None:
     begin = 0
     for part in parts.values():
         own = np.flatnonzero(is_doubtful[begin : begin + len(part)])
-        some = Part(SomeImages(part.images, own), part.labels[own], [part.ids[row] for row in own])
+        some = Part(SomeImages(part.images, own), part.labels[own], [part.ids[row] for row in own.tolist()])
         helpers = workers if len(own) > AT_ONCE else 0
         for row, digest in zip((begin + own).tolist(), each_of(some, _digest, helpers), strict=True):
             found.same[row] = numbers.setdefault(digest, row)
