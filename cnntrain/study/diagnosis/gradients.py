@@ -40,15 +40,15 @@ def _relative(weight: Tensor, gradient: Tensor | None) -> float:
 def gradients(subject: Subject) -> Finding:
     """By how much larger or smaller they are in the first third of the layers than in the last, and by their size.
 
-    The size is that of all layers but the last. Of two ratios the one nearer to 1 counts, before the first step and after a short trial: branches that begin as
-    nothing, as those of residual nets, have no gradient before it.
+    The size is that of all layers but the last. Of two ratios the one nearer to 1 counts, before the first step and
+    after a short trial: branches that begin as nothing, as those of residual nets, have no gradient before it.
     """
     before = by_layer(subject, subject.fresh())
     after = by_layer(subject, subject.scan.network)
     name, numbers = "gradients by layer", {"before": before, "after": after}
     bad = [layer for layer, value in before.items() if not isfinite(value)]
-    # what explodes does so on its way back: that of the last layer has come through none, and a classifier's weights may
-    # be small on purpose, so that they are nothing to measure it by
+    # what explodes does so on its way back: that of the last layer has come through none, and the weights of a
+    # classifier may be small on purpose, so that they are nothing to measure it by
     largest = max(list(before.values())[:-1], default=0.0)
     if bad or largest > LARGE:
         saw = f"no number in {bad[0]}" if bad else f"up to {largest:.2g} times the weights"
