@@ -54,6 +54,7 @@ REAL = {
         "model=tf_efficientnet_lite0", "model.weights={real}/weights/tf_efficientnet_lite0.safetensors",
         "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]", "data.image_size=64",
         "data.batch_size=32", "transfer=linear_probe", "trainer.epochs=4",
+        "optim.lr=0.005",  # the default, 0.05, was found to be too high: a test loss of 17.5 instead of 1.2
     ],
     "mnist lenet5 adamw": [
         "model=lenet5", "data=mnist", "data.root={real}/data", "data.train_per_class=100", "trainer.epochs=5",

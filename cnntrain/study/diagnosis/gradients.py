@@ -40,14 +40,16 @@ def _relative(weight: Tensor, gradient: Tensor | None) -> float:
 def gradients(subject: Subject) -> Finding:
     """By how much larger or smaller they are in the first third of the layers than in the last, and by their size.
 
-    Of two ratios the one nearer to 1 counts, before the first step and after a short trial: branches that begin as
-    nothing, as those of residual nets, have no gradient before it.
+    The size is that of all layers but the last. Of two ratios the one nearer to 1 counts, before the first step and
+    after a short trial: branches that begin as nothing, as those of residual nets, have no gradient before it.
     """
     before = by_layer(subject, subject.fresh())
     after = by_layer(subject, subject.scan.network)
     name, numbers = "gradients by layer", {"before": before, "after": after}
     bad = [layer for layer, value in before.items() if not isfinite(value)]
-    largest = max(before.values(), default=0.0)
+    # what explodes does so on its way back: that of the last layer has come through none, and the weights of a
+    # classifier may be small on purpose, so that they are nothing to measure it by
+    largest = max(list(before.values())[:-1], default=0.0)
     if bad or largest > LARGE:
         saw = f"no number in {bad[0]}" if bad else f"up to {largest:.2g} times the weights"
         advice = "they explode: trainer.clip_norm=1, a model= with normalisation, smaller initial weights"
@@ -55,7 +57,8 @@ def gradients(subject: Subject) -> Finding:
     if not any([*before.values(), *after.values()]):
         return Finding(name, WRONG, "0 in all layers", "nothing is learned: look at the units and the end", numbers)
     if len(before) < LEAST:
-        return Finding(name, OK, f"{len(before)} layers, up to {largest:.2g} times the weights", "", numbers)
+        saw = f"{len(before)} layers, up to {max(before.values()):.2g} times the weights"
+        return Finding(name, OK, saw, "", numbers)
     ratio = min(map(_ratio, (list(before.values()), list(after.values()))), key=lambda each: abs(log(each)))
     saw = f"those of the first layers are {ratio:.2g} times those of the last, {len(before)} layers"
     if 1 / FAR <= ratio <= FAR:

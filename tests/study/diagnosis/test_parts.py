@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cnntrain.models import registry
 from cnntrain.study.anatomy.layers import measure
 from cnntrain.study.diagnosis.architecture import shortest
+from cnntrain.study.diagnosis.gradients import gradients
 from cnntrain.study.diagnosis.images import neighbours
 from cnntrain.study.diagnosis.outputs import LARGE, behind, last_activation
 from cnntrain.study.diagnosis.subject import Fitted, Sample, accuracy
@@ -55,6 +56,24 @@ def test_a_relu_on_logits_is_named_and_one_on_maps_of_classes_is_the_nets_own(si
     subject: Any = SimpleNamespace(train=sample, fresh=lambda: Ending(side))
     found = last_activation(subject)
     assert (found.status, found.numbers["found"]) == (status, "ReLU")
+
+
+@pytest.mark.parametrize(("small", "status"), [(2, "ok"), (0, "wrong")])
+def test_gradients_explode_before_the_last_layer(small: int, status: str) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 7))
+    assert isinstance(net[small], nn.Linear)
+    with torch.no_grad():
+        net[small].weight.mul_(0.001)
+    sample = Sample(10 * torch.randn(32, 64, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 7)
+    subject: Any = SimpleNamespace(
+        train=sample,
+        fresh=lambda: net,
+        scan=SimpleNamespace(network=net),
+        loss=lambda network, images, labels: nn.functional.cross_entropy(network(images), labels),
+    )
+    found = gradients(subject)
+    assert max(found.numbers["before"].values()) > 10 and found.status == status
 
 
 def test_the_shortest_way_counts_what_no_shortcut_passes() -> None:
