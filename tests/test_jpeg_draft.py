@@ -191,10 +191,10 @@ def test_what_was_kept_without_it_is_found_and_not_taken_for_what_is_kept_with_i
 
 
 def test_it_is_in_the_key_of_what_is_kept(tmp_path: Path) -> None:
-    keys = set()
+    keys, files = set(), folder(tmp_path)
     for words in ([], ["augment=imagenet", "data.pack_size=40"]):
         for drafted in ("false", "true"):
-            config = of_words(*folder(tmp_path), "data.image_size=24", f"data.jpeg_draft={drafted}", *words)
+            config = of_words(*files, "data.image_size=24", f"data.jpeg_draft={drafted}", *words)
             data = load_data(config.data)
             seen = replace(SEEN, image_size=24, jpeg_draft=config.data.jpeg_draft)
             holder = _holder(config, data, seen)
