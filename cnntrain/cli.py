@@ -11,7 +11,6 @@ import atexit
 import gc
 import os
 import re
-import signal
 import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Mapping, Sequence
@@ -107,9 +106,12 @@ def _run(line: Line) -> int:
 
     def job(composed: DictConfig, prune: Prune | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
-        if os.getppid() == here:  # a worker of joblib's, which goes on with what is left
-            signals.heed_for_good()
-            signals.die_with(here, signal.SIGTERM)
+        if os.getppid() != here:
+            return once(composed, prune)
+        with signals.worker_of(here):  # of joblib's, which goes on with what is left
+            return once(composed, prune)
+
+    def once(composed: DictConfig, prune: Prune | None) -> Ended:
         if args.multirun and signals.received() is not None:
             return Ended(signals.STOPPED)
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]

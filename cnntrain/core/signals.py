@@ -20,6 +20,7 @@ _received: str | None = None
 _is_handling = False
 _is_patient = False  # whether a second signal is no more than the first
 _pass_on: Callable[[int], None] | None = None
+_idle_for: int | None = None  # the parent of a worker that is not at work
 
 
 @contextmanager
@@ -63,15 +64,29 @@ def handled(pass_on: Callable[[int], None] | None = None) -> Iterator[None]:
         _received, _is_handling, _pass_on = None, False, None
 
 
-def heed_for_good() -> None:
-    """Let the signals of `HANDLED` set the flag as long as this process is there: a worker of a process that passes
-    them on, which may get them from elsewhere, too, and has more to do after it was stopped."""
-    global _is_handling, _is_patient
-    if _is_handling:
-        return
-    for each in HANDLED:
-        signal.signal(each, _note)
-    _is_handling = _is_patient = True
+@contextmanager
+def worker_of(parent: int) -> Iterator[None]:
+    """A piece of work in a worker of a process that passes signals on. From here on the signals of `HANDLED` set the
+    flag, between two blocks, too, and a second one is no more than the first. Where the parent is gone, the worker goes
+    as soon as it is not at work.
+    """
+    global _is_handling, _is_patient, _idle_for
+    if not _is_handling:
+        for each in HANDLED:
+            signal.signal(each, _note)
+        _is_handling = _is_patient = True
+    _idle_for = None
+    die_with(parent, signal.SIGTERM)
+    try:
+        yield
+    finally:
+        _idle_for = parent
+        _go_with_parent()
+
+
+def _go_with_parent() -> None:
+    if _idle_for is not None and os.getppid() != _idle_for:
+        os._exit(STOPPED)
 
 
 def received() -> str | None:
@@ -142,6 +157,7 @@ def let_the_first_speak() -> None:
 
 def _note(number: int, frame: FrameType | None) -> None:
     global _received
+    _go_with_parent()
     if _pass_on is not None:
         _pass_on(number)
     if _received is not None and "RANK" not in os.environ and not _is_patient:

@@ -30,7 +30,8 @@ LEVEL = 0.95
 class Noise:
     """Attributes:
     steps, rate: how the network was trained before.
-    images: of a batch.
+    step: images of an optimizer step.
+    images: of a batch by which it was measured: what is computed at once of them.
     batches: in each repeat.
     trace: of the covariance of single images' gradients, the mean over repeats.
     gradient: the squared length of the gradient without noise; by chance it may be below 0.
@@ -40,6 +41,7 @@ class Noise:
 
     steps: int
     rate: float
+    step: int
     images: int
     batches: int
     trace: float
@@ -59,11 +61,12 @@ def measured(config: TrainConfig, rate: float, steps: int, batches: int) -> Nois
         StopError: a signal came.
     """
     run = fitted(build(short(config, steps, Constant("constant", 0), rate)))
-    images, each = run.loaders.batch_size // run.loaders.share.pieces, batches // REPEATS
+    step, each = run.loaders.batch_size, batches // REPEATS
+    images = step // run.loaders.share.pieces
     lengths = [squared_lengths(run, drawn(run, number * each, each, images)) for number in range(REPEATS)]
     traces, gradients = zip(*(estimates(*found, images, each) for found in lengths), strict=True)
     scale, interval = ratio(traces, gradients)
-    return Noise(steps, rate, images, each, float(np.mean(traces)), float(np.mean(gradients)), scale, interval)
+    return Noise(steps, rate, step, images, each, float(np.mean(traces)), float(np.mean(gradients)), scale, interval)
 
 
 def advice(found: Noise) -> str:
@@ -73,9 +76,9 @@ def advice(found: Noise) -> str:
         many = f"{found.images * found.batches:,} images"
         return f"{head} over {many} the gradient cannot be told from it, so that larger batches lose nothing yet"
     low, high = found.interval
-    steps, images = 1 + found.scale / found.images, 1 + found.images / found.scale
+    steps, images = 1 + found.scale / found.step, 1 + found.step / found.scale
     return (
-        f"{head} B_simple is {found.scale:,.0f} images [{low:,.0f}, {high:,.0f}]. Batches of {found.images:,} take "
+        f"{head} B_simple is {found.scale:,.0f} images [{low:,.0f}, {high:,.0f}]. Batches of {found.step:,} take "
         f"about {steps:.1f} times the fewest steps and {images:.1f} times the fewest images; it grows as the loss falls"
     )
 

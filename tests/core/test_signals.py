@@ -54,16 +54,30 @@ def test_signals_are_passed_on_within_the_block() -> None:
     assert len(others) == 1
 
 
-def test_a_worker_heeds_signals_for_good_and_bears_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    for name, value in (("_received", None), ("_is_handling", False), ("_is_patient", False)):
-        monkeypatch.setattr(signals, name, value)
-    with signals.handlers_kept():
-        signals.heed_for_good()
-        for _ in range(2):  # two jobs, of which the second is not to begin
-            with signals.handled():
-                os.kill(os.getpid(), signal.SIGINT)
-            assert signals.received() == "SIGINT"
+WORKER = """
+import os, signal, sys, time
+from cnntrain.core import signals
+signals.die_with = lambda parent, by: None
+parent = os.getppid()
+for number in range(2):  # of which the second is not to begin
+    with signals.worker_of(parent), signals.handled():
+        assert (signals.received() is None) == (number == 0)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received() == "SIGINT"
+os.kill(os.getpid(), signal.SIGTERM)
+if sys.argv[1] == "gone":
+    os.getppid = lambda: 1
+    os.kill(os.getpid(), signal.SIGTERM)
+print("still here")
+"""
+
+
+@pytest.mark.parametrize(("parent", "code", "said"), [("there", 0, "still here\n"), ("gone", signals.STOPPED, "")])
+def test_a_worker_bears_signals_until_its_parent_is_gone(parent: str, code: int, said: str) -> None:
+    env = {key: value for key, value in os.environ.items() if key != "RANK"}
+    done = subprocess.run([sys.executable, "-c", WORKER, parent], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (code, said), done.stderr
 
 
 def test_handlers_are_put_back_after_an_error() -> None:

@@ -58,7 +58,7 @@ def test_a_gradient_that_may_be_0_has_no_scale() -> None:
     assert noise.ratio(rng.normal(50, 1, 8), rng.normal(0.1, 1, 8)) == (None, None)
     assert noise.ratio(rng.normal(50, 1, 8), rng.normal(-9, 1, 8)) == (None, None)
     assert noise.ratio([float("nan")] * 8, [1.0] * 8) == (None, None)
-    found = noise.Noise(100, 0.1, 64, 8, 50.0, 0.1, None, None)
+    found = noise.Noise(100, 0.1, 64, 64, 8, 50.0, 0.1, None, None)
     assert "over 512 images the gradient cannot be told from it" in noise.advice(found)
 
 
@@ -71,5 +71,5 @@ def test_the_interval_is_fiellers() -> None:
 
 
 def test_advice_tells_what_a_batch_costs() -> None:
-    line = noise.advice(noise.Noise(100, 0.1, 64, 8, 81.0, 0.5, 160.0, [140.0, 200.0]))
+    line = noise.advice(noise.Noise(100, 0.1, 64, 16, 8, 81.0, 0.5, 160.0, [140.0, 200.0]))
     assert "160 images [140, 200]" in line and "3.5 times the fewest steps and 1.4 times the fewest images" in line
