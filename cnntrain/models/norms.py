@@ -55,9 +55,9 @@ def exchange(net: nn.Module, norm: str) -> None:
 
 
 def _instead(old: Any, norm: str) -> nn.Module:
-    new: Any = NORMS[norm](old.num_features, old.eps)
-    if old.affine and list(new.parameters()):
+    new = NORMS[norm](old.num_features, old.eps)
+    if old.affine:
         with torch.no_grad():  # some begin with a scale of 0 at the end of each block
-            new.weight.copy_(old.weight)
-            new.bias.copy_(old.bias)
+            for name, value in new.named_parameters():  # of scale and shift, where it has them
+                value.copy_(old.get_parameter(name))
     return nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act)) if isinstance(old, BatchNormAct2d) else new
