@@ -101,19 +101,11 @@ def _run(line: Line) -> int:
     hydra = Hydra("cnntrain", Loader(overrides))
     if _shown(hydra, command, overrides, args):
         return DONE
-    codes, here = list[int](), os.getpid()
+    codes = list[int]()
     from cnntrain.search import sweep
 
     def job(composed: DictConfig, prune: Prune | None = None) -> Ended:
         """One run, in this process or in one that a launcher of Hydra's has started."""
-        if os.getppid() != here:
-            return once(composed, prune)
-        with signals.worker_of(here):  # of joblib's, which goes on with what is left
-            return once(composed, prune)
-
-    def once(composed: DictConfig, prune: Prune | None) -> Ended:
-        if args.multirun and signals.received() is not None:
-            return Ended(signals.STOPPED)
         typed = [each.lstrip("+") for each in HydraConfig.get().overrides.task]
         try:
             with imports.imported(line.imports), looking_in(line.config_dir):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnntrain.config.ended import Ended, Prune
+from cnntrain.core import signals
 
 ONE_BY_ONE = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -33,6 +34,17 @@ def launcher_at(hydra: Hydra, config: DictConfig, place: Path, job: TaskFunction
     OmegaConf.save(config, place / "multirun.yaml")
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
     return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
+
+
+def heeding(job: Task) -> TaskFunction:
+    """The job, which does not begin where a signal came; in a worker of joblib's, which goes on with what is left."""
+    here = os.getpid()
+
+    def heeded(composed: DictConfig) -> Ended:
+        with signals.worker_of(here) if os.getppid() == here else nullcontext():
+            return Ended(signals.STOPPED) if signals.received() is not None else job(composed)
+
+    return heeded
 
 
 def to_workers(number: int) -> None:

@@ -25,7 +25,7 @@ from cnntrain.core.words import tell
 from cnntrain.runs import folder as folders
 from cnntrain.search import outcomes, tables
 from cnntrain.search.jobs import Job, of_grid, parsed, place_of, read_by, recall, remember
-from cnntrain.search.launching import JOBLIB, ONE_BY_ONE, Task, launcher_at, to_workers
+from cnntrain.search.launching import JOBLIB, ONE_BY_ONE, Task, heeding, launcher_at, to_workers
 from cnntrain.search.outcomes import FAILED, FINISHED, STOPPED, WAITING
 
 GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -71,7 +71,7 @@ def _grid(hydra: Hydra, config: DictConfig, job: Task) -> list[int]:
         stack.enter_context(held(place))
         if not any(each.lstrip("+") == ANEW for each in words):
             recall(place, jobs)
-        launcher = launcher_at(hydra, config, place, job)
+        launcher = launcher_at(hydra, config, place, heeding(job))
         left = [each for each in jobs if each.status == WAITING]
         before = len(jobs) - len(left)
         skipped = f": {before} have finished before and are left as they are" if before else ""
