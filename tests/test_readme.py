@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^    cnntrain (?P<words>.*?)(?:[ ]{3,}.*)?$", re.MULTILINE)
+CONTINUED = re.compile(r" \\\n *")  # a line's end by which a command goes on in the next
 PLACEHOLDER = re.compile(r"<[^<>]+>")
 OWN_CODE = "--import"
 NOT_HERE = (OWN_CODE, "model.genotype=<")  # a found network is read where it is composed
@@ -43,7 +44,7 @@ def first_hour() -> list[str]:
 
 def shown() -> list[tuple[str, str]]:
     """Every indented command of the README and the docs, with its file."""
-    files = [(file.name, file.read_text(encoding="utf-8")) for file in (README, *DOCS)]
+    files = [(file.name, CONTINUED.sub(" ", file.read_text(encoding="utf-8"))) for file in (README, *DOCS)]
     return [(name, found["words"]) for name, text in files for found in INDENTED.finditer(text)]
 
 

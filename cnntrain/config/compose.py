@@ -31,6 +31,7 @@ PACKAGES = {
     **{name: f"hydra-{name}-launcher" for name in ("ray", "rq")},
     **{name: f"hydra-{name}-sweeper" for name in ("ax", "nevergrad")},
 }
+MOST_LISTED = 20  # choices of a group that a message names
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -89,7 +90,8 @@ def choice_problems(overrides: Sequence[Override]) -> list[str]:
             if not known:
                 candidates = {*options, *(model_names() if group == "model" else ())}
                 hint = suggest(str(value), candidates)
-                listed = f"; choose one of {', '.join(options)}"
+                few = len(options) <= MOST_LISTED
+                listed = f"; choose one of {', '.join(options)}" if few else "; cnntrain --help lists them"
                 if group == "model":
                     listed = "; cnntrain models lists them, and any model of timm is one"
                 problems.append(f"{group}={value} does not exist{hint or listed}")

@@ -328,7 +328,9 @@ def test_eval_needs_one_of_run_and_checkpoint() -> None:
     whole = plain(compose.compose_config("eval", []))
     assert problems(whole, Eval) == ["give one of run=<run folder>, checkpoint=<file> and predictions=<file>"]
     assert problems({**whole, "run": "a", "checkpoint": "b"}, Eval)
-    assert problems({**whole, "run": ["a", "b"]}, Eval) and problems({**whole, "run": "a", "ensemble": True}, Eval)
+    assert problems({**whole, "run": ["a", "b"]}, Eval) and problems(
+        {**whole, "checkpoint": "a", "ensemble": True}, Eval
+    )
     assert problems({**whole, "checkpoint": "a", "average": "greedy"}, Eval)
     assert problems({**whole, "predictions": "a", "tta": "flip"}, Eval)
     said = problems({**whole, "run": "a", "corruptions": ["noise", "blurr"]}, Eval)

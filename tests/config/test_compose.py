@@ -189,7 +189,7 @@ def test_a_group_that_must_be_there_cannot_be_left_out() -> None:
         ("data=imagefolder", "data.root is required: data.root=<folder"),
         ("data.root=photos", "root has no meaning for data=digits"),
         ("optim=base", "optim=base does not exist; choose one of adamw, rmsprop, sgd, timm"),
-        ("data=base", "data=base does not exist"),
+        ("data=base", "data=base does not exist; cnntrain --help lists them"),
         ("trainer=fast", "trainer=fast does not exist; choose one of default"),
         ("optim=[sgd,adamw]", "optim=['sgd', 'adamw'] does not exist; choose one of adamw, rmsprop, sgd, timm"),
         ("optim=", "optim= does not exist; choose one of adamw, rmsprop, sgd, timm"),

@@ -391,7 +391,7 @@ def test_weights_load_with_heads_and_without(name: str) -> None:
         heads = [key for key in after if key.startswith(paths)]
         assert bool(heads) == on
         taken = source is with_heads and classes == 3
-        outputs = [key for key in heads if len(after[key]) == classes]  # their last layers; new ones begin anew
+        outputs = [key for key in heads if after[key].shape[:1] == (classes,)]  # their last layers; new ones begin anew
         assert len(outputs) == 2 * on * len(paths)
         assert all(torch.equal(after[key], (given if taken else before)[key]) for key in heads if key not in outputs)
         assert all(torch.equal(after[key], given[key]) if taken else after[key].std() < 0.012 for key in outputs)

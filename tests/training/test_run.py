@@ -376,9 +376,12 @@ class Asked:
         assert now == self.run.moment() and loss() == self.run.tally.totals.mean_loss()
         self.told.append(("shown", self.run.progress.step))
 
-    def write(self, sums: Any) -> None:
+    def begin_write(self, sums: Any) -> None:
         assert sums == self.run.tally.totals.reduced()
         self.told.append(("written", self.run.progress.step))
+
+    def check(self) -> None:
+        self.told.append(("checked", self.run.progress.step))
 
 
 def test_every_so_many_steps_are_logged_and_saved(make_run: MakeRun) -> None:
@@ -392,7 +395,9 @@ def test_every_so_many_steps_are_logged_and_saved(make_run: MakeRun) -> None:
         run.step(loss)
         run.run.step_done(asked, asked)
     assert run.usage.first_step is not None
-    assert asked.told == [("shown", 1), ("log", 2), ("shown", 2), ("shown", 3), ("written", 3)]
+    written = [each for each in asked.told if each[0] != "checked"]
+    assert written == [("shown", 1), ("log", 2), ("shown", 2), ("shown", 3), ("written", 3)]
+    assert asked.told[-1] == ("checked", 3)  # what is written meanwhile may have failed
 
 
 def test_the_last_losses_of_an_epoch_are_looked_at_before_its_validation(make_run: MakeRun) -> None:
