@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.export import ExportedProgram
 
 from cnntrain.core import plain_json
@@ -20,6 +21,7 @@ from cnntrain.export.program import SIZES
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 META = "cnntrain"  # key of the metadata
 LARGEST = 2**31  # bytes of a file of Protocol Buffers
+ADAPTIVE_MAX = torch.ops.aten.adaptive_max_pool2d.default
 
 
 def write(
@@ -41,6 +43,8 @@ def write(
     if sum(each.nbytes for each in program.state_dict.values()) >= LARGEST:
         raise InputError("an ONNX file holds no more than 2 GiB of weights: export with format=torch or safetensors")
     with quiet():
+        if any(node.target is ADAPTIVE_MAX for node in program.graph.nodes):
+            program = program.run_decompositions({ADAPTIVE_MAX: maxima_of_bins})
         found = torch.onnx.export(
             program,
             dynamo=True,
@@ -52,6 +56,32 @@ def write(
     assert found is not None, "it was asked for a program, not for a file"
     with writing(path):
         found.save(path)
+
+
+def maxima_of_bins(maps: Tensor, bins: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """What torch's adaptive max pooling gives, which ONNX lacks, by cuts: the maxima over a grid of bins of which each
+    begins at the floor of its share of the map and ends at the ceiling, and their places in the map.
+
+    Args:
+        maps: [batch, channels, height, width], of a height and width that are known.
+        bins: rows and columns of the grid.
+
+    Returns:
+        Maxima and places, int64, [batch, channels, rows, columns] each.
+    """
+    height, width = maps.shape[-2:]
+    maxima, places = [], []
+    for top, bottom in _cuts(height, bins[0]):
+        for left, right in _cuts(width, bins[1]):
+            value, place = maps[..., top:bottom, left:right].flatten(-2).max(-1)
+            maxima.append(value)
+            places.append((place // (right - left) + top) * width + place % (right - left) + left)
+    grid = (*maps.shape[:-2], *bins)
+    return torch.stack(maxima, -1).reshape(grid), torch.stack(places, -1).reshape(grid)
+
+
+def _cuts(size: int, bins: int) -> list[tuple[int, int]]:
+    return [(number * size // bins, -(-(number + 1) * size // bins)) for number in range(bins)]
 
 
 def mark(path: Path, meta: Mapping[str, Any]) -> None:
