@@ -35,7 +35,7 @@ def preprocess(size: int, drafted: bool) -> Preprocess:
 
 def seen(path: Path, how: Preprocess) -> torch.Tensor:
     fit = how.fit
-    return fit(decode(str(path), how.channels, how.background, least=fit.least), 0)[0]
+    return fit(decode(str(path), how.reading), 0)[0]
 
 
 def draw(path: Path, width: int, height: int, random: np.random.Generator) -> None:

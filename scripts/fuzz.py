@@ -266,6 +266,7 @@ def images(folder: Path, rng: random.Random) -> Trials:
     from PIL import Image
 
     from cnntrain.core.errors import UserError
+    from cnntrain.data.base import Reading
     from cnntrain.data.sets.decode import decode
 
     values = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
@@ -285,7 +286,7 @@ def images(folder: Path, rng: random.Random) -> Trials:
 
     def read(path: Path) -> None:
         with contextlib.suppress(UserError):
-            image = decode(str(path), 3, "white")
+            image = decode(str(path), Reading(3, "white"))
             assert image.shape[0] == 3 and image.dtype.itemsize == 1
 
     while True:

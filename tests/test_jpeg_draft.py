@@ -24,6 +24,7 @@ from cnntrain.config.check import check, plain
 from cnntrain.config.compose import compose_config
 from cnntrain.core.draws import Draws
 from cnntrain.core.errors import ConfigError
+from cnntrain.data.base import Reading
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -90,12 +91,12 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_leaves_enough(
 ) -> None:
     for path, size in ((tmp_path / "wide.jpg", (300, 200)), (tmp_path / "tall.jpg", (200, 300))):
         draw(path, 1, size, mode)
-        found = decode(str(path), 3, "white", least=least)
+        found = decode(str(path), Reading(3, "white", least=least))
         with Image.open(path) as image:
             image.draft(None, (size[0] // scale, size[1] // scale))
             assert found.numpy().tobytes() == np.moveaxis(np.asarray(image.convert("RGB")), 2, 0).tobytes()
         assert tuple(found.shape) == (3, -(-size[1] // scale), -(-size[0] // scale))
-        assert torch.equal(found, decode(str(path), 3, "white", path.read_bytes(), least=least))
+        assert torch.equal(found, decode(str(path), Reading(3, "white", least=least), path.read_bytes()))
 
 
 def test_what_turns_a_jpeg_and_files_of_other_formats_stay(tmp_path: Path) -> None:
@@ -103,16 +104,20 @@ def test_what_turns_a_jpeg_and_files_of_other_formats_stay(tmp_path: Path) -> No
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(path).save(path, exif=exif, quality=95)
-    assert tuple(decode(str(path), 3, "white", least=60).shape) == (3, 150, 100)
+    assert tuple(decode(str(path), Reading(3, "white", least=60)).shape) == (3, 150, 100)
     draw(tmp_path / "x.png", 1)
-    whole = decode(str(tmp_path / "x.png"), 3, "white")
-    assert torch.equal(decode(str(tmp_path / "x.png"), 3, "white", least=1), whole) and whole.shape == (3, 200, 300)
+    whole = decode(str(tmp_path / "x.png"), Reading(3, "white"))
+    assert torch.equal(decode(str(tmp_path / "x.png"), Reading(3, "white", least=1)), whole) and whole.shape == (
+        3,
+        200,
+        300,
+    )
 
 
 @pytest.mark.parametrize("crop", ["center", "pad", "squash"])
 def test_samples_are_decoded_with_twice_what_is_seen_and_look_alike(tmp_path: Path, crop: Any) -> None:
     ids = [draw(tmp_path / f"{index}.jpg", index).name for index in range(3)]
-    images = FileImages(tmp_path, ids, 3, "white")
+    images = FileImages(tmp_path, ids, Reading(3, "white"))
     seen = replace(SEEN, crop=crop)
     assert seen.fit.least == 2 * SIDE / 0.8
     for some in (images, SomeImages(images, np.arange(3)), Corrupted(images, "contrast", 1)):
@@ -131,8 +136,8 @@ def test_packed_images_and_crops_have_their_own_needs(tmp_path: Path) -> None:
     assert packed.packing is not None and packed.packing.least == 80
     assert Samples(packed.samples.part, packed.packing, None).part.images[0].shape == (3, 100, 150)
     crops = train_loader(*words, "data.jpeg_draft=true").samples
-    assert crops.part.images.least == pytest.approx(2 * 24 / np.sqrt(0.08 * 3 / 4), abs=1)  # type: ignore[attr-defined]
-    assert train_loader(*words).samples.part.images.least is None  # type: ignore[attr-defined]
+    assert crops.part.images.how.least == pytest.approx(2 * 24 / np.sqrt(0.08 * 3 / 4), abs=1)  # type: ignore[attr-defined]
+    assert train_loader(*words).samples.part.images.how.least is None  # type: ignore[attr-defined]
 
 
 def test_no_crop_is_smaller_than_the_smallest() -> None:
@@ -154,7 +159,9 @@ def test_one_run_sees_its_images_alike_everywhere(run: Path, typed: Callable[...
     whole = torch.cat([replace(found, seen=replace(found.seen, jpeg_draft=False)).preprocess(path) for path in paths])
     assert not torch.equal(whole, alone)
     assert torch.equal(found.preprocess(Image.open(paths[0]).convert("RGB")), whole[:1])  # pixels are what they are
-    embedded = torch.cat([rows for rows, _ in found.through(lambda seen: seen, FileImages("", paths, 3, "white"))])
+    embedded = torch.cat(
+        [rows for rows, _ in found.through(lambda seen: seen, FileImages("", paths, Reading(3, "white")))]
+    )
     (explained,) = found.shown(paths, print).batches()
     assert torch.equal(embedded, alone) and torch.equal(explained[1], alone)
     left = predictions.read(run / "test" / predictions.PREDICTIONS)

@@ -24,7 +24,8 @@ from cnntrain.data.batches.room import Room
 from cnntrain.data.batches.samples import Packing, Samples, Varied
 from cnntrain.data.sets import cues
 from cnntrain.data.sets.cues import Cues
-from cnntrain.data.sets.dataset import DataSet, Decoded, Labelled, Part
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
+from cnntrain.data.sets.decode import Decoded
 from cnntrain.data.sets.subset import of_classes, reduced
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import memory_format, weights_dtype

@@ -18,7 +18,7 @@ from cnntrain.data.sets.files import FileImages
 
 def files(found: Trained, names: Sequence[str]) -> FileImages:
     """Images of files as the network's run reads them."""
-    return FileImages("", names, found.seen.channels, found.seen.background, found.seen.depth)
+    return FileImages("", names, found.seen.reading)
 
 
 def answers(members: Sequence[Trained], names: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:

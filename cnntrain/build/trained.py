@@ -80,8 +80,7 @@ class Trained:
         Raises:
             InputError: it is no image.
         """
-        fit, seen = self.seen.fit, self.seen
-        fitted, _ = fit(given(image, seen.channels, seen.background, seen.depth, fit.least), 0)
+        fitted, _ = self.seen.fit(given(image, self.seen.reading), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
@@ -94,7 +93,7 @@ class Trained:
         """
         rest, found = iter(images), list[dict[str, float]]()
         while some := list(islice(rest, HANDED)):
-            shown = GivenImages(some, self.seen.channels, self.seen.background, self.seen.depth)
+            shown = GivenImages(some, self.seen.reading)
             in_files = all(isinstance(each, str | Path) for each in some)  # what is in memory is decoded already
             for rows, problems in self.through(self.probabilities, shown, None if in_files else 0):
                 if any(problems):
@@ -154,7 +153,7 @@ class Trained:
             images: see `preprocess`.
             say: is told why one cannot be read.
         """
-        given_images = GivenImages(images, self.seen.channels, self.seen.background, self.seen.depth)
+        given_images = GivenImages(images, self.seen.reading)
         files = [str(each) if isinstance(each, str | Path) else None for each in images]
 
         def batches() -> Iterator[tuple[list[int], Tensor]]:

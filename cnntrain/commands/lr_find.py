@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cnntrain.config.schema import Ended
 from cnntrain.config.searching import Searching
@@ -43,37 +43,39 @@ class LrFind(Searching):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Train a network that is thrown away, and write what was seen."""
         from cnntrain.build import trial
-        from cnntrain.search import lr_range, noise
+        from cnntrain.search import lr_range
         from cnntrain.study.curves import picture
 
         place = self.place(f"lr_find-{self.data.name}-{self.model.name}")
-        heard, failed = None, None
         with trial.in_this_process(self.trainer):
             try:
                 found = lr_range.tested(self.training(), self.lowest, self.highest, self.steps)
-                if self.noise and found.suggestion is not None:
-                    heard = noise.measured(self.training(), found.suggestion, self.steps, self.noise)
-            except LossError as error:
-                failed = str(error)
+                noise, heard = self._noise(found.suggestion)
             except StopError:
                 tell("stopped; nothing is written", sys.stderr)
                 return Ended(signals.STOPPED)
         title = f"{self.model.name} on {self.data.name}, optim={self.optim.name}, {self.data.batch_size} images a step"
         with writing(place):
             place.mkdir(parents=True, exist_ok=True)
-        facts = {
-            "command": shlex.join(["cnntrain", "lr_find", *typed]),
-            **asdict(found),
-            "noise": heard and asdict(heard),
-        }
+        facts = {"command": shlex.join(["cnntrain", "lr_find", *typed]), **asdict(found), "noise": noise}
         write_atomic(place / "lr_find.json", plain_json.text(facts, indent=2).encode())
         write_atomic(place / "lr_find.png", picture(lr_range.drawn(found, printable(title, LINE)), "png"))
         self._say(found.suggestion, found.least, len(found.rates))
-        if heard is not None:
-            tell(noise.advice(heard))
-        elif failed is not None:
-            tell(f"gradient noise was not measured, since at {found.suggestion:.2g} {failed}")
+        if heard:
+            tell(heard)
         return Ended(made=str(place))
+
+    def _noise(self, rate: float | None) -> tuple[dict[str, Any] | None, str]:
+        """How the gradient's noise was at a rate, and the line that says it; nothing where it is not asked for."""
+        from cnntrain.search import noise
+
+        if not self.noise or rate is None:
+            return None, ""
+        try:
+            found = noise.measured(self.training(), rate, self.steps, self.noise)
+        except LossError as error:
+            return None, f"gradient noise was not measured, since at {rate:.2g} {error}"
+        return asdict(found), noise.advice(found)
 
     def _say(self, suggestion: float | None, least: float | None, count: int) -> None:
         if count < self.steps:

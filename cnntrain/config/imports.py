@@ -18,7 +18,7 @@ from typing import Any
 from cnntrain.config import loading
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.keys import is_within
+from cnntrain.core.keys import is_within, within
 from cnntrain.models import registry
 
 ENTRY_POINTS = "cnntrain"  # the group by which an installed package offers its modules
@@ -93,10 +93,8 @@ def present() -> tuple[Imported, ...]:
 
 def modules() -> list[ModuleType]:
     """The modules of the user's, and the ones that are in his packages and have been imported."""
-    parents = tuple(f"{each.module}." for each in _imported)
-    if not parents:
-        return []
-    return [module for name, module in list(sys.modules.items()) if f"{name}.".startswith(parents)]
+    is_theirs = within(each.module for each in _imported)
+    return [module for name, module in list(sys.modules.items()) if is_theirs(name)]
 
 
 def config_dirs() -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -17,6 +17,12 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def within(parents: Iterable[str]) -> Callable[[str], bool]:
+    """Tells of names what `is_within` tells of one."""
+    heads = tuple(f"{each}." for each in parents)
+    return lambda name: f"{name}.".startswith(heads)
+
+
 def is_within(name: str, parents: Iterable[str]) -> bool:
     """Whether a name is one of `parents` or below one: ``optim.lr`` is within ``optim``, ``optimum`` is not."""
-    return any(name == each or name.startswith(f"{each}.") for each in parents)
+    return within(parents)(name)

@@ -34,6 +34,23 @@ def is_picture(channels: int, depth: int) -> bool:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What becomes of an image file where it is decoded: see `decode`.
+
+    Attributes:
+        background: what transparent images are laid on.
+        depth: bits a channel.
+        least: pixels; of a JPEG's sides a half, a quarter or an eighth is decoded, as long as both have so many; None:
+            the whole.
+    """
+
+    channels: int
+    background: Background
+    depth: int = 8
+    least: int | None = None
+
+
+@dataclass(frozen=True)
 class Data:
     """The keys that every data source has.
 
@@ -72,6 +89,10 @@ class Data:
     balance: bool  # whether an epoch shows each class equally often
     on_bad: Literal["stop", "skip"]  # whether images that cannot be read end a run, or are left out before it begins
     download: bool
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.channels, self.background, self.depth)
 
     def __post_init__(self) -> None:
         self._check_pixels()

@@ -89,7 +89,7 @@ class Bundle(Trained):
         Raises:
             InputError: it is no image.
         """
-        found = given(image, self.seen.channels, self.seen.background, self.seen.depth)
+        found = given(image, self.seen.reading)
         return torch.from_numpy(channels_last(found))[None]
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from cnntrain.build import judging, trained
 from cnntrain.core.errors import ConfigError, InputError
@@ -14,7 +15,6 @@ from cnntrain.runs import predictions, swept
 from cnntrain.runs.predictions import PREDICTIONS
 from cnntrain.search import outcomes
 from cnntrain.search.outcomes import FINISHED, Outcome
-from cnntrain.tasks.base import is_better
 
 
 def checkpoints(places: Sequence[Path], ensemble: bool, average: bool, best: int | None) -> list[Path]:
@@ -79,10 +79,8 @@ def best_of(runs: Sequence[Path], count: int) -> list[Path]:
                 "nothing of which is better"
             )
     _require_one_val(found, count)
-    ranked: list[Outcome] = []
-    for each in found:
-        place = next((i for i, other in enumerate(ranked) if _is_better(each, other)), len(ranked))
-        ranked.insert(place, each)
+    column = found[0].column
+    ranked = sorted(found, key=lambda each: cast(float, each.value), reverse=column.greater_is_better)
     return [each.run for each in ranked[:count]]
 
 
@@ -91,11 +89,6 @@ def _outcome(run: Path) -> Outcome:
     if found is None or found.status != FINISHED or found.value is None:
         raise InputError(f"{run} is no finished run's folder, so that val cannot tell how good it is: leave best out")
     return found
-
-
-def _is_better(one: Outcome, other: Outcome) -> bool:
-    assert one.value is not None and other.value is not None, "finished runs have one"
-    return is_better(one.column, one.value, other.value)
 
 
 def _require_one_val(found: Sequence[Outcome], count: int) -> None:

@@ -18,7 +18,7 @@ from cnntrain.build.data import load_data, load_labelled
 from cnntrain.config.check import section
 from cnntrain.config.groups import plugin_class
 from cnntrain.core.errors import InputError
-from cnntrain.data.base import Data
+from cnntrain.data.base import Data, Reading
 from cnntrain.data.sets.decode import KINDS, ImageError, decode
 
 BAD = {"train/bee/1.png": "damaged", "train/bee/4.png": "missing", "test/ant/0.png": "empty"}
@@ -159,7 +159,7 @@ def test_each_kind_of_damage_has_its_name(tmp_path: Path) -> None:
     found = {}
     for each in [*sorted(tmp_path.iterdir()), tmp_path / "missing.png"]:
         try:
-            decode(str(each), 3, "white")
+            decode(str(each), Reading(3, "white"))
         except ImageError as error:
             found[each.stem] = error.kind.name
     assert found.pop("damaged_head") == "damaged"

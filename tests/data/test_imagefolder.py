@@ -15,6 +15,7 @@ from PIL import Image
 
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.words import normalised
+from cnntrain.data.base import Reading
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.subset import reduced
 
@@ -184,7 +185,7 @@ def test_every_format_that_pillow_reads_is_taken(tree: Any, load: Any) -> None:
     assert "2 without the extension of an image (1 .eps, 1 .h5)" in data.notes[0]
     (root / "a/x.eps").rename(root / "a/x.png")
     with pytest.raises(InputError, match="the format is unknown"):
-        decode(str(root / "a/x.png"), 3, "white")
+        decode(str(root / "a/x.png"), Reading(3, "white"))
 
 
 def test_names_that_look_alike_are_one_class(tree: Any, load: Any, draw: Any) -> None:

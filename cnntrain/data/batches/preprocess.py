@@ -16,7 +16,7 @@ from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.limits import Count, Proportion
-from cnntrain.data.base import Background, Crop, is_picture
+from cnntrain.data.base import Background, Crop, Reading, is_picture
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.planes import joined, pictures
 from cnntrain.data.sets.bands import first_shown
@@ -74,6 +74,11 @@ class Preprocess:
         """What tells images that are seen otherwise apart, as plain values."""
         values = asdict(self)
         return values if self.jpeg_draft else {key: values[key] for key in values if key != "jpeg_draft"}
+
+    @property
+    def reading(self) -> Reading:
+        """How files are decoded for it."""
+        return Reading(self.channels, self.background, self.depth, self.fit.least)
 
     @property
     def white(self) -> int:

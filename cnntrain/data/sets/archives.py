@@ -22,8 +22,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
-from cnntrain.data.sets.dataset import Decoded
-from cnntrain.data.sets.decode import decode
+from cnntrain.data.sets.decode import Decoded, decode
 from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
 from cnntrain.data.sets.tars import headers
@@ -145,10 +144,10 @@ class ArchiveImages(Decoded):
     """Images decoded from members when asked for; see `decode` for what is done to them."""
 
     def __init__(self, path: Path, ids: Sequence[str], places: Sequence[Place], source: Data):
+        super().__init__(source.reading)
         self.path = str(path)
         self.ids = ids
         self.places = np.array(places, dtype=np.int64).reshape(-1, len(Place._fields))
-        self.channels, self.background, self.depth = source.channels, source.background, source.depth
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -162,7 +161,7 @@ class ArchiveImages(Decoded):
                 content = _content(file.fileno(), place)
         except (OSError, ValueError, zlib.error) as error:
             raise InputError(f"{name}: cannot be read out of the archive ({error}): make it anew") from error
-        return decode(name, self.channels, self.background, content, self.depth, self.least)
+        return decode(name, self.how, content)
 
 
 def _content(file: int, place: Place) -> bytes:

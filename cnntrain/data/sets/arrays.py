@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from cnntrain.core import plain_json
-from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet, Part
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
@@ -83,24 +82,13 @@ def divided_set(
     Raises:
         InputError: the parts do not fit `source.split`, `source.folds` or `source.group`, or are too small.
     """
-    group = source.group
-    if "val" in official:
-        for key, value in (("split", source.split), ("folds", source.folds)):
-            if value is not None:
-                raise InputError(
-                    f"data={source.name}: has its own train and val parts, so data.{key}={value} must be null"
-                )
-        parts = dict(official)
-    else:
-        labelled, fractions = (official["all"], whole) if "all" in official else (official["train"], [0.9, 0.1])
-        how = Division.asked(source, fractions)
-        if "test" in official and len(how.fractions) == 3 and how.folds is None:
-            raise InputError(
-                f"data={source.name}: has its own test part, so data.split={how.fractions} must have two fractions"
-            )
+    group, parts = source.group, dict(official)
+    how = Division.asked(source, f"data={source.name}", official, whole)
+    if how is not None:
+        labelled = official["all" if "all" in official else "train"]
         groups = None if group is None else groups_of(group, labelled.ids)
         pieces = divided(labelled.labels, classes, how, groups)
-        parts = {**official, **{name: labelled.take(piece) for name, piece in pieces.items()}}
+        parts |= {name: labelled.take(piece) for name, piece in pieces.items()}
     if group is not None:
         check_groups_apart({name: groups_of(group, parts[name].ids) for name in PARTS if name in parts})
     found = array_set({name: parts[name] for name in PARTS if name in parts}, classes, source.channels)

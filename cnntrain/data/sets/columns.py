@@ -13,9 +13,8 @@ import torch
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed, printable
-from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import Decoded
-from cnntrain.data.sets.decode import decode
+from cnntrain.data.base import Data, Reading
+from cnntrain.data.sets.decode import Decoded, decode
 from cnntrain.data.sets.files import Show, numbered
 from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.parts import SPELLINGS
@@ -46,13 +45,12 @@ class ColumnImages(Decoded):
 
     travels = False
 
-    def __init__(self, rows: Any, column: str, ids: Sequence[str], channels: int, background: Background):
+    def __init__(self, rows: Any, column: str, ids: Sequence[str], how: Reading):
+        super().__init__(how)
         self.rows = rows
         self.column = column
         self.ids = ids
         self.index = np.array([int(each.rpartition("/")[2]) for each in ids], dtype=np.int64)
-        self.channels = channels
-        self.background = background
 
     def __len__(self) -> int:
         return len(self.index)
@@ -60,8 +58,8 @@ class ColumnImages(Decoded):
     def __getitem__(self, position: int) -> torch.Tensor:
         image = self.rows[int(self.index[position])][self.column]
         if image["bytes"] is None:
-            return decode(image["path"], self.channels, self.background, least=self.least)
-        return decode(self.ids[position], self.channels, self.background, image["bytes"], least=self.least)
+            return decode(image["path"], self.how)
+        return decode(self.ids[position], self.how, image["bytes"])
 
 
 def find(
@@ -106,7 +104,7 @@ def find(
     def show(some: Listing) -> ColumnImages:
         split = some.ids[0].rpartition("/")[0]
         (column,) = rows[split].column_names
-        return ColumnImages(rows[split], column, some.ids, source.channels, source.background)
+        return ColumnImages(rows[split], column, some.ids, source.reading)
 
     return Found(samples, show, names or numbered(samples), notes)
 

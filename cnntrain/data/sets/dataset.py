@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,23 +28,6 @@ class Draftable(Protocol):
     def at_least(self, side: int) -> Images:
         """The same, of which JPEG files are decoded with so few pixels that the shorter side still has `side`."""
         ...
-
-
-class Decoded:
-    """Images that are decoded when asked for.
-
-    Attributes:
-        least: pixels of the shorter side that a JPEG file must be decoded with; None: all.
-    """
-
-    least: int | None = None
-    travels: ClassVar[bool] = True  # whether it can be sent to another process, and is small
-
-    def at_least(self, side: int) -> Self:
-        """See `Draftable`."""
-        other = copy(self)
-        other.least = side
-        return other
 
 
 def at_least(images: Images, side: int) -> Images:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from copy import copy
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.data.base import GREY_OR_RGB, Background
+from cnntrain.data.base import GREY_OR_RGB, Reading
 from cnntrain.data.sets import bands, pictures
 from cnntrain.data.sets.bands import ChannelsError, RangeError
 
@@ -63,6 +65,21 @@ class Described(NamedTuple):
     format: str
 
 
+class Decoded:
+    """Images that are decoded when asked for."""
+
+    travels: ClassVar[bool] = True  # whether it can be sent to another process, and is small
+
+    def __init__(self, how: Reading):
+        self.how = how
+
+    def at_least(self, side: int) -> Self:
+        """See `dataset.Draftable`."""
+        other = copy(self)
+        other.how = replace(self.how, least=side)
+        return other
+
+
 @cache
 def formats() -> tuple[str, ...]:
     """What PIL can decode by itself: not what it only recognises, and no PostScript, which is a program that another
@@ -90,55 +107,41 @@ def file_extensions() -> frozenset[str]:
     return extensions() | {bands.SUFFIX}
 
 
-def decode(
-    path: str,
-    channels: int,
-    background: Background,
-    content: bytes | None = None,
-    depth: int = 8,
-    least: int | None = None,
-) -> torch.Tensor:
+def decode(path: str, how: Reading, content: bytes | None = None) -> torch.Tensor:
     """Read the file as [channels, height, width], upright as its EXIF orientation says: uint8, or of 16 bits uint16.
 
-    Values of 16 bits are scaled to 8 and those of 8 to 16, as `depth` says. Grey becomes RGB by repetition, RGB becomes
-    grey by ITU-R 601 luma, and what is transparent, in whatever way, is laid on `background`; other channels are as the
-    file has them. Of an animation the first frame is taken; the grey pages of a TIFF are its channels.
+    Values of 16 bits are scaled to 8 and those of 8 to 16, as `how.depth` says. Grey becomes RGB by repetition, RGB
+    becomes grey by ITU-R 601 luma, and what is transparent, in whatever way, is laid on `how.background`; other
+    channels are as the file has them. Of an animation the first frame is taken; the grey pages of a TIFF are its
+    channels.
 
     Args:
         content: of the file, where it has been read already; `path` is then its name in messages.
-        least: pixels; of a JPEG's sides a half, a quarter or an eighth is decoded, as long as both have so many; None:
-            the whole.
 
     Raises:
         ImageError: the file is not an image, is damaged, has more than `PIL.Image.MAX_IMAGE_PIXELS`, has
             pixels of a type without a known range (floating point, 32-bit), or other channels.
         PackageError: only a package that is not installed can read it.
     """
-    return bands.channels_first(described(path, channels, background, content, depth, least).values)
+    return bands.channels_first(described(path, how, content).values)
 
 
-def described(
-    path: str,
-    channels: int,
-    background: Background,
-    content: bytes | None = None,
-    depth: int = 8,
-    least: int | None = None,
-) -> Described:
+def described(path: str, how: Reading, content: bytes | None = None) -> Described:
     """As `decode`, with what is told of the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata, repeated for every epoch and worker
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with open(path, "rb") if content is None else BytesIO(content) as file:
-                found = _array(file, path, channels, content, depth)
+                found = _array(file, path, how, content)
                 if found is not None:
                     return found
                 with Image.open(file, formats=formats()) as image:
                     mode, written_as = image.mode, str(image.format)
-                    if least is not None and isinstance(image, JpegImageFile):
-                        image.draft(None, (least, least))
-                    return Described(pictures.pixels(image, channels, background, depth), mode, written_as)
+                    if how.least is not None and isinstance(image, JpegImageFile):
+                        image.draft(None, (how.least, how.least))
+                    values = pictures.pixels(image, how.channels, how.background, how.depth)
+                    return Described(values, mode, written_as)
     except ConfigError as error:
         raise PackageError(str(error)) from error
     except ChannelsError as error:
@@ -148,17 +151,17 @@ def described(
         raise ImageError(f"{path}: cannot be read as an image ({reason}): repair or remove it", kind) from error
 
 
-def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, depth: int) -> Described | None:
+def _array(file: BinaryIO, path: str, how: Reading, content: bytes | None) -> Described | None:
     """What is read without PIL; None: PIL is to read it."""
     start = file.read(bands.LONGEST)
     file.seek(0)
     if start == bands.NPY:
-        values = bands.ordered(bands.of_npy(path, content), channels)
+        values = bands.ordered(bands.of_npy(path, content), how.channels)
         written_as = "NPY"
     elif start.startswith(bands.TIFF) and (layout := bands.tiff_layout(file)) is not None:
-        if channels in GREY_OR_RGB and layout.samples > MOST_SAMPLES:
-            raise bands.other_channels(layout.samples, channels)
-        if not bands.needs_tifffile(layout, channels, depth):
+        if how.channels in GREY_OR_RGB and layout.samples > MOST_SAMPLES:
+            raise bands.other_channels(layout.samples, how.channels)
+        if not bands.needs_tifffile(layout, how.channels, how.depth):
             return None
         values = bands.of_tiff(file, path)
         if values.dtype not in (np.uint8, np.uint16):
@@ -167,7 +170,7 @@ def _array(file: BinaryIO, path: str, channels: int, content: bytes | None, dept
     else:
         return None
     mode = f"{values.shape[2]} x {values.dtype.name}"
-    return Described(bands.converted(values, channels, depth), mode, written_as)
+    return Described(bands.converted(values, how.channels, how.depth), mode, written_as)
 
 
 def _reason(path: str, content: bytes | None, error: Exception) -> tuple[Kind, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -35,9 +35,28 @@ class Division:
     fold: int | None
 
     @classmethod
-    def asked(cls, source: Data, default: Sequence[float]) -> Division:
-        """What the configuration asks for, where its split is null by the fractions `default`."""
-        return cls(source.split or default, source.split_seed, source.folds, source.fold)
+    def asked(
+        cls, source: Data, where: object, parts: Collection[str], whole: Sequence[float] = (0.6, 0.2, 0.2)
+    ) -> Division | None:
+        """How a source wants a set to be divided that comes in `parts` (train, and possibly val and test), of which it
+        is train, or as one whole, named ``all``; None: it has a val part of its own, so that nothing is.
+
+        Args:
+            where: what a message names.
+            whole: how a whole is divided where `source.split` is null.
+
+        Raises:
+            InputError: the keys do not fit the parts.
+        """
+        if "val" in parts:
+            for key, value in (("split", source.split), ("folds", source.folds)):
+                if value is not None:
+                    raise InputError(f"{where}: has its own train and val parts, so data.{key}={value} must be null")
+            return None
+        fractions = source.split or ([*whole] if "all" in parts else [0.9, 0.1])
+        if "test" in parts and len(fractions) == 3 and source.folds is None:
+            raise InputError(f"{where}: has its own test part, so data.split={fractions} must have two fractions")
+        return cls(fractions, source.split_seed, source.folds, source.fold)
 
 
 def divided(

@@ -15,9 +15,9 @@ import torch
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import LINE, listed, normalised, printable
-from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import DataSet, Decoded, Images, Labelled, Part
-from cnntrain.data.sets.decode import Described, decode, described
+from cnntrain.data.base import Data, Reading
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part
+from cnntrain.data.sets.decode import Decoded, Described, decode, described
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.listing import Listing, Sample
 from cnntrain.data.sets.stratify import PARTS
@@ -34,24 +34,20 @@ def joined(labels: Iterable[str]) -> str:
 class FileImages(Decoded):
     """Images decoded from files when asked for; see `decode` for what is done to them."""
 
-    def __init__(self, root: Path | str, ids: Sequence[str], channels: int, background: Background, depth: int = 8):
+    def __init__(self, root: Path | str, ids: Sequence[str], how: Reading):
+        super().__init__(how)
         self.root = str(root)
         self.ids = ids
-        self.channels = channels
-        self.background = background
-        self.depth = depth
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        path = os.path.join(self.root, self.ids[index])
-        return decode(path, self.channels, self.background, depth=self.depth, least=self.least)
+        return decode(os.path.join(self.root, self.ids[index]), self.how)
 
     def described(self, index: int) -> Described:
         """The image, and what is told of its file."""
-        path = os.path.join(self.root, self.ids[index])
-        return described(path, self.channels, self.background, depth=self.depth, least=self.least)
+        return described(os.path.join(self.root, self.ids[index]), self.how)
 
 
 Show = Callable[[Listing], Images]  # from samples to their images
@@ -188,19 +184,13 @@ def _carve(
 
     Of folds one is the test part, and the set's own is left out. Where there is a val part nothing is split.
     """
-    if "val" in found:
-        for key, value in (("split", source.split), ("folds", source.folds)):
-            if value is not None:
-                raise InputError(f"{root}: has its own train and val parts, so data.{key}={value} must be null")
+    how = Division.asked(source, root, found)
+    if how is None:
         return found
-    whole, fractions = ("all", [0.6, 0.2, 0.2]) if "all" in found else ("train", [0.9, 0.1])
-    fractions = source.split or fractions
-    if "test" in found and len(fractions) == 3 and source.folds is None:
-        raise InputError(f"{root}: has its own test part, so data.split={fractions} must have two fractions")
-    samples = found[whole]
+    samples = found["all" if "all" in found else "train"]
     groups = None if source.group is None else _groups(source.group, samples)
     labels = _labels(samples, classes, source.several_labels)
-    pieces = divided(labels, classes, Division.asked(source, fractions), groups)
+    pieces = divided(labels, classes, how, groups)
     carved = {name: samples.take(piece) for name, piece in pieces.items()}
     return {name: samples for name, samples in {**found, **carved}.items() if name != "all"}
 
@@ -223,7 +213,7 @@ def _in_order(classes: set[str], order: Sequence[str] | None) -> list[str]:
 
 
 def _files(source: Data, root: Path | str) -> Show:
-    return lambda samples: FileImages(root, samples.ids, source.channels, source.background, source.depth)
+    return lambda samples: FileImages(root, samples.ids, source.reading)
 
 
 def _part(samples: Listing, classes: Sequence[str], show: Show, several: bool) -> Part:

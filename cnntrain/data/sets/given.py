@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
-from cnntrain.data.base import Background, is_picture
+from cnntrain.data.base import Reading, is_picture
 from cnntrain.data.sets import bands, pictures
 from cnntrain.data.sets.bands import ChannelsError, RangeError
 from cnntrain.data.sets.decode import decode
@@ -20,22 +20,21 @@ SHAPES = "[height, width] or [height, width, 1, 3 or 4]; of a tensor the channel
 RANGES = "uint8, or floating point from 0 to 1"
 
 
-def given(image: Any, channels: int, background: Background, depth: int = 8, least: int | None = None) -> torch.Tensor:
+def given(image: Any, how: Reading) -> torch.Tensor:
     """The image as [channels, height, width], uint8 or uint16; what is in it is treated as `decode` treats it.
 
     Args:
         image: a file, a PIL image, an array [height, width] or [height, width, 1, 3 or 4], or a tensor [height, width]
             or [1, 3 or 4, height, width]. Arrays and tensors are uint8, or floating point from 0 to 1. Where other
             channels or 16 bits are wanted, arrays are as in a .npy file, and tensors have their channels first.
-        least: of a file: see `decode`.
 
     Raises:
         InputError: it is none of these, or cannot be read.
     """
     if isinstance(image, str | Path):
-        return decode(str(image), channels, background, depth=depth, least=least)
-    if not is_picture(channels, depth) and isinstance(image, np.ndarray | torch.Tensor):
-        return _of_bands(image, channels, depth)
+        return decode(str(image), how)
+    if not is_picture(how.channels, how.depth) and isinstance(image, np.ndarray | torch.Tensor):
+        return _of_bands(image, how.channels, how.depth)
     if isinstance(image, torch.Tensor):
         image = _channels_last(image)
     if isinstance(image, np.ndarray):
@@ -47,7 +46,7 @@ def given(image: Any, channels: int, background: Background, depth: int = 8, lea
     if 0 in image.size:
         raise InputError("an image without pixels cannot be judged")
     try:
-        return bands.channels_first(pictures.pixels(image, channels, background, depth))
+        return bands.channels_first(pictures.pixels(image, how.channels, how.background, how.depth))
     except ChannelsError as error:
         raise InputError(f"a PIL image of mode {image.mode} {error}") from error
     except Exception as error:  # PIL reads the file only now, and damage makes it raise nearly any type

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from cnntrain.core.errors import InputError
-from cnntrain.data.base import Background
+from cnntrain.data.base import Reading
 from cnntrain.data.sets.bands import DTYPES
-from cnntrain.data.sets.dataset import Decoded, Images, Part
-from cnntrain.data.sets.decode import file_extensions
+from cnntrain.data.sets.dataset import Images, Part
+from cnntrain.data.sets.decode import Decoded, file_extensions
 from cnntrain.data.sets.given import given
 
 STDIN = "-"
@@ -92,17 +92,15 @@ class GivenImages(Decoded):
 
     travels = False
 
-    def __init__(self, images: Sequence[Any], channels: int, background: Background, depth: int = 8):
+    def __init__(self, images: Sequence[Any], how: Reading):
+        super().__init__(how)
         self.images = images
-        self.channels = channels
-        self.background = background
-        self.depth = depth
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return given(self.images[index], self.channels, self.background, self.depth, self.least)
+        return given(self.images[index], self.how)
 
 
 class Unlabelled(Part):

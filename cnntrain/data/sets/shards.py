@@ -17,9 +17,8 @@ from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.paths import absolute, is_below
 from cnntrain.core.words import listed, normalised, printable
-from cnntrain.data.base import Background, Data
-from cnntrain.data.sets.dataset import Decoded
-from cnntrain.data.sets.decode import decode
+from cnntrain.data.base import Data, Reading
+from cnntrain.data.sets.decode import Decoded, decode
 from cnntrain.data.sets.extras import needed
 from cnntrain.data.sets.files import Show, numbered
 from cnntrain.data.sets.listing import Listing, Sample
@@ -52,13 +51,12 @@ class MemberImages(Decoded):
     A file is opened for each: thousands of shards are more than a process may have open.
     """
 
-    def __init__(self, root: Path, shards: Sequence[Shard], samples: Listing, channels: int, background: Background):
+    def __init__(self, root: Path, shards: Sequence[Shard], samples: Listing, how: Reading):
+        super().__init__(how)
         self.root = root
         self.paths = [str(shard.path) for shard in shards]
         self.ids = samples.ids
         self.places = np.column_stack([samples.files.astype(np.int64), samples.sizes])
-        self.channels = channels
-        self.background = background
 
     def __len__(self) -> int:
         return len(self.places)
@@ -73,7 +71,7 @@ class MemberImages(Decoded):
             raise InputError(f"{name}: cannot be read ({error.strerror})") from error
         if len(content) < size:
             raise InputError(f"{name}: the shard ends within it: it has changed since this run began")
-        return decode(name, self.channels, self.background, content, least=self.least)
+        return decode(name, self.how, content)
 
 
 def find(
@@ -114,7 +112,7 @@ def find(
     samples = {part: Listing.of(each for path in paths for each in members(path)) for part, paths in names.items()}
 
     def show(some: Listing) -> MemberImages:
-        return MemberImages(root, shards, some, source.channels, source.background)
+        return MemberImages(root, shards, some, source.reading)
 
     return Found(samples, show, classes or numbered(samples), notes)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.paired.statistics import bootstrap
@@ -40,6 +41,6 @@ def gains(whole: Predictions, members: Sequence[Predictions], columns: Iterable[
 
 
 def in_top(found: Predictions, k: int) -> np.ndarray:
-    """Whether the label is among the k likeliest classes, bool [n]; of equal ones the first."""
-    best = np.argsort(-found.logits, axis=1, kind="stable")[:, :k]
+    """Whether the label is among the k likeliest classes, bool [n], as the metrics of `tasks.classify` have it."""
+    best = torch.from_numpy(found.logits).topk(min(k, found.logits.shape[1])).indices.numpy()
     return (best == found.labels[:, None]).any(1)

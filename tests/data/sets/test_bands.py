@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Reading
 from cnntrain.data.batches.readable import code
 from cnntrain.data.sets.bands import shown, shown_in_words
 from cnntrain.data.sets.decode import CHANNELS, NO_RANGE, ImageError, PackageError, decode
@@ -36,7 +37,7 @@ def last(image: torch.Tensor) -> np.ndarray:
 
 def test_the_axis_with_as_many_as_asked_for_is_the_channels(tmp_path: Path) -> None:
     for number, values in enumerate([FIVE, FIVE.transpose(2, 0, 1), FIVE.astype(">u2"), np.asfortranarray(FIVE)]):
-        found = decode(written(tmp_path / f"{number}.npy", values), 5, "white", depth=16)
+        found = decode(written(tmp_path / f"{number}.npy", values), Reading(5, "white", depth=16))
         assert found.dtype == torch.uint16 and np.array_equal(last(found), FIVE)
 
 
@@ -56,7 +57,7 @@ def test_an_array_whose_channels_are_not_clear_is_refused(
 ) -> None:
     path = written(tmp_path / "a.npy", np.zeros(shape, np.uint8))
     with pytest.raises(ImageError, match=rf"a\.npy: has .*{message}") as caught:
-        decode(path, channels, "white")
+        decode(path, Reading(channels, "white"))
     assert caught.value.kind == CHANNELS
 
 
@@ -64,7 +65,7 @@ def test_an_array_whose_channels_are_not_clear_is_refused(
 def test_an_array_of_no_fixed_range_is_refused(tmp_path: Path, kind: Any) -> None:
     path = written(tmp_path / "a.npy", np.zeros((6, 7), kind))
     with pytest.raises(ImageError, match="have no fixed range; save it with 8 or 16 bits") as caught:
-        decode(path, 1, "white")
+        decode(path, Reading(1, "white"))
     assert caught.value.kind == NO_RANGE
 
 
@@ -80,7 +81,7 @@ def test_no_pickled_object_is_read(tmp_path: Path, in_memory: bool) -> None:
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     content = (tmp_path / "a.npy").read_bytes() if in_memory else None
     with pytest.raises(ImageError, match=r"a\.npy: cannot be read as an image"):
-        decode(str(tmp_path / "a.npy"), 1, "white", content)
+        decode(str(tmp_path / "a.npy"), Reading(1, "white"), content)
 
 
 def test_a_cut_array_is_damaged(tmp_path: Path) -> None:
@@ -88,27 +89,27 @@ def test_a_cut_array_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     for content in (None, path.read_bytes()):
         with pytest.raises(ImageError, match="cannot be read as an image"):
-            decode(str(path), 5, "white", content)
+            decode(str(path), Reading(5, "white"), content)
 
 
 def test_depths_become_one_another_with_the_same_black_and_white(tmp_path: Path) -> None:
     eight = RANDOM.integers(0, 256, (6, 7, 5)).astype(np.uint8)
-    wide = decode(written(tmp_path / "a.npy", eight), 5, "white", depth=16)
+    wide = decode(written(tmp_path / "a.npy", eight), Reading(5, "white", depth=16))
     assert np.array_equal(last(wide), np.rint(eight / 255 * 65535).astype(np.uint16))
-    narrow = decode(written(tmp_path / "b.npy", FIVE), 5, "white", depth=8)
+    narrow = decode(written(tmp_path / "b.npy", FIVE), Reading(5, "white", depth=8))
     assert narrow.dtype == torch.uint8 and np.array_equal(last(narrow), np.rint(FIVE / 65535 * 255).astype(np.uint8))
 
 
 def test_16_bits_of_a_png_are_kept(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
     for channels in (1, 3):
-        found = decode(str(tmp_path / "a.png"), channels, "white", depth=16)
+        found = decode(str(tmp_path / "a.png"), Reading(channels, "white", depth=16))
         assert found.shape == (channels, 6, 7) and (last(found) == GREY[..., None]).all()
 
 
 def test_what_is_transparent_in_16_bits_is_laid_on_the_background(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png", transparency=int(GREY[2, 3]))
-    found = last(decode(str(tmp_path / "a.png"), 3, [255, 0, 10], depth=16))
+    found = last(decode(str(tmp_path / "a.png"), Reading(3, [255, 0, 10], depth=16)))
     assert found[2, 3].tolist() == [65535, 0, 2570]
     found[2, 3] = GREY[2, 3]
     assert (found == GREY[..., None]).all()
@@ -116,12 +117,12 @@ def test_what_is_transparent_in_16_bits_is_laid_on_the_background(tmp_path: Path
 
 def test_an_8_bit_picture_has_the_same_colours_in_16(tmp_path: Path) -> None:
     Image.fromarray(RANDOM.integers(0, 256, (6, 7, 4)).astype(np.uint8)).save(tmp_path / "a.png")
-    eight, sixteen = (decode(str(tmp_path / "a.png"), 3, "black", depth=depth) for depth in (8, 16))
+    eight, sixteen = (decode(str(tmp_path / "a.png"), Reading(3, "black", depth=depth)) for depth in (8, 16))
     assert torch.equal(sixteen.int(), eight.int() * 257)
 
 
 def test_grey_of_16_bit_colours_is_rounded_once(tmp_path: Path) -> None:
-    found = decode(written(tmp_path / "a.npy", FIVE[..., :3]), 1, "white", depth=16)
+    found = decode(written(tmp_path / "a.npy", FIVE[..., :3]), Reading(1, "white", depth=16))
     expected = FIVE[..., :3].astype(np.float64) @ [0.299, 0.587, 0.114]
     assert np.abs(found[0].numpy() - expected).max() < 1.6  # its weights are 16-bit fractions, as PIL's
 
@@ -129,10 +130,10 @@ def test_grey_of_16_bit_colours_is_rounded_once(tmp_path: Path) -> None:
 def test_other_channels_are_as_the_file_has_them(tmp_path: Path) -> None:
     values = RANDOM.integers(0, 256, (6, 7, 4)).astype(np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert np.array_equal(last(decode(str(tmp_path / "a.png"), 4, "white")), values)
+    assert np.array_equal(last(decode(str(tmp_path / "a.png"), Reading(4, "white"))), values)
     Image.fromarray(values[..., :3]).save(tmp_path / "b.png")
     with pytest.raises(ImageError, match=r"b\.png: has 3 channels, and data.channels=4 asks for others"):
-        decode(str(tmp_path / "b.png"), 4, "white")
+        decode(str(tmp_path / "b.png"), Reading(4, "white"))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -153,49 +154,49 @@ def test_forms_of_tiff(tmp_path: Path, kind: Any, form: str) -> None:
         tifffile.imwrite(path, values[..., 0])
     depth = 8 * np.dtype(kind).itemsize
     for content in (None, Path(path).read_bytes()):
-        assert np.array_equal(last(decode(path, values.shape[2], "white", content, depth)), values)
+        assert np.array_equal(last(decode(path, Reading(values.shape[2], "white", depth), content)), values)
     if form != "grey":
         with pytest.raises(ImageError, match=r"a\.tif: has 5 channels, and data.channels=3 asks .*: data.channels=5"):
-            decode(path, 3, "white")
+            decode(path, Reading(3, "white"))
 
 
 def test_colours_of_16_bits_in_a_tiff(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", FIVE[..., :3], photometric="rgb")
-    assert np.array_equal(last(decode(str(tmp_path / "a.tif"), 3, "white", depth=16)), FIVE[..., :3])
+    assert np.array_equal(last(decode(str(tmp_path / "a.tif"), Reading(3, "white", depth=16))), FIVE[..., :3])
 
 
 def test_colours_of_16_bits_that_would_lose_them_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(b"P6 7 6 65535\n" + FIVE[..., :3].astype(">u2").tobytes())
-    assert decode(str(path), 3, "white").shape == (3, 6, 7)
+    assert decode(str(path), Reading(3, "white")).shape == (3, 6, 7)
     with pytest.raises(ImageError, match=r"colours of 16 bits are read with 8 in this format; save it as \.npy"):
-        decode(str(path), 3, "white", depth=16)
+        decode(str(path), Reading(3, "white", depth=16))
 
 
 def test_integers_that_may_have_32_bits_have_no_depth(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 200, np.int32)).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match="32-bit pixels have no fixed range"):
-        decode(str(tmp_path / "a.tif"), 1, "white", depth=16)
+        decode(str(tmp_path / "a.tif"), Reading(1, "white", depth=16))
 
 
 def test_the_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tifffile.imwrite(tmp_path / "a.tif", FIVE, photometric="minisblack", planarconfig="contig")
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    images = FileImages(tmp_path, ["a.tif"], 5, "white", 16)
+    images = FileImages(tmp_path, ["a.tif"], Reading(5, "white", 16))
     for read in (lambda: images[0], lambda: code(images, 0)):  # it does not make the image a bad one
         with pytest.raises(PackageError, match=r'a\.tif: .*package tifffile.*pip install "cnntrain\[tiff\]"'):
             read()
 
 
 def test_arrays_from_python_are_what_their_files_are(tmp_path: Path) -> None:
-    expected = decode(written(tmp_path / "a.npy", FIVE), 5, "white", depth=16)
+    expected = decode(written(tmp_path / "a.npy", FIVE), Reading(5, "white", depth=16))
     kinds = [FIVE, FIVE.transpose(2, 0, 1), torch.from_numpy(FIVE).permute(2, 0, 1), FIVE / 65535, tmp_path / "a.npy"]
     for each in kinds:
-        assert torch.equal(given(each, 5, "white", 16), expected)
+        assert torch.equal(given(each, Reading(5, "white", 16)), expected)
     with pytest.raises(InputError, match=r"has 3 channels, and data\.channels=5 asks for others"):
-        given(Image.new("RGB", (4, 4)), 5, "white", 16)
+        given(Image.new("RGB", (4, 4)), Reading(5, "white", 16))
     with pytest.raises(InputError, match=r"type int64 .*no fixed range"):
-        given(FIVE.astype(np.int64), 5, "white", 16)
+        given(FIVE.astype(np.int64), Reading(5, "white", 16))
 
 
 def test_an_archive_of_arrays_is_the_folder(tmp_path: Path, make: Any) -> None:
@@ -216,6 +217,7 @@ def test_an_archive_of_arrays_is_the_folder(tmp_path: Path, make: Any) -> None:
 
 def test_what_is_shown_of_many_channels() -> None:
     image = torch.from_numpy(FIVE).permute(2, 0, 1)
-    assert torch.equal(shown(image), given(FIVE[..., :3].copy(), 3, "white", 16).div(257).round().to(torch.uint8))
+    seen = given(FIVE[..., :3].copy(), Reading(3, "white", 16))
+    assert torch.equal(shown(image), seen.div(257).round().to(torch.uint8))
     assert shown(image[:2]).shape == (1, 6, 7) and shown(image[:3]).shape == (3, 6, 7)
     assert shown_in_words(3) == "" and "of 5 channels the first three" in shown_in_words(5)

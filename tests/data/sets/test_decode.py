@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Reading
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.given import given
 from cnntrain.data.sets.pictures import TURNS
@@ -17,7 +18,7 @@ RAMP = np.linspace(0, 65535, 48).reshape(6, 8)
 
 
 def pixels(path: Path, channels: int = 1, background: Any = "white") -> np.ndarray:
-    image = decode(str(path), channels, background)
+    image = decode(str(path), Reading(channels, background))
     assert image.shape[0] == channels
     assert image.is_contiguous()
     return image.numpy()
@@ -48,7 +49,7 @@ def test_32_bit_integers_within_8_bits_are_kept(tmp_path: Path) -> None:
 def test_pixels_without_a_range_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     Image.fromarray(values).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match=r"a\.tif: cannot be read as an image \(.*8 or 16 bits\)"):
-        decode(str(tmp_path / "a.tif"), 3, "white")
+        decode(str(tmp_path / "a.tif"), Reading(3, "white"))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -106,7 +107,7 @@ def test_an_uncompressed_tiff_is_turned_as_its_file_says(tmp_path: Path, orienta
         expected = np.asarray(Image.fromarray(upright.transpose(1, 2, 0)).transpose(TURNS[orientation]))
         np.testing.assert_array_equal(pixels(tmp_path / "x.tif", 3), expected.transpose(2, 0, 1))
         with Image.open(tmp_path / "x.tif") as opened:  # from Python, not read yet
-            np.testing.assert_array_equal(given(opened, 3, "white"), expected.transpose(2, 0, 1))
+            np.testing.assert_array_equal(given(opened, Reading(3, "white")), expected.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("background", "colour"), [("white", 255), ("black", 0), ([10, 20, 30], [10, 20, 30])])
@@ -190,9 +191,9 @@ def test_damaged_files_are_named(tmp_path: Path, spoil: object, reason: str) -> 
     assert callable(spoil)
     spoil(tmp_path / "bad.png")
     with pytest.raises(InputError, match=rf"bad\.png: cannot be read as an image \(.*{reason}.*\): repair or remove"):
-        decode(str(tmp_path / "bad.png"), 3, "white")
+        decode(str(tmp_path / "bad.png"), Reading(3, "white"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png"):
-        decode(str(tmp_path / "gone.png"), 3, "white")
+        decode(str(tmp_path / "gone.png"), Reading(3, "white"))

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Reading
 from cnntrain.data.sets.decode import decode
 from cnntrain.data.sets.given import given
 
@@ -32,7 +33,7 @@ def as_fraction(array: np.ndarray, kind: Any) -> np.ndarray:
 def test_every_kind_is_what_its_file_is(tmp_path: Path, array: np.ndarray, channels: int) -> None:
     drawn = Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
     drawn.save(tmp_path / "x.png")
-    expected = decode(str(tmp_path / "x.png"), channels, "white")
+    expected = decode(str(tmp_path / "x.png"), Reading(channels, "white"))
     read_only = array.copy()
     read_only.flags.writeable = False
     kinds = [
@@ -42,12 +43,14 @@ def test_every_kind_is_what_its_file_is(tmp_path: Path, array: np.ndarray, chann
     ]  # fmt: skip
     assert expected.shape == (channels, 5, 7)
     for each in kinds:
-        found = given(each, channels, "white")
+        found = given(each, Reading(channels, "white"))
         assert found.dtype == torch.uint8 and torch.equal(found, expected), type(each)
 
 
 def test_half_precision_is_as_near_as_it_can_be() -> None:
-    assert (given((tensor(RGB) / 255).bfloat16(), 3, "white").int() - given(RGB, 3, "white").int()).abs().max() <= 1
+    assert (
+        given((tensor(RGB) / 255).bfloat16(), Reading(3, "white")).int() - given(RGB, Reading(3, "white")).int()
+    ).abs().max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_half_precision_is_as_near_as_it_can_be() -> None:
 )
 def test_what_is_no_image_is_said_in_a_line(image: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        given(image, 3, "white")
+        given(image, Reading(3, "white"))
     assert "\n" not in str(caught.value)
 
 
@@ -93,4 +96,4 @@ def test_a_damaged_file_that_pil_has_not_read_yet_is_named_as_damage(tmp_path: P
         Image.open(tmp_path / "x.jpg") as image,
         pytest.raises(InputError, match="cannot be read: image file is trunc"),
     ):
-        given(image, 3, "white")
+        given(image, Reading(3, "white"))

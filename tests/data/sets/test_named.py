@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.base import Reading
 from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.named import Unlabelled, names
 
@@ -68,7 +69,7 @@ def test_what_is_not_there_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_image_that_cannot_be_read_says_why(photos: Path) -> None:
-    part = Unlabelled(FileImages("", ["photos/b.png", "photos/notes.txt"], 3, "white"), 3)
+    part = Unlabelled(FileImages("", ["photos/b.png", "photos/notes.txt"], Reading(3, "white")), 3)
     assert len(part) == 2
     image, problem = part.sample(0)
     assert problem == "" and torch.equal(image, torch.full((3, 4, 4), 9, dtype=torch.uint8))
