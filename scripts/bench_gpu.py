@@ -36,14 +36,14 @@ from cnntrain.training.saver import Saver
 
 CLASSES, READY = 10, 8
 WORKS = ("resnet18:32", "resnet50:32", "resnet18:224", "resnet50:224")
-AUGMENT = {32: "flip_crop", 224: "imagenet"}
+AUGMENT = {32: ("augment=flip_crop",), 224: ("augment=imagenet", "data.pack_size=256")}
 
 
 def words(work: str, precision: str, batch: int, steps: int, more: list[str]) -> list[str]:
     name, side = work.split(":")
     return [f"model={name}", "model.pretrained=false", "data=fake", f"data.num_classes={CLASSES}", "data.val_size=10",
             "data.test_size=0", f"data.train_size={batch * steps}", f"data.image_size={side}",
-            f"data.batch_size={batch}", f"augment={AUGMENT[int(side)]}", f"trainer.precision={precision}",
+            f"data.batch_size={batch}", *AUGMENT[int(side)], f"trainer.precision={precision}",
             "optim.lr=0.001", "trainer.epochs=1000", *more]  # fmt: skip
 
 

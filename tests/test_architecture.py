@@ -243,7 +243,7 @@ def test_there_is_one_loop() -> None:
         calls = {ast.unparse(each.func) for each in ast.walk(parsed(file)) if isinstance(each, ast.Call)}
         if any(re.search(r"optimizer\.step$|scaler\.step$|\.backward$", each) for each in calls):
             movers.add(name_of(file))
-    assert movers == {"cnntrain.training.step", "cnntrain.training.tuning", "cnntrain.search.nas.controller"}
+    assert movers == {"cnntrain.training.step", "cnntrain.training.rehearsal", "cnntrain.search.nas.controller"}
 
 
 # how long things are

@@ -30,10 +30,11 @@ from cnntrain.tasks.weights import class_weights, weight_notes
 from cnntrain.training.loaders import Loaders
 from cnntrain.training.precision import autocast, place
 from cnntrain.training.progress import Progress
+from cnntrain.training.rehearsal import Plan
 from cnntrain.training.run import Run
 from cnntrain.training.state import State
 from cnntrain.training.step import Step
-from cnntrain.training.tuning import Choice, Plan, choose, chosen_before
+from cnntrain.training.tuning import Choice, choose, chosen_before
 from cnntrain.training.usage import Usage
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.frozen.around import Around

@@ -35,6 +35,7 @@ class Recorded(nn.Module):
         quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
         if quiet is not None:  # gradients come from another stream than that of the step, as they should
             quiet(False)
+        _begin_backward(inputs)
         try:
             with precision:
                 cached = torch.is_autocast_cache_enabled()
@@ -67,6 +68,14 @@ class _Whole(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         return self.network(inputs)
+
+
+def _begin_backward(inputs: Any) -> None:
+    """The thread in which torch computes gradients has no CUDA context before its first kernel, and warns where that is
+    a product of matrices, as it would be in a recording."""
+    for device in {each.device for each in pytree.tree_leaves(inputs)}:
+        one = torch.ones((), device=device, requires_grad=True)
+        torch.autograd.grad(one.square(), one)
 
 
 def _shapes(inputs: Any) -> list[Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cnntrain.core.errors import ConfigError, RunError
+from cnntrain.training.rehearsal import Plan
 from cnntrain.training.run import Run
-from cnntrain.training.tuning import Plan, is_out_of_memory, largest_that_fits
+from cnntrain.training.tuning import is_out_of_memory, largest_that_fits
 
 
 @contextmanager

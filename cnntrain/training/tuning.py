@@ -1,37 +1,31 @@
-"""What only a try tells of a run's arithmetic: which layout and how many threads are fastest, whether compiling pays,
-and how many images fit at once."""
+"""What only a try tells of a run's arithmetic: which layout and how many threads are fastest, whether compiling or
+recording pays, and how many images fit at once."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Any, Literal
 
 import torch
-from torch import nn
-from torch.nn.functional import one_hot
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import cores, dist, seeds
 from cnntrain.core.errors import ConfigError
-from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.optim.groups import parameter_groups
-from cnntrain.training.precision import autocast, memory_format, place, threads_kept
-from cnntrain.transfer.base import Transfer
-from cnntrain.transfer.freezing import Freezing
+from cnntrain.training.precision import memory_format, threads_kept
+from cnntrain.training.rehearsal import Layout, Plan, Rehearsal
 
-Layout = Literal["auto", "contiguous", "channels_last"]
 ROUNDS = 5  # of every candidate's steps, one after the other
 SHARE = 0.05  # of the planned time that a try may take
 WORTH = 1.03  # times as fast is what is chosen instead of what is usual, at least
 COMPILING = 60.0  # seconds, about, of a network of the size that it pays for
 COMPILERS = ("c++", "g++", "clang++")
-KEYS = ("tune", "compile", "memory_format", "micro_batch", "grad_accum", "precision", "device")  # what decides
+# what decides
+KEYS = ("tune", "compile", "cuda_graphs", "memory_format", "micro_batch", "grad_accum", "precision", "device")
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Choice:
     """The arithmetic of a run; kept in its checkpoints as plain values, so that a resume computes alike.
 
     Attributes:
-        memory_format, compile: as in the configuration, nothing left to be found out.
+        memory_format, compile, cuda_graphs: as in the configuration, nothing left to be found out.
         threads: of each process; None: torch's own number.
         grad_accum: micro-batches a step.
     """
@@ -48,78 +42,12 @@ class Choice:
     compile: Literal["off", "on"]
     threads: int | None
     grad_accum: int
+    cuda_graphs: bool = False
 
     def laid_over(self, config: TrainConfig) -> TrainConfig:
         """The configuration with what was chosen."""
         chosen: dict[str, Any] = {key: value for key, value in asdict(self).items() if key != "threads"}
         return replace(config, trainer=replace(config.trainer, micro_batch=None, **chosen))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do, as far as its speed depends on it.
-
-    Attributes:
-        model: in its place; it is copied.
-        policy: what is frozen in the first epoch is frozen in a try.
-        batch_size: samples of a step.
-        steps: to the end of the run.
-    """
-
-    config: TrainConfig
-    model: nn.Module
-    policy: Transfer
-    seen: Preprocess
-    classes: int
-    device: torch.device
-    batch_size: int
-    steps: int
-
-    @property
-    def share(self) -> int:
-        """Samples of a step on this rank."""
-        return self.batch_size // dist.world_size()
-
-
-class Rehearsal:
-    """Training steps on made-up images, of a copy of the network: nothing of the run is touched."""
-
-    def __init__(self, plan: Plan, count: int, layout: Layout):
-        """Args:
-        count: images at once.
-        layout: a value of ``trainer.memory_format``.
-        """
-        trainer = replace(plan.config.trainer, memory_format=layout)
-        self.device, self.precision = plan.device, autocast(trainer.precision, plan.device)
-        self.model = deepcopy(plan.model)
-        place(self.model, trainer, plan.device)
-        freezing = Freezing(self.model, plan.policy)
-        freezing.train_mode()
-        rates = plan.policy.rate_multipliers(self.model, freezing.head)
-        groups = parameter_groups(self.model, plan.config.optim, rates, plan.policy.decay_multipliers(self.model))
-        self.optimizer = plan.config.optim.build(groups)
-        self.objective = plan.config.task.start(trainer.label_smoothing, plan.config.model.aux_weight)
-        size, dtype = plan.seen.image_size, next(self.model.parameters()).dtype
-        images = torch.rand(count, plan.seen.channels, size, size, dtype=dtype, device=plan.device)
-        self.images = images.contiguous(memory_format=memory_format(trainer, plan.device))
-        labels = torch.arange(count, device=plan.device) % plan.classes
-        self.targets = one_hot(labels, plan.classes).bool() if plan.config.task.several_labels else labels
-        self.network: Callable[[Any], Any] = self.model
-
-    def compile(self) -> None:
-        self.network = torch.compile(self.model)
-
-    def step(self) -> float:
-        """One update; returns the seconds that it took."""
-        start = time.perf_counter()
-        with self.precision:
-            loss, _ = self.objective.loss(self.network(self.images), self.targets)
-        loss.sum().backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter() - start
 
 
 def choose(plan: Plan) -> tuple[Choice, list[str]]:
@@ -132,7 +60,8 @@ def choose(plan: Plan) -> tuple[Choice, list[str]]:
     trainer = plan.config.trainer
     if trainer.compile == "on" and not _can_compile():
         raise ConfigError(f"trainer.compile=on needs a C++ compiler, one of {', '.join(COMPILERS)}: install it")
-    choice = Choice(trainer.memory_format, "on" if trainer.compile == "on" else "off", None, trainer.grad_accum)
+    compiles: Literal["off", "on"] = "on" if trainer.compile == "on" else "off"
+    choice = Choice(trainer.memory_format, compiles, None, trainer.grad_accum, trainer.cuda_graphs)
     lines = []
     with seeds.generators_kept(), threads_kept():
         if isinstance(trainer.micro_batch, int):
@@ -220,8 +149,12 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
     if plan.config.trainer.compile == "auto":
         more = _gain_of_compiling(rehearsal, planned / gain)
         gain, found = gain * more, replace(found, compile="on" if more > 1 else "off")
+    if _may_record(plan, found):
+        more = _gain_of_recording(rehearsal)
+        gain, found = gain * more, replace(found, cuda_graphs=more > 1)
     told = [found.memory_format, *([f"{found.threads} threads"] if found.threads is not None else [])]
     told += ["compiled"] if found.compile == "on" else []
+    told += ["recorded as a CUDA graph"] if found.cuda_graphs else []
     return found, (f"{', '.join(told)}: {gain:.2f} times as fast as {layouts[0]}, which is usual here; "
                    f"tried in {time.perf_counter() - start:.1f} s")  # fmt: skip
 
@@ -264,6 +197,23 @@ def _best(works: Mapping[Any, Callable[[], float]]) -> tuple[Any, float]:
     best = min(works, key=lambda name: median(seconds[name]))
     gain = usual / median(seconds[best])
     return (best, gain) if gain >= WORTH else (next(iter(works)), 1.0)
+
+
+def _may_record(plan: Plan, found: Choice) -> bool:
+    excluded = plan.config.trainer.watch or found.compile == "on" or found.grad_accum > 1 or found.cuda_graphs
+    return plan.device.type == "cuda" and dist.world_size() == 1 and not excluded
+
+
+def _gain_of_recording(rehearsal: Rehearsal) -> float:
+    """How many times as fast a recorded network is; 1 where it cannot be recorded."""
+    plain = median(rehearsal.step() for _ in range(ROUNDS))
+    try:
+        rehearsal.record()
+    except ConfigError:
+        return 1.0
+    rehearsal.step()
+    gain = plain / median(rehearsal.step() for _ in range(ROUNDS))
+    return gain if gain >= WORTH else 1.0
 
 
 def _gain_of_compiling(rehearsal: Rehearsal, planned: float) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -639,6 +641,18 @@ def test_a_killed_and_resumed_run_on_a_gpu_ends_with_the_same_bytes(
     assert_same(tmp_path / "straight", tmp_path / "killed", metrics_of)
 
 
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """Within the block it is an error to wait for the GPU."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")  # once a process
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(
     "words",
@@ -662,16 +676,13 @@ def test_no_step_waits_for_the_gpu(words: tuple[str, ...], make_run: MakeRun) ->
     run.run.poll = lambda: False  # which asks every half second, and waits
     torch.cuda.synchronize()
     before = run.progress.step
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         for batch in islice(run.train_batches(), 10):
             with run.precision:
                 loss, judged = run.objective.loss(run.phase.network(batch.inputs), batch.targets)
             run.tally.add(loss.detach(), judged, batch.targets)
             if run.run.step(loss):
                 run.run.step_done(run.report, run.saver)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert run.progress.step > before + 3
 
 
@@ -695,6 +706,15 @@ def test_a_recorded_step_trains_as_the_plain_one(words: tuple[str, ...], make_ru
     assert isinstance(recorded.run.phase.network, Recorded) and recorded.progress.step == plain.progress.step
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(value, recorded.model.state_dict()[name], rtol=1e-2, atol=5e-3)
+
+
+@pytest.mark.gpu
+def test_a_small_network_is_recorded_by_tune(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "SHARE", 1e3)  # so that a few steps are enough
+    run = make_run(*BN, "trainer.device=cuda", "trainer.tune=auto")
+    assert run.state.about["chosen"]["cuda_graphs"] and any("recorded as a CUDA graph" in each for each in run.notes)
+    run.fit()
+    assert isinstance(run.run.phase.network, Recorded)
 
 
 @pytest.mark.parametrize(

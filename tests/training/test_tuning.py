@@ -43,8 +43,8 @@ def trained(run: Any) -> str:
 def test_a_micro_batch_is_of_so_many_images_at_most(most: int, pieces: int, make_run: MakeRun) -> None:
     run = make_run(f"trainer.micro_batch={most}")
     assert run.loaders.share.pieces == run.run.step.pieces == pieces
-    chosen = {"memory_format": "auto", "compile": "off", "threads": None, "grad_accum": pieces}
-    assert run.state.about["chosen"] == chosen
+    chosen = Choice("auto", "off", None, pieces)
+    assert Choice(**run.state.about["chosen"]) == chosen
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
@@ -99,6 +99,7 @@ class Timed:
     seconds: Callable[[str, int, bool], float]
     made: list[str]
     counts: list[int]
+    recorded: float | None  # seconds of a recorded step; None: it cannot be recorded
 
     def __init__(self, plan: Any, count: int, layout: str):
         self.layout, self.compiled = layout, False
@@ -108,8 +109,13 @@ class Timed:
     def compile(self) -> None:
         self.compiled = True
 
+    def record(self) -> None:
+        if Timed.recorded is None:
+            raise ConfigError("this network cannot be recorded")
+        self.seconds = lambda *_: Timed.recorded
+
     def step(self) -> float:
-        return Timed.seconds(self.layout, torch.get_num_threads(), self.compiled)
+        return self.seconds(self.layout, torch.get_num_threads(), self.compiled)
 
 
 @pytest.fixture
@@ -169,6 +175,27 @@ def test_compiling_is_tried_and_chosen_where_it_pays(
     found = plan(steps, lambda layout, threads, compiled: 1 / gain if compiled else 1.0)
     choice, lines = tuning.choose(with_trainer(found, tune="auto", compile="auto"))
     assert choice.compile == compiled and ("compiled" in lines[0]) == (compiled == "on")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "keys", "chosen"),
+    [
+        (0.5, {}, True),
+        (0.99, {}, False),
+        (None, {}, False),
+        (0.5, {"watch": True}, False),
+        (0.5, {"grad_accum": 2}, False),
+        (0.5, {"device": "cpu"}, False),
+    ],
+)
+def test_recording_is_tried_on_a_gpu_and_chosen_where_it_pays(
+    recorded: float | None, keys: dict[str, Any], chosen: bool, plan: Callable[..., tuning.Plan], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(Timed, "recorded", recorded, raising=False)
+    found = with_trainer(plan(10**4, lambda *_: 1.0), **{"tune": "auto", "device": "cuda", **keys})
+    choice, lines = tuning.choose(replace(found, device=torch.device(found.config.trainer.device)))
+    assert choice.cuda_graphs == chosen and ("recorded as a CUDA graph: 2.00 times" in lines[0]) == chosen
+    assert choice.laid_over(found.config).trainer.cuda_graphs == chosen
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,17 @@ Transform = Callable[[Tensor, Any, Draws], tuple[Tensor, Any]]
 
 
 class InTurn:
-    """One transform of a batch after the other."""
+    """One transform of a batch after the other.
+
+    Attributes:
+        alone: whether what becomes of an image is the same to the bit, whatever images are beside it and how many:
+            neither products of matrices, whose order of summation a library chooses by their number, nor calls by
+            number.
+    """
 
     def __init__(self, steps: Sequence[Transform]):
         self.steps = steps
+        self.alone = all(getattr(each, "alone", False) for each in steps)
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         for each in self.steps:

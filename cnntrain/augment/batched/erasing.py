@@ -25,6 +25,8 @@ class RandomErasing:
         white: the images' greatest value.
     """
 
+    alone = True
+
     def __init__(self, probability: float, fill: Sequence[float], white: int = 255):
         self.probability = probability
         self.fill = (*(round(white * each) for each in fill),)

@@ -48,6 +48,8 @@ def jittered(ranges: Sequence[float], numbers: Tensor) -> Tensor:
 class Greyscale:
     """A colour image's greys, with a probability."""
 
+    alone = True
+
     def __init__(self, probability: float):
         self.probability = probability
 

@@ -20,6 +20,8 @@ class ShiftFlip:
         flip: the mirror image's probability.
     """
 
+    alone = True
+
     def __init__(self, padding: int, flip: float):
         self.padding = padding
         self.flip = flip

@@ -17,6 +17,7 @@ from cnntrain.data.batches.reader import Reader, Source
 from cnntrain.data.batches.samples import Packing, Samples, Varied
 
 TOGETHER = 32  # batches
+AT_ONCE = 64 << 20  # bytes of normalised images
 
 
 class Loader:
@@ -66,27 +67,46 @@ class Loader:
             InputError: an image cannot be read.
         """
         plan = self._with_partners(plan)
-        for loaded, draws in zip(self.source.batches(plan), self._draws(plan), strict=False):
-            yield Batch(None, None, 0) if loaded is None else self._batch(*loaded, draws)
+        count = self._at_once(plan)
+        loaded = self.source.batches(plan if count == 1 else plan.together(count))
+        for number, draws in enumerate(self._draws(plan, count)):
+            several = plan[number * count : (number + 1) * count]
+            yield from self._batches(next(loaded), draws, (several.ends - several.starts).tolist())
+
+    def _at_once(self, plan: Plan) -> int:
+        """How many batches are made by the same operations. To ask a GPU for an operation takes longer than that does
+        on a few small images; a CPU has them in its cache."""
+        transform = None if self.varied is None else self.varied.transform
+        alone = self.packing is None and (transform is None or getattr(transform, "alone", False))
+        if not self.source.on_gpu or not alone or len(plan) == 0:
+            return 1
+        largest = int((plan.ends - plan.starts).max())
+        size = largest * self.preprocess.channels * self.preprocess.image_size**2 * self.dtype.itemsize
+        return max(1, min(TOGETHER, AT_ONCE // max(1, size)))
 
     def first(self, count: int) -> Tensor:
         """The first images as they are seen in the first epoch, read in this process or from memory."""
         (positions,) = plan = self._with_partners(eval_plan(min(count, len(self.samples)), count, WHOLE))
         alone: Iterator[tuple[Tensor, Any] | None] = iter([self.samples[0, positions.tolist()]])
         loaded = next(self.source.batches(plan) if self.is_packed else alone)
-        assert loaded is not None, "a part is not empty"
-        return self._batch(*loaded, next(self._draws(plan))).inputs
+        (batch,) = self._batches(loaded, next(self._draws(plan)), [len(positions)])
+        return batch.inputs
 
-    def _draws(self, plan: Plan) -> Iterator[Draws | None]:
-        """Of the samples of each batch; those of some batches are drawn together, which costs little more than one."""
-        for start in range(0, len(plan), TOGETHER):
-            batches, end = [*plan[start : start + TOGETHER]], 0
-            draws = (
-                None if self.varied is None else Draws(self.varied.seed, plan.epoch, torch.cat(batches), self.device)
-            )
-            for each in batches:
-                end += len(each)
-                yield None if draws is None else draws.stretch(end - len(each), end)
+    def _draws(self, plan: Plan, count: int = 1) -> Iterator[Draws | None]:
+        """Of the samples of `count` batches at a time; those of some are drawn together, which costs little more than
+        those of one."""
+        together = TOGETHER // count * count
+        for start in range(0, len(plan), together):
+            sizes = [*map(len, plan[start : start + together])]
+            several = [sum(sizes[first : first + count]) for first in range(0, len(sizes), count)]
+            if self.varied is None:
+                yield from (None for _ in several)
+                continue
+            positions, end = torch.cat([*plan[start : start + together]]), 0
+            draws = Draws(self.varied.seed, plan.epoch, positions, self.device)
+            for each in several:
+                end += each
+                yield draws.stretch(end - each, end)
 
     def _with_partners(self, plan: Plan) -> Plan:
         """Each batch with as many samples after it: those with which its own are mixed."""
@@ -98,8 +118,19 @@ class Loader:
         ends = 2 * (plan.ends - plan.starts).cumsum(0)
         return Plan(plan.epoch, torch.cat(halves), ends - 2 * (plan.ends - plan.starts), ends)
 
-    def _batch(self, images: Tensor, targets: Any, draws: Draws | None) -> Batch:
-        inputs, targets = self._on_device(images, targets, draws)
+    def _batches(self, loaded: tuple[Tensor, Any] | None, draws: Draws | None, sizes: list[int]) -> Iterator[Batch]:
+        """Batches of so many samples each, of what was loaded for all of them."""
+        made, end = None if loaded is None else self._on_device(*loaded, draws), 0
+        for size in sizes:
+            place = slice(end, end + size)
+            if made is None or not size:
+                yield Batch(None, None, 0)
+            else:
+                inputs, targets = (made[0][place], made[1][place]) if len(sizes) > 1 else made
+                yield self._mixed(inputs, targets, draws if draws is None else draws.stretch(place.start, place.stop))
+            end += size
+
+    def _mixed(self, inputs: Tensor, targets: Any, draws: Draws | None) -> Batch:
         if draws is None or self.varied is None or self.varied.mixing is None:
             return Batch(inputs, targets, len(inputs))
         count = len(inputs) // 2

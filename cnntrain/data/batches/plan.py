@@ -57,6 +57,12 @@ class Plan:
     def __getitem__(self, batches: slice) -> Plan:
         return replace(self, starts=self.starts[batches], ends=self.ends[batches])
 
+    def together(self, count: int) -> Plan:
+        """The same samples, so many batches at once; the last may be fewer."""
+        assert torch.equal(self.starts[1:], self.ends[:-1]), "batches follow one another"
+        last = (torch.arange(0, len(self), count) + count - 1).clamp(max=len(self) - 1)
+        return replace(self, starts=self.starts[::count], ends=self.ends[last])
+
 
 @dataclass(frozen=True)
 class Steps:

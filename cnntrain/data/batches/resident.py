@@ -40,6 +40,7 @@ class Resident:
         self.rows = rows if rows is None else rows.to(images.device)
         self.sizes = sizes if sizes is None else sizes.to(images.device)
         self.channels_last = channels_last
+        self.on_gpu = images.device.type == "cuda"
         self.pinned = device.type == "cuda" and images.device.type == "cpu"
         self.beyond_memory = beyond_memory
         if beyond_memory:

@@ -80,6 +80,36 @@ def test_a_gpu_sees_what_a_cpu_sees(augment: Augment, share: float) -> None:
     assert differ.double().mean() <= share
 
 
+@pytest.mark.parametrize(
+    ("augment", "at_once"),
+    [
+        (FlipCrop("", "auto", 2, 0.5, **OFF | {"erasing": 0.5, "greyscale": 0.5, "mixup": 0.2}), 4),
+        (FlipCrop("", "auto", 0, 0.5, **OFF), 7),
+        (FlipCrop("", "auto", 2, 0.5, **OFF | {"auto": "rand"}), 1),  # what it does depends on what is beside
+    ],
+)
+def test_batches_that_are_made_at_once_are_what_each_is_alone(
+    augment: Augment, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each, several = augmented(augment), augmented(augment)
+    several.source = Resident(several.samples.part.images, torch.arange(20), None, False, CPU)
+    several.source.on_gpu = True
+    pairs = 2 if augment.mixing(20) else 1
+    monkeypatch.setattr("cnntrain.data.batches.loader.AT_ONCE", at_once * 3 * pairs * PLAIN.image_size**2 * 3 * 4)
+    asked = []
+    read = several.source.batches
+    monkeypatch.setattr(several.source, "batches", lambda plan: asked.append(len(plan)) or read(plan))
+    plan = Plan(
+        1, torch.arange(20), torch.tensor([0, 3, 3, 6, 9, 12, 15, 18]), torch.tensor([3, 3, 6, 9, 12, 15, 18, 20])
+    )
+    for part_of_it in (plan, plan[3:]):  # as after a resume
+        for one, same in zip(each.batches(part_of_it), several.batches(part_of_it), strict=True):
+            assert one.count == same.count
+            if one.count:
+                assert torch.equal(one.inputs, same.inputs) and torch.equal(one.targets, same.targets)
+    assert asked == [-(-8 // at_once), -(-5 // at_once)]
+
+
 def untouched(image: torch.Tensor, target: Any) -> tuple[torch.Tensor, Any]:
     return image, target
 
