@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,7 +23,15 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(x < 1, near, torch.where(x < 2, far, 0))
 
 
-FILTERS: dict[str, Callable[[Tensor], Tensor]] = {"bilinear": _triangle, "bicubic": _cubic}
+@dataclass(frozen=True)
+class Kernel:
+    """A pixel's weight by its distance, which is 0 from `reach` on."""
+
+    weight: Callable[[Tensor], Tensor]
+    reach: int
+
+
+FILTERS = {"bilinear": Kernel(_triangle, 1), "bicubic": Kernel(_cubic, 2)}
 
 
 class PackedCrop:
@@ -59,16 +68,22 @@ class PackedCrop:
         return found.round_().clamp_(0, white).to(images.dtype)
 
 
-def filters(start: Tensor, length: Tensor, size: int, side: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+def filters(start: Tensor, length: Tensor, size: int, side: int, kernel: Kernel) -> Tensor:
     """Of so many of `side` pixels `size` ones: float32 [images, size, side], weights that sum to 1.
 
     Args:
         start, length: float64 [images], of a stretch, in pixels; of a pixel that is partly inside that part counts.
     """
-    scale = (length / size)[:, None, None]
-    centers = start[:, None, None] + (torch.arange(size, device=start.device)[:, None] + 0.5) * scale
-    pixels = torch.arange(side, device=start.device, dtype=torch.float64)
-    end = (start + length)[:, None]
-    inside = (torch.minimum(pixels + 1, end) - torch.maximum(pixels, start[:, None])).clamp(0, 1)
-    weights = kernel((pixels + 0.5 - centers) / scale.clamp(min=1)) * inside[:, None]
-    return (weights / weights.sum(2, keepdim=True)).float()
+    scale = (length / size)[:, None]
+    wide = scale.clamp(min=1)  # antialiased: of larger steps more pixels count
+    centers = start[:, None] + (torch.arange(size, device=start.device) + 0.5) * scale
+    taps = min(side, int(2 * kernel.reach * max(1, side / size)) + 1)  # of all the pixels so many can count
+    first = (centers - kernel.reach * wide - 0.5).ceil().clamp(0, side - taps).long()
+    pixels = (first[..., None] + torch.arange(taps, device=start.device)).double()
+    end = (start + length)[:, None, None]
+    inside = (torch.minimum(pixels + 1, end) - torch.maximum(pixels, start[:, None, None])).clamp(0, 1)
+    weights = kernel.weight((pixels + 0.5 - centers[..., None]) / wide[..., None]) * inside
+    weights = (weights / weights.sum(2, keepdim=True)).float()
+    number = torch.arange(side, device=start.device) - first[..., None]
+    tap = number.clamp(0, taps - 1)
+    return torch.where(number == tap, weights.gather(2, tap), 0)
