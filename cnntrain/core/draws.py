@@ -48,6 +48,11 @@ class Draws:
         """The same numbers on the CPU."""
         return Draws(self.seed, self.epoch, self.positions)
 
+    @cached_property
+    def first(self) -> Draws:
+        """Those of the first epoch."""
+        return Draws(self.seed, 0, self.positions, self.device)
+
     def stretch(self, start: int, end: int) -> Draws:
         """Those of consecutive samples, which are drawn for all together when the first of them are asked for."""
         return _Stretch(self, slice(start, end))
@@ -80,6 +85,10 @@ class _Stretch(Draws):
     @property
     def here(self) -> Draws:
         return self.whole.here.stretch(self.place.start, self.place.stop)
+
+    @property
+    def first(self) -> Draws:
+        return self.whole.first.stretch(self.place.start, self.place.stop)
 
 
 class Seeded:

@@ -30,7 +30,8 @@ from cnntrain.data.batches.preprocess import Preprocess
 
 ALL: list[Augment] = [
     NoAugment("none", "auto", **OFF),
-    FlipCrop("flip_crop", "auto", 4, 0.5, **OFF),
+    FlipCrop("flip_crop", "auto", 4, 0.5, "constant", False, **OFF),
+    FlipCrop("alternate", "auto", 4, 0.5, "reflect", True, **OFF),
     ImageNet("imagenet", "auto", 0.08, 0.5, **OFF),
     Affine("affine", "auto", 10.0, 0.1, 0.1, **OFF),
 ]
@@ -49,7 +50,15 @@ ADDED: dict[str, dict[str, Any]] = {
 }
 WITH_MORE = [*ALL, *(replace(ALL[0], name=name, **keys) for name, keys in ADDED.items())]
 WITH_MORE.append(
-    FlipCrop("all", "auto", 2, 0.5, **OFF | {key: each for keys in ADDED.values() for key, each in keys.items()})
+    FlipCrop(
+        "all",
+        "auto",
+        2,
+        0.5,
+        "constant",
+        False,
+        **OFF | {key: each for keys in ADDED.values() for key, each in keys.items()},
+    )
 )
 
 
@@ -155,7 +164,7 @@ def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image_equally_ofte
             crop = padded[:, top : top + 6, left : left + 6]
             possible[crop.contiguous().numpy().tobytes()] = 0
             possible[crop.flip(2).contiguous().numpy().tobytes()] = 0
-    transform = FlipCrop("flip_crop", "auto", 1, 0.5, **OFF).batch_transform(preprocess(6))
+    transform = FlipCrop("flip_crop", "auto", 1, 0.5, "constant", False, **OFF).batch_transform(preprocess(6))
     count = 1800
     for each in transform(original.expand(count, -1, -1, -1), torch.zeros(count), Draws(0, 0, torch.arange(count)))[0]:
         possible[each.contiguous().numpy().tobytes()] += 1
@@ -163,22 +172,44 @@ def test_flip_crop_gives_every_shift_and_mirror_of_the_padded_image_equally_ofte
     assert sum((found - count / 18) ** 2 / (count / 18) for found in possible.values()) < 40.8  # chi-squared, p 0.001
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_crops_are_torchvisions_by_rows_and_by_pixels(channels: int) -> None:
+def test_crops_are_torchvisions_by_rows_and_by_pixels(channels: int, mode: str) -> None:
     images = torch.stack([image(7, 7, channels) + k for k in range(12)])
     left, top, mirrored = torch.arange(12) % 5, torch.arange(12) // 3, torch.arange(12) % 2 == 0
-    padded = functional.pad(images, [2, 2])
+    padded = functional.pad(images, [2, 2], padding_mode=mode)
     shown = [functional.crop(padded[k], int(top[k]), int(left[k]), 7, 7) for k in range(12)]
     turned = [functional.horizontal_flip(each) for each in shown]
     expected = torch.where(mirrored[:, None, None, None], torch.stack(turned), torch.stack(shown))
-    assert torch.equal(cropped(images, left, top, mirrored, 2), expected)
+    assert torch.equal(cropped(images, left, top, mirrored, 2, mode == "reflect"), expected)
     rows = (torch.arange(0, 12 * 11, 11)[:, None] + top[:, None] + torch.arange(7)) * 11
     pixels = _pixels(padded.permute(0, 2, 3, 1).contiguous(), rows, left, mirrored, 7)
     assert torch.equal(pixels.permute(0, 3, 1, 2), expected)
 
 
+def test_an_alternate_flip_turns_each_image_with_each_epoch() -> None:
+    """Half of them begin either way, by the seed; where a crop is taken is drawn as ever."""
+    rows, positions = torch.arange(8, dtype=torch.uint8).expand(64, 1, 8, 8).contiguous(), torch.arange(64)
+    turns, shifts = (
+        FlipCrop("", "auto", 0, 0.5, "constant", True, **OFF),
+        FlipCrop("", "auto", 2, 0.5, "reflect", True, **OFF),
+    )
+
+    def mirrored(augment: FlipCrop, seed: int, epoch: int) -> torch.Tensor:
+        whole = Draws(seed, epoch, torch.cat([positions, positions]))
+        found, _ = augment.batch_transform(preprocess(8))(rows, positions, whole.stretch(64, 128))
+        return found[:, 0, 0, 2:6].float().diff().sum(1) < 0
+
+    first = mirrored(turns, 0, 0)
+    assert 20 < first.sum() < 44 and not torch.equal(first, mirrored(turns, 1, 0))
+    for epoch in range(4):
+        expected = first if epoch % 2 == 0 else ~first
+        assert torch.equal(mirrored(turns, 0, epoch), expected) and torch.equal(mirrored(shifts, 0, epoch), expected)
+
+
 @pytest.mark.parametrize(
-    "make", [lambda p: FlipCrop("", "auto", 0, p, **OFF), lambda p: ImageNet("", "auto", 1.0, p, **OFF)]
+    "make",
+    [lambda p: FlipCrop("", "auto", 0, p, "constant", False, **OFF), lambda p: ImageNet("", "auto", 1.0, p, **OFF)],
 )
 def test_a_flip_of_probability_0_never_mirrors(make: Any) -> None:
     row = torch.arange(8, dtype=torch.uint8).expand(1, 8, 8).contiguous()
@@ -235,6 +266,12 @@ def test_what_is_added_makes_a_policy_random_and_changes_nothing_that_the_policy
             assert torch.equal(steps.steps[0](images, torch.zeros(20), draws)[0], expected)
 
 
+def test_a_border_that_reflects_is_smaller_than_the_image() -> None:
+    FlipCrop("", "auto", 7, 0.5, "reflect", False, **OFF).batch_transform(preprocess(8))
+    with pytest.raises(ConfigError, match=r"augment\.padding=8 with padding_mode=reflect needs images of more pixels"):
+        FlipCrop("", "auto", 8, 0.5, "reflect", False, **OFF).batch_transform(preprocess(8))
+
+
 JITTER = "augment.colour_jitter must be [brightness, contrast, saturation, hue], hue at most 0.5, not "
 
 
@@ -242,6 +279,11 @@ JITTER = "augment.colour_jitter must be [brightness, contrast, saturation, hue],
     ("name", "change", "message"),
     [
         ("flip_crop", {"padding": -1}, "augment.padding=-1 must be an integer at least 0"),
+        (
+            "flip_crop",
+            {"alternate_flip": True, "flip": 0.4},
+            "augment.alternate_flip=true mirrors each image in every second epoch: it goes with flip=0.5, not 0.4",
+        ),
         ("flip_crop", {"flip": 1.5}, "augment.flip=1.5 must be a number at least 0 and at most 1"),
         ("imagenet", {"min_area": 0.0}, "augment.min_area=0.0 must be a number above 0 and at most 1"),
         ("imagenet", {"flip": -0.5}, "augment.flip=-0.5 must be a number at least 0 and at most 1"),
@@ -261,6 +303,9 @@ def test_limits(name: str, change: dict[str, Any], message: str) -> None:
 
 
 def test_what_is_added_is_said() -> None:
-    assert FlipCrop("flip_crop", "auto", 4, 0.5, **OFF).in_words == "flip_crop"
+    assert FlipCrop("flip_crop", "auto", 4, 0.5, "constant", False, **OFF).in_words == "flip_crop"
     added = {**OFF, "auto": "trivial", "erasing": 0.1, "mixup": 0.2}
-    assert FlipCrop("flip_crop", "auto", 4, 0.5, **added).in_words == "flip_crop + trivial + erasing + mixup"
+    assert (
+        FlipCrop("flip_crop", "auto", 4, 0.5, "constant", False, **added).in_words
+        == "flip_crop + trivial + erasing + mixup"
+    )

@@ -13,31 +13,41 @@ from cnntrain.core.draws import Draws
 
 
 class ShiftFlip:
-    """A crop of the image's own size from the image with a black border, and its mirror image.
+    """A crop of the image's own size from the image with a border, and its mirror image.
 
     Args:
         padding: of the border, pixels.
         flip: the mirror image's probability.
+        reflects: whether the border is the image mirrored at its rim; else it is black.
+        alternates: whether `flip` is drawn in the first epoch alone, after which an image turns with each
+            (Jordan 2024, arXiv:2404.00498).
     """
 
     alone = True
 
-    def __init__(self, padding: int, flip: float):
+    def __init__(self, padding: int, flip: float, reflects: bool = False, alternates: bool = False):
         self.padding = padding
         self.flip = flip
+        self.reflects = reflects
+        self.alternates = alternates
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         across, down, side = draws.uniform("shift_flip", 3)
         places = 2 * self.padding + 1
         left, top = ((each * places).long() for each in (across, down))
         mirrored = side < self.flip
+        if self.alternates:
+            first = draws.first.uniform("shift_flip", 3)[2] < self.flip
+            mirrored = ~first if draws.epoch % 2 else first
         if self.padding == 0:
             return _mirrored(images, mirrored), along(targets, lambda each: _mirrored(each, mirrored))
-        moved = [left, top, mirrored, self.padding]
+        moved = [left, top, mirrored, self.padding, self.reflects]
         return cropped(images, *moved), along(targets, lambda each: cropped(each, *moved))
 
 
-def cropped(images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding: int) -> Tensor:
+def cropped(
+    images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding: int, reflects: bool = False
+) -> Tensor:
     """The crop at (`left`, `top`) of each padded image, of the size that it has without the border, perhaps mirrored.
 
     Of all images at once, by places in the batch, channels together: the result is in channels_last.
@@ -46,6 +56,10 @@ def cropped(images: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, padding
     high, wide = height + 2 * padding, width + 2 * padding
     padded = images.new_zeros(count, high, wide, channels)
     padded[:, padding : padding + height, padding : padding + width] = images.permute(0, 2, 3, 1)
+    if reflects:
+        for each in (padded, padded.transpose(1, 2)):
+            each[:, :padding] = each[:, padding + 1 : 2 * padding + 1].flip(1)
+            each[:, -padding:] = each[:, -2 * padding - 1 : -padding - 1].flip(1)
     rows = (_lines(count, high, height, images.device) + top[:, None]) * wide
     fetch = _rows if images.device.type == "cpu" else _pixels
     return fetch(padded, rows, left, mirrored, width).permute(0, 3, 1, 2)

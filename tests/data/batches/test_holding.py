@@ -50,7 +50,7 @@ class Files:
 
 def loader(images: Any, count: int = 20, memory_format: Any = torch.channels_last) -> Loader:
     samples = Samples(Part(images, np.arange(count), [str(each) for each in range(count)]), SEEN.fit, None)
-    shift = FlipCrop("", "auto", 2, 0.5, **OFF).batch_transform(SEEN)
+    shift = FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF).batch_transform(SEEN)
     return Loader(samples, 0, SEEN, CPU, torch.float32, memory_format, Varied(3, shift))
 
 

@@ -64,10 +64,20 @@ def seen(source: Loader, epoch: int, *positions: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("augment", "share"),  # of the values that may differ by rounding
     [
-        (FlipCrop("", "auto", 2, 0.5, **OFF), 0.0),
-        (FlipCrop("", "auto", 2, 0.5, **OFF | {"erasing": 0.5, "greyscale": 0.5, "auto": "autoaugment"}), 0.02),
-        (FlipCrop("", "auto", 0, 0.5, **OFF | {"colour_jitter": [0.4, 0.4, 0.4, 0.1], "auto": "rand"}), 0.02),
-        (FlipCrop("", "auto", 0, 0.0, **OFF | {"mixup": 0.2, "cutmix": 1.0}), 0.0),
+        (FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF), 0.0),
+        (
+            FlipCrop(
+                "", "auto", 2, 0.5, "constant", False, **OFF | {"erasing": 0.5, "greyscale": 0.5, "auto": "autoaugment"}
+            ),
+            0.02,
+        ),
+        (
+            FlipCrop(
+                "", "auto", 0, 0.5, "constant", False, **OFF | {"colour_jitter": [0.4, 0.4, 0.4, 0.1], "auto": "rand"}
+            ),
+            0.02,
+        ),
+        (FlipCrop("", "auto", 0, 0.0, "constant", False, **OFF | {"mixup": 0.2, "cutmix": 1.0}), 0.0),
     ],
 )
 def test_a_gpu_sees_what_a_cpu_sees(augment: Augment, share: float) -> None:
@@ -233,9 +243,9 @@ def test_a_steps_batch_is_shared_equally_and_fits_the_part(count: int, wanted: i
 
 
 AUGMENTS = [
-    FlipCrop("", "auto", 2, 0.5, **OFF),
+    FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF),
     ImageNet("", "auto", 0.2, 0.5, **OFF),
-    FlipCrop("", "auto", 2, 0.5, **OFF | {"auto": "trivial", "mixup": 0.4, "cutmix": 1.0}),
+    FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF | {"auto": "trivial", "mixup": 0.4, "cutmix": 1.0}),
 ]
 augments = pytest.mark.parametrize("augment", AUGMENTS)
 
@@ -300,7 +310,10 @@ def test_a_batch_is_its_samples(augment: Augment) -> None:
 def test_a_mix_is_of_what_both_would_be_seen_as_and_from_memory_the_same() -> None:
     """A partner is augmented by its own numbers."""
     more = {**OFF, "mixup": 0.4, "cutmix": 1.0}
-    mixed, alone = augmented(FlipCrop("", "auto", 2, 0.5, **more)), augmented(FlipCrop("", "auto", 2, 0.5, **OFF))
+    mixed, alone = (
+        augmented(FlipCrop("", "auto", 2, 0.5, "constant", False, **more)),
+        augmented(FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF)),
+    )
     positions = torch.tensor([4, 9, 2])
     draws = Draws(3, 1, positions)
     partners = mixed.varied.mixing.partners(draws, 20)
