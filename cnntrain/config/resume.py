@@ -213,7 +213,7 @@ def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
             "start a new run; model.weights=<run folder>/best.ckpt takes over the weights",
         )
     inexact = [key for key in changed if key not in EXACT]
-    if wanted["schedule"]["name"] == "cosine" and "trainer.epochs" in changed:
+    if wanted["schedule"]["name"] in ("cosine", "triangle") and "trainer.epochs" in changed:
         inexact.append("trainer.epochs")  # the whole curve depends on where it ends
     return [
         f"{key}: {before} -> {after}"

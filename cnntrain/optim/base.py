@@ -25,6 +25,7 @@ class Optim:
     lr: Positive
     weight_decay: NotNegative
     decay_norms_and_biases: bool  # False: no weight decay on parameters of one dimension
+    norm_bias_lr_multiplier: Positive  # on lr, for the biases of norms; their weight decay is divided by it
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """The optimizer over parameter groups that carry their own ``lr`` and ``weight_decay``."""

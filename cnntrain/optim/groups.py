@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from cnntrain.optim.base import Optim
+
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)  # the first: of batches and of instances
 
 
 def parameter_groups(
@@ -27,16 +30,25 @@ def parameter_groups(
     exempt: set[str] = getattr(model, "no_weight_decay", set)()  # such as PReLU slopes, as the paper asks
     parameters = dict(model.named_parameters())
     assert multipliers.keys() == parameters.keys()
+    faster = _norm_biases(model) if optim.norm_bias_lr_multiplier != 1 else set()
     members: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
     for name, multiplier in multipliers.items():
         spared = name in exempt or not (optim.decay_norms_and_biases or parameters[name].ndim > 1)
         factor = 0.0 if spared else (decays or {}).get(name, 1.0)
-        members.setdefault((multiplier, factor), []).append((name, parameters[name]))
+        more = optim.norm_bias_lr_multiplier if name in faster else 1.0
+        members.setdefault((multiplier * more, factor / more), []).append((name, parameters[name]))
     groups = []
     for (multiplier, factor), named in members.items():
         rate, decay = optim.lr * multiplier, optim.weight_decay * factor
         groups.append({"params": named, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return groups
+
+
+def _norm_biases(model: nn.Module) -> set[str]:
+    """Names of what normalisations add to each channel."""
+    norms = {path for path, module in model.named_modules() if isinstance(module, NORMS)}
+    biases = {f"{path}.bias".lstrip(".") for path in norms}
+    return {name for name, _ in model.named_parameters() if name in biases}
 
 
 def load_by_name(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -68,7 +68,8 @@ def problems(*overrides: str, multirun: bool = False, command: str = "train") ->
 def test_a_users_folder_precedes_ours(write: Write) -> None:
     write(
         "optim/sgd.yaml",
-        "name: sgd\nlr: 7\nweight_decay: 0\ndecay_norms_and_biases: true\nmomentum: 0\nnesterov: false",
+        "name: sgd\nlr: 7\nweight_decay: 0\ndecay_norms_and_biases: true\nnorm_bias_lr_multiplier: 1\n"
+        "momentum: 0\nnesterov: false",
     )
     write("optim/gentle.yaml", "defaults: [sgd]\nlr: 0.125")
     assert composed().optim.lr == 7

@@ -141,7 +141,7 @@ YAML = {
     "transfer/only_last": "defaults: [linear_probe, _self_]\nname: only_last",
     "schedule/halving": "defaults: [base, _self_]\nname: halving",
     "augment/upside_down": "defaults: [base, _self_]\nname: upside_down",
-    "optim/sign_descent": "name: sign_descent\nlr: 0.001\nweight_decay: 0.0\ndecay_norms_and_biases: false",
+    "optim/sign_descent": "defaults: [base, _self_]\nname: sign_descent\nlr: 0.001\nweight_decay: 0.0",
     "task/classify_two": "defaults: [classify, _self_]\nname: classify_two",
     "greet": "# Say hello.\ndefaults: [_self_, hydra_settings]\n\nname: ???  # whom",
 }

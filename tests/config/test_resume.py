@@ -294,8 +294,9 @@ def test_a_change_is_shown_and_said_to_be_exact_or_not(
     assert found == note + ("" if exact else "  (inexact: the run will differ from an uninterrupted one)")
 
 
-def test_the_length_of_a_cosine_is_an_inexact_change(make: Make, resolve: Any) -> None:
-    run = make("schedule=cosine")
+@pytest.mark.parametrize("name", ["cosine", "triangle"])
+def test_the_length_of_a_whole_curve_is_an_inexact_change(name: str, make: Make, resolve: Any) -> None:
+    run = make(f"schedule={name}")
     (note,) = resolve(run, "trainer.epochs=99").notes
     assert note.startswith("trainer.epochs") and "inexact" in note
 

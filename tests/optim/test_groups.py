@@ -16,7 +16,12 @@ from cnntrain.optim.groups import load_by_name, parameter_groups
 from cnntrain.optim.rmsprop import RMSprop
 from cnntrain.optim.sgd import SGD
 
-COMMON: dict[str, Any] = {"lr": 0.05, "weight_decay": 0.1, "decay_norms_and_biases": False}
+COMMON: dict[str, Any] = {
+    "lr": 0.05,
+    "weight_decay": 0.1,
+    "decay_norms_and_biases": False,
+    "norm_bias_lr_multiplier": 1,
+}
 PLAIN = SGD("sgd", **COMMON, momentum=0, nesterov=False)
 WITH_STATE: list[Optim] = [
     SGD("sgd", **COMMON, momentum=0.9, nesterov=False),
@@ -53,8 +58,25 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
     assert len(groups) == 5  # 0.bias and 1.weight share all
 
 
+def test_biases_of_norms_may_move_faster_and_decay_as_the_others_do() -> None:
+    optim = SGD("sgd", 0.05, 0.1, True, 64, momentum=0, nesterov=False)
+    model = nn.Sequential(
+        network(), nn.Sequential(nn.GroupNorm(1, 5), nn.LayerNorm(5), nn.InstanceNorm1d(5, affine=True))
+    )
+    names = [name for name, _ in model.named_parameters()]
+    groups = parameter_groups(model, optim, dict.fromkeys(names, 2.0), {"0.1.bias": 3.0})
+    found = {name: (group["base_lr"], group["weight_decay"]) for group in groups for name, _ in group["params"]}
+    fast = {"1.0.bias", "1.1.bias", "1.2.bias"}
+    assert found == {
+        **dict.fromkeys(names, (pytest.approx(0.1), pytest.approx(0.1))),
+        **dict.fromkeys(fast, (pytest.approx(6.4), pytest.approx(0.1 / 64))),
+        "0.1.bias": (pytest.approx(6.4), pytest.approx(0.3 / 64)),
+    }
+    assert names[0] in dict(groups[0]["params"])  # the rate that a run shows is the body's
+
+
 def test_a_parameter_may_have_a_decay_of_its_own() -> None:
-    optim = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=True, momentum=0, nesterov=False)
+    optim = SGD("sgd", 0.05, 0.1, True, 1, momentum=0, nesterov=False)
     groups = parameter_groups(network(), optim, multipliers(1, 1, 1, 1, 2, 2), {"3.weight": 5.0, "3.bias": 0.0})
     found = {name: (group["lr"], group["weight_decay"]) for group in groups for name, _ in group["params"]}
     assert found == {**dict.fromkeys(NAMES[:4], (0.05, 0.1)), "3.weight": (0.1, 0.5), "3.bias": (0.1, 0.0)}

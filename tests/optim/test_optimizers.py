@@ -22,7 +22,7 @@ from cnntrain.optim.rmsprop import RMSprop
 from cnntrain.optim.sgd import SGD
 from cnntrain.optim.timm import Timm
 
-COMMON: dict[str, Any] = {"lr": 0.05, "weight_decay": 0.1, "decay_norms_and_biases": True}
+COMMON: dict[str, Any] = {"lr": 0.05, "weight_decay": 0.1, "decay_norms_and_biases": True, "norm_bias_lr_multiplier": 1}
 Build = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 PAIRS: dict[str, tuple[Optim, Build]] = {
     "sgd": (
@@ -95,7 +95,7 @@ def test_frozen_parameters_neither_move_nor_decay(name: str) -> None:
 
 def test_norms_and_biases_stay_without_decay_or_gradient() -> None:
     model = network()
-    optim = SGD("sgd", 0.5, 0.1, decay_norms_and_biases=False, momentum=0, nesterov=False)
+    optim = SGD("sgd", 0.5, 0.1, decay_norms_and_biases=False, norm_bias_lr_multiplier=1, momentum=0, nesterov=False)
     before = deepcopy(model.state_dict())
     optimizer = optim.build(parameter_groups(model, optim, equal(model)))
     for parameter in model.parameters():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from cnntrain.schedule.constant import Constant
 from cnntrain.schedule.cosine import Cosine
 from cnntrain.schedule.multistep import MultiStep
 from cnntrain.schedule.step import Step
+from cnntrain.schedule.triangle import Triangle
 
 BASE = 0.3
 
@@ -102,6 +104,17 @@ def test_a_cosine_after_a_warm_up_is_torchs_sequence_of_both(per_epoch: int, epo
     assert ours(Cosine("cosine", 1, 0.0), epochs, per_epoch) == pytest.approx(expected, abs=1e-12)
 
 
+@given(st.floats(0, 0.9), st.floats(0.05, 0.95), st.floats(0, 0.9), st.integers(1, 12), st.integers(1, 9))
+def test_a_triangle_is_numpys_line_through_its_three_points(
+    first: float, peak: float, final: float, epochs: int, per_epoch: int
+) -> None:
+    steps = epochs * per_epoch
+    top = int(peak * steps)
+    points = ([0, top, steps], [first, 1, final]) if top else ([0, steps], [1, final])
+    found = ours(Triangle("triangle", 0, first, peak, final), epochs, per_epoch)
+    assert found == pytest.approx(BASE * np.interp(range(steps), *points))
+
+
 def test_a_constant_rate_stays() -> None:
     assert ours(Constant("constant", 0), 3, 4) == [BASE] * 12
 
@@ -123,6 +136,7 @@ CONSTANT = Constant("constant", 0)
 STEP = Step("step", 0, 1, 0.1)
 MULTISTEP = MultiStep("multistep", 0, [1, 2], 0.1)
 COSINE = Cosine("cosine", 0, 0.0)
+TRIANGLE = Triangle("triangle", 0, 0.2, 0.25, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +150,12 @@ COSINE = Cosine("cosine", 0, 0.0)
         (MULTISTEP, {"milestones": [0, 2]}, "schedule.milestones must be rising epochs from 1 on, not [0, 2]"),
         (MULTISTEP, {"milestones": [2, 2]}, "schedule.milestones must be rising epochs from 1 on, not [2, 2]"),
         (COSINE, {"final_fraction": 1.0}, "schedule.final_fraction=1.0 must be a number at least 0 and below 1"),
+        (TRIANGLE, {"peak": 1.0}, "schedule.peak=1.0 must be a number above 0 and below 1"),
+        (
+            TRIANGLE,
+            {"warmup_epochs": 2},
+            "schedule.name=triangle rises by itself, up to its peak: it goes with warmup_epochs=0",
+        ),
         (COSINE, {"warmup_epochs": float("nan")}, "schedule.warmup_epochs=nan must be a number at least 0"),
     ],
 )

@@ -30,8 +30,10 @@ MODELS: dict[str, tuple[dict[str, Any], int]] = {
     "mobilenetv2_100": ({"drop_rate": 0.2, "drop_path_rate": 0.2}, 32),
     "resnetv2_18": ({"drop_rate": 0.5}, 64),
 }
-SGDM = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=True, momentum=0.9, nesterov=False)
-DECAY = AdamW("adamw", 0.01, 0.1, decay_norms_and_biases=True, beta1=0.9, beta2=0.99, eps=1e-8)
+SGDM = SGD("sgd", 0.05, 0.1, decay_norms_and_biases=True, norm_bias_lr_multiplier=1, momentum=0.9, nesterov=False)
+DECAY = AdamW(
+    "adamw", 0.01, 0.1, decay_norms_and_biases=True, norm_bias_lr_multiplier=1, beta1=0.9, beta2=0.99, eps=1e-8
+)
 
 
 @cache
