@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -214,6 +214,33 @@ def decision(
     config: TrainConfig, data: DataSet, model: nn.Module, seen: Preprocess, device: torch.device
 ) -> dict[str, Any]:
     """What the policy decides by, from the model with its initial weights and the training images."""
+    outset = Outset(model, data.train.labels, len(data.classes), _train_images(config, data, seen, device))
+    return dist.from_first(lambda: config.transfer.decide(outset))
+
+
+def begin(config: TrainConfig, data: DataSet, model: nn.Module, seen: Preprocess) -> None:
+    """Let a network whose weights are random, and which begins from training images, see some: as many as its
+    ``begins_from`` says, spread evenly over the part, are given to its ``begin`` in batches, normalised.
+
+    All ranks get what rank 0 finds.
+    """
+    begins_from = getattr(model, "begins_from", None)
+    if begins_from is None or config.model.pretrained or config.model.weights is not None:
+        return
+    rows = torch.linspace(0, len(data.train) - 1, min(begins_from, len(data.train)), dtype=torch.float64).long()
+    images = _train_images(config, data, seen, torch.device("cpu"))
+
+    def begun() -> dict[str, Tensor]:
+        cast(Any, model).begin(each.float() for each in images(rows.tolist()))  # in which weights are drawn
+        return model.state_dict()
+
+    model.load_state_dict(dist.from_first(begun))
+
+
+def _train_images(
+    config: TrainConfig, data: DataSet, seen: Preprocess, device: torch.device
+) -> Callable[[Sequence[int]], Iterator[Tensor]]:
+    """Training images by their positions, in batches, as the network sees them when it is evaluated."""
     loader = eval_loader(config, data.train, seen, device)
 
     def images(rows: Sequence[int]) -> Iterator[Tensor]:
@@ -221,5 +248,4 @@ def decision(
         ends = (starts + config.data.batch_size).clamp(max=len(rows))
         return (batch.inputs for batch in loader.batches(Plan(0, torch.tensor(rows), starts, ends)))
 
-    outset = Outset(model, data.train.labels, len(data.classes), images)
-    return dist.from_first(lambda: config.transfer.decide(outset))
+    return images

@@ -20,12 +20,12 @@ from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import generations
 from cnntrain.runs.predictions import Predictions
-from cnntrain.study.evaluation.views import LARGER, Crops, Flips, mean_logits
+from cnntrain.study.evaluation.views import LARGER, Crops, Flips, Shifts, mean_logits
 from cnntrain.tasks.base import Objective, UnchosenError
 from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 
-Views = Literal["none", "flip", "crops"]
+Views = Literal["none", "flip", "shifts", "crops"]
 # keys of the model that say what its weights are at the start, or what training does with them
 BEGINNING = ("model.pretrained", "model.weights", "model.weights_match", "model.drop_rate", "model.aux_weight")
 
@@ -68,6 +68,8 @@ class Member:
         found, network, seen = self.found, self.found.network, self.seen
         if views == "flip":
             network = Flips(network)
+        elif views == "shifts":
+            network = Shifts(network)
         elif views == "crops":
             network = Crops(network, seen.image_size)
             seen = replace(seen, image_size=round(seen.image_size * LARGER), crop_fraction=1.0)

@@ -13,7 +13,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from cnntrain.build.data import decision, load_data, make_loaders, where_it_was
+from cnntrain.build.data import begin, decision, load_data, make_loaders, where_it_was
 from cnntrain.build.model import build_model, prepared
 from cnntrain.config import imports
 from cnntrain.config.schema import TrainConfig
@@ -28,6 +28,7 @@ from cnntrain.study.anatomy.layers import multiply_adds
 from cnntrain.study.checking.classes import class_findings
 from cnntrain.tasks.weights import class_weights, weight_notes
 from cnntrain.training.loaders import Loaders
+from cnntrain.training.lookahead import Lookahead
 from cnntrain.training.precision import autocast, place
 from cnntrain.training.progress import Progress
 from cnntrain.training.rehearsal import Plan
@@ -56,6 +57,8 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     data = val_limited(_with_warnings(load_data(source)), config.trainer.val_limit)
     seeds.seed_step(config.seed, "init")
     model, seen, notes = build_model(config, data, saved)
+    if saved is None:
+        begin(config, data, model, seen)
     macs = multiply_adds(model, seen.channels, seen.image_size)
     model = prepared(config, model, seen)
     place(model, config.trainer, device)
@@ -151,6 +154,7 @@ def make_state(
         freezing=freezing,
         progress=Progress(hash_start=freezing.digest()),
         about=about,
+        lookahead=Lookahead(model, trainer.lookahead) if trainer.lookahead.every is not None else None,
     )
 
 

@@ -18,7 +18,7 @@ from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.config.model import Model
 from cnntrain.config.pictures import require_pictures
 from cnntrain.config.reporting import Reporting
-from cnntrain.core.limits import Count, Fraction, Inside, Place, Positive, Proportion, Whole
+from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable, suggest
 from cnntrain.data.base import Data
@@ -26,6 +26,16 @@ from cnntrain.optim.base import Optim
 from cnntrain.schedule.base import Schedule
 from cnntrain.tasks.base import LOSS, Task, is_better
 from cnntrain.transfer.base import PartlyFrozen, Transfer
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """Slow weights, between which and the trained ones training goes on (Zhang et al. 2019, arXiv:1907.08610)."""
+
+    every: Count | None  # optimizer steps from one time to the next, and at an epoch's end; None: there are none
+    start_epoch: Whole
+    decay: Inside  # a step: of the slow weights decay^every stays, times the done part of the run to `power`
+    power: NotNegative
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Trainer:
     label_smoothing: Fraction
     class_weight: Literal["auto"] | dict[str, Any] | None  # how much classes count in the training loss
     ema_decay: Inside | None
+    lookahead: Lookahead
     val_limit: Count | None  # validation images, at most, that an epoch is judged by
     early_stopping: Count | None  # epochs without a better checkpoint.metric
     deterministic: bool

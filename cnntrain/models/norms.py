@@ -59,5 +59,5 @@ def _instead(old: Any, norm: str) -> nn.Module:
     if old.affine:
         with torch.no_grad():  # some begin with a scale of 0 at the end of each block
             for name, value in new.named_parameters():  # of scale and shift, where it has them
-                value.copy_(old.get_parameter(name))
+                value.copy_(getattr(old, name))  # where it stands still, it is a buffer
     return nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act)) if isinstance(old, BatchNormAct2d) else new

@@ -104,6 +104,7 @@ class Content(TypedDict):
     progress: Reached
     model: dict[str, Tensor]
     ema: dict[str, Tensor] | None
+    lookahead: NotRequired[dict[str, Tensor] | None]  # since 0.2.0
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     transfer: dict[str, Any]

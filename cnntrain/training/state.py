@@ -13,6 +13,7 @@ from torch import nn
 from cnntrain.core import dist
 from cnntrain.core.errors import InputError, RunError
 from cnntrain.schedule.base import Course
+from cnntrain.training.lookahead import Lookahead
 from cnntrain.training.progress import Progress
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.freezing import Freezing
@@ -39,6 +40,7 @@ class State:
     freezing: Freezing
     progress: Progress
     about: Mapping[str, Any]
+    lookahead: Lookahead | None = None
 
     @property
     def eval_model(self) -> nn.Module:
@@ -52,6 +54,7 @@ class State:
             "progress": asdict(self.progress),
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema is not None else None,
+            "lookahead": self.lookahead.state_dict() if self.lookahead is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "transfer": self.policy.state_dict(),
@@ -71,6 +74,8 @@ class State:
             self.model.load_state_dict(saved["model"])
             if self.ema is not None:
                 self.ema.module.load_state_dict(saved["ema"] or saved["model"])
+            if self.lookahead is not None:
+                self.lookahead.load_state_dict(saved.get("lookahead"))
             self._load_optimizer(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             before = (set(saved["frozen"]), saved["config"]["trainer"]["precision"])
@@ -97,6 +102,8 @@ class State:
 
     def _average_what_stands_still(self) -> None:
         """What is frozen now may have been trained before."""
+        if self.lookahead is not None:
+            self.lookahead.take(self.freezing.values())
         if self.ema is None:
             return
         average = {**dict(self.ema.module.named_parameters()), **dict(self.ema.module.named_buffers())}
@@ -106,6 +113,8 @@ class State:
     def share_buffers(self) -> None:
         """Give every rank the first one's BatchNorm statistics before they evaluate."""
         dist.share_buffers(self.model)
+        if self.lookahead is not None:
+            self.lookahead.take(name for name, _ in self.model.named_buffers())
         if self.ema is not None:
             dist.share_buffers(self.ema.module)
 

@@ -52,10 +52,13 @@ class Step:
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
-        if state.ema is not None:
-            state.ema.update(state.model)
         state.progress.step += 1
         state.progress.step_in_epoch += 1
+        if state.lookahead is not None:
+            ends = state.progress.step_in_epoch == self.steps_per_epoch or self.left == 0
+            state.lookahead.step_done(self.position, state.progress.epoch, ends)
+        if state.ema is not None:
+            state.ema.update(state.model)
         return True
 
     @property

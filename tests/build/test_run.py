@@ -31,6 +31,27 @@ def test_the_seed_alone_decides_the_initial_weights(make_run: MakeRun) -> None:
     assert not same(first, make_run("seed=4"))
 
 
+def test_a_network_begins_from_training_images_once(make_run: MakeRun, tmp_path: Path) -> None:
+    """The same in whatever order and batches they are trained on; a resume has what the checkpoint has."""
+    words = ("model=airbench", "data.image_size=12")
+    run = make_run(*words)
+    loader, part = run.loaders.train, run.data.train
+    images = loader.preprocess(torch.stack([part.images[row] for row in range(len(part))]), run.device, torch.float32)
+    maps = run.model.whiten.conv(images).double()[:, :12].transpose(0, 1).flatten(1)
+    assert ((maps @ maps.T / maps.shape[1]).diagonal() - 1).abs().max() < 0.05
+    assert same(run, make_run(*words, "trainer.epochs=9")) and not same(run, make_run(*words, "seed=1"))
+    few = make_run(*words, "data.batch_size=8").model.whiten.conv.weight
+    torch.testing.assert_close(few.abs(), run.model.whiten.conv.weight.abs())
+    saved = run.state.state_dict()
+    with torch.no_grad():
+        run.model.whiten.conv.weight.fill_(2.0)
+    assert (build(run.config, saved).state.model.whiten.conv.weight == 2.0).all()
+    path = tmp_path / "weights.pth"
+    torch.save(run.model.state_dict(), path)
+    loaded = make_run(*words, f"model.weights={path}", "seed=1")
+    assert (loaded.model.whiten.conv.weight == 2.0).all()
+
+
 def test_the_model_fits_the_data(make_run: MakeRun) -> None:
     run = make_run("data.channels=1", "data.num_classes=4", "model=resnet20", "data.image_size=24")
     assert run.model(torch.zeros(2, 1, 24, 24)).shape == (2, 4)

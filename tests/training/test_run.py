@@ -131,6 +131,9 @@ CASES = {
     "cosine-sgd-drop-flip-1-ema": ("augment=imagenet", *COSINE, *DROP, *EMA, *SAVE, "optim.nesterov=true"),
     "multistep-frozen": (*BN, "schedule=multistep", "schedule.milestones=[1,2]", "transfer=freeze_depth",
                          "transfer.depth=2", "model.pretrained=false", *DROP, *FLIP, *SAVE),
+    "lookahead-gradual": (*BN, *DROP, *FLIP, *SAVE, "augment.padding_mode=reflect", "augment.alternate_flip=true",
+                          "schedule=triangle", "trainer.lookahead.every=2", "trainer.lookahead.start_epoch=1",
+                          "transfer=gradual", "transfer.every=1", "model.pretrained=false"),
     "epoch-ends-only": (*BN, *PLATEAU, *DROP, *FLIP, *EMA),
 }  # fmt: skip
 

@@ -86,7 +86,13 @@ FOUND = {
     ],
 }
 
+# at 31x31 pixels the whitening; of each group a convolution before its pool and one after it
+AIRBENCH = 12 * 24 * 31**2 + 9 * (24 * 64 * 31**2 + 64**2 * 15**2) + 2560
+AIRBENCH += 9 * (64 * 256 * 15**2 + 256**2 * (7**2 + 7**2 + 3**2))
+
 ROWS: list[dict] = [
+    # besides the whitening filters and the norms' scales, which are no parameters, as its own code has them that trains
+    {"name": "airbench", "params": 1_971_352, "macs": AIRBENCH},
     imagenet_resnet("plain18", 11_515_688, 1.795e9, 8, deep=True),
     imagenet_resnet("plain34", 21_623_848, 3.644e9, 16, deep=True),
     imagenet_resnet("resnet18a", 11_515_688, 1.795e9, 8),
