@@ -40,7 +40,7 @@ class Eval(Command):
     ensemble: bool  # several runs answer as one
     average: Literal["uniform", "greedy"] | None  # of the weights of several runs, or of the checkpoints that one keeps
     best: Count | None  # so many of these, by val; None: all
-    tta: Literal["none", "flip", "crops"]  # views of each image whose answers are averaged
+    tta: Literal["none", "flip", "shifts", "crops"]  # views of each image whose answers are averaged
     shift: list[Place]  # roots of other sets of the same kind
     corruptions: list[Literal["noise", "blur", "contrast", "jpeg", "rotation", "patches"]]
     cues: Place | None  # a folder of images whose shape is of one class and whose texture is of another

@@ -23,7 +23,7 @@ from cnntrain.study.evaluation.corruptions import CORRUPTIONS, STRENGTHS, Corrup
 from cnntrain.study.evaluation.gain import gains, in_top
 from cnntrain.study.evaluation.measures import measures
 from cnntrain.study.evaluation.pictures import mistakes
-from cnntrain.study.evaluation.views import Crops, Flips, mean_logits
+from cnntrain.study.evaluation.views import Crops, Flips, Shifts, mean_logits
 from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify.calibration import probabilities
 from cnntrain.tasks.classify.scores import scores
@@ -184,6 +184,10 @@ def test_views_are_averaged_as_probabilities() -> None:
     images = torch.randn(2, 3, 8, 8)
     wanted = (network(images).softmax(1) + network(images.flip(3)).softmax(1)) / 2
     assert torch.allclose(Flips(network)(images).softmax(1), wanted, atol=1e-6)
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1), "reflect")
+    shown = [images, images, padded[:, :, :8, :8], padded[:, :, 2:, 2:]]
+    eight = [network(each).softmax(1) for view in shown for each in (view, view.flip(3))]
+    assert torch.allclose(Shifts(network)(images).softmax(1), torch.stack(eight).mean(0), atol=1e-6)
     large = torch.randn(2, 3, 10, 10)
     ten = []
     for y, x in [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]:

@@ -25,6 +25,25 @@ class Flips(nn.Module):
         return mean_logits(torch.stack([self.network(each) for each in (images, images.flip(-1))]))
 
 
+class Shifts(nn.Module):
+    """An image and its mirror image, and both moved by a pixel up and to the left, and down and to the right.
+
+    What is in place counts as much as what is moved; a moved image is mirrored at its rim (Jordan 2024,
+    arXiv:2404.00498, which averages logits).
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = Flips(network)
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        padded = nn.functional.pad(images, (1, 1, 1, 1), "reflect")
+        in_place = self.network(images)
+        moved = [self.network(padded[..., at : at + height, at : at + width].contiguous()) for at in (0, 2)]
+        return mean_logits(torch.stack([in_place, in_place, *moved]))
+
+
 class Crops(nn.Module):
     """The corners and the middle of a larger image, and their mirror images: ten views of `side` pixels."""
 
