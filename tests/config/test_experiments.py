@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from cnntrain.build.run import build
 from cnntrain.config import compose
 from cnntrain.config.check import check, plain
 from cnntrain.config.groups import builtin_dir
@@ -103,3 +104,27 @@ def test_without_the_first_step_the_second_says_what_is_missing(typed: Callable[
     done = typed("experiment=two_step")
     assert done.returncode == 2
     assert done.stderr == "cnntrain: <folder>/best.ckpt: there is no such file\n"
+
+
+def test_airbench_steps_by_its_papers_rates() -> None:
+    """They are given there for the sum of the losses of 1,024 images, apart from momentum and from one another."""
+    few = ("data=fake", "++data.split=null", "data.train_size=32", "data.val_size=8", "data.batch_size=16")
+    config = checked("experiment=airbench", *few, "trainer.device=cpu", "trainer.precision=float32", "trainer.epochs=4")
+    run = build(config)
+    run.state.progress.epoch = 3
+    steps_a_gradient = 1024 * (1 + 1 / (1 - 0.85))
+    rate, decay = 11.5 / steps_a_gradient, 0.0153 * 1024 / steps_a_gradient
+    groups = run.state.optimizer.state_dict()["param_groups"]
+    for group in groups:
+        times = 64 if "norm" in group["param_names"][0] else 1
+        assert all(("norm" in name) == (times == 64) for name in group["param_names"])
+        assert group["base_lr"] == pytest.approx(1024 * rate * times)
+        assert group["base_lr"] * group["weight_decay"] == pytest.approx(decay, rel=1e-4)
+    assert sum(len(group["param_names"]) for group in groups) == 14
+    before, weight = run.state.model.state_dict()["whiten.conv.weight"].clone(), run.state.model.group3.conv2.weight
+    for batch in run.loaders.train.batches(run.loaders.train_plan(3)):
+        loss, _ = run.objective.loss(run.state.model(batch.inputs), batch.targets)
+        assert loss.isfinite() and run.step(loss)
+    assert torch.equal(before, run.state.model.state_dict()["whiten.conv.weight"])
+    assert not torch.equal(weight[:256, :, 1, 1].detach(), torch.eye(256))
+    assert run.step.left == 0 and run.state.lookahead is not None
