@@ -41,7 +41,9 @@ class Step:
             Whether there was one.
         """
         state = self.state
-        state.scaler.scale(loss.sum() / self.pieces).backward()
+        if loss.ndim or self.pieces > 1:  # of one number its sum, and a whole of it, are it
+            loss = loss.sum() / self.pieces
+        state.scaler.scale(loss).backward()
         self._pieces_done = (self._pieces_done + 1) % self.pieces
         if self._pieces_done:
             return False
