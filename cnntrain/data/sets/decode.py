@@ -57,10 +57,10 @@ class PackageError(InputError):
 
 
 class Described(NamedTuple):
-    """An image as `decode` gives it, but as [height, width, channels], and the mode and the format of its file in
-    PIL's words, such as P and PNG; of what PIL does not read 5 x uint16 and NPY."""
+    """An image as `decode` gives it, but as `pictures.picture`, and the mode and the format of its file in PIL's words,
+    such as P and PNG; of what PIL does not read 5 x uint16 and NPY."""
 
-    values: np.ndarray
+    picture: Image.Image | np.ndarray
     mode: str
     format: str
 
@@ -123,7 +123,7 @@ def decode(path: str, how: Reading, content: bytes | None = None) -> torch.Tenso
             pixels of a type without a known range (floating point, 32-bit), or other channels.
         PackageError: only a package that is not installed can read it.
     """
-    return bands.channels_first(described(path, how, content).values)
+    return bands.channels_first(pictures.as_array(described(path, how, content).picture))
 
 
 def described(path: str, how: Reading, content: bytes | None = None) -> Described:
@@ -140,8 +140,8 @@ def described(path: str, how: Reading, content: bytes | None = None) -> Describe
                     mode, written_as = image.mode, str(image.format)
                     if how.least is not None and isinstance(image, JpegImageFile):
                         image.draft(None, (how.least, how.least))
-                    values = pictures.pixels(image, how.channels, how.background, how.depth)
-                    return Described(values, mode, written_as)
+                    picture = pictures.picture(image, how.channels, how.background, how.depth)
+                    return Described(picture, mode, written_as)
     except ConfigError as error:
         raise PackageError(str(error)) from error
     except ChannelsError as error:

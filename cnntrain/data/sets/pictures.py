@@ -31,6 +31,19 @@ def pixels(image: Image.Image, channels: int, background: Background, depth: int
         RangeError: it has pixels of a type without a known range.
         ChannelsError: it has other channels.
     """
+    return as_array(picture(image, channels, background, depth))
+
+
+def as_array(found: Image.Image | np.ndarray) -> np.ndarray:
+    """What `picture` gives, as [height, width, channels]."""
+    if isinstance(found, np.ndarray):
+        return found
+    values = np.array(found)
+    return values.reshape(*values.shape[:2], -1)
+
+
+def picture(image: Image.Image, channels: int, background: Background, depth: int) -> Image.Image | np.ndarray:
+    """As `pixels`, but grey and RGB of 8 bits as PIL has them, in mode L or RGB: an array of them is a copy."""
     if isinstance(image, ImageFile.ImageFile):
         image.filename = ""  # PIL would map an uncompressed file, and one that is to be turned in a wrong shape
         if depth == 16 and _loses_bits(image):
@@ -42,13 +55,8 @@ def pixels(image: Image.Image, channels: int, background: Background, depth: int
         return bands.converted(_exact(_upright(image), image.format), channels, depth)
     if depth == 16 and image.mode.startswith("I"):
         return _deep_grey(_upright(image), image.format, channels, background)
-    return bands.of_depth(_picture(image, channels, background), depth)
-
-
-def _picture(image: Image.Image, channels: int, background: Background) -> np.ndarray:
-    """Grey or RGB, uint8."""
-    values = np.array(_plain(_upright(image), image.format, channels, background))
-    return values.reshape(*values.shape[:2], channels)
+    plain = _plain(_upright(image), image.format, channels, background)
+    return plain if depth == 8 else bands.of_depth(as_array(plain), depth)
 
 
 def _exact(image: Image.Image, written_as: str | None) -> np.ndarray:
@@ -101,7 +109,8 @@ def _plain(image: Image.Image, written_as: str | None, channels: int, background
         image = _laid_on(image, rgb(background))
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    return image.convert("RGB" if channels == 3 else "L")
+    mode = "RGB" if channels == 3 else "L"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it
 
 
 def _grey(values: np.ndarray, full_range: bool, transparent: int | None) -> Image.Image:

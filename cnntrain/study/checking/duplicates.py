@@ -15,7 +15,7 @@ from cnntrain.study.checking.findings import (
     NEAR_LEAK,
     Finding,
 )
-from cnntrain.study.checking.looks import SIDE, Looks
+from cnntrain.study.checking.looks import SIDE, Looks, in_blocks
 
 BITS, BAND = 64, 16
 BANDS = BITS // BAND
@@ -55,19 +55,20 @@ def near(looks: Looks) -> tuple[list[Finding], int]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first = np.array([rows[0] for rows in _groups(looks, np.flatnonzero(looks.is_sound), least=1)], np.int64)
-    small = looks.small[first].astype(np.float32)
-    has_picture = small.reshape(len(small), -1).std(axis=1) >= FAINT
-    first, small = first[has_picture], small[has_picture]
+    sound = np.flatnonzero(looks.is_sound)
+    _, firsts = np.unique(looks.same[sound], return_index=True)
+    first = np.sort(sound[firsts])
+    first = first[in_blocks(_has_picture, looks.small[first])]
     if len(first) < 2:
         return [], 0
+    small = looks.small[first]
     pairs, crowded = _candidates(hashes(small))
     pairs = pairs[_are_alike(small, pairs)]
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     _, component = connected_components(graph, directed=False)
-    members = _by_value(component, least=2)
+    members = _by_value(component)
     same: dict[int, list[int]] = {int(looks.same[row]): [] for rows in members for row in first[rows]}
-    for row in np.flatnonzero(looks.is_sound).tolist():
+    for row in sound.tolist():
         if (key := int(looks.same[row])) in same:
             same[key].append(row)
     found = []
@@ -82,20 +83,30 @@ def near(looks: Looks) -> tuple[list[Finding], int]:
     return found, crowded
 
 
+def _has_picture(small: np.ndarray) -> np.ndarray:
+    deviation: np.ndarray = small.reshape(len(small), -1).std(axis=1, dtype=np.float32)
+    return deviation >= FAINT
+
+
 def hashes(small: np.ndarray) -> np.ndarray:
-    """A perceptual hash of `BITS` bits of each small picture, float32 [n, SIDE, SIDE, 3]: uint16 [n, BANDS]."""
+    """A perceptual hash of `BITS` bits of each small picture, uint8 [n, SIDE, SIDE, 3]: uint16 [n, BANDS]."""
+    found = in_blocks(_frequencies, small)
+    middle = np.median(found, axis=0) if len(found) >= FEW else 0.0
+    packed = np.packbits(found > middle, axis=1)
+    # neighbouring frequencies in different bands, so that one disturbance does not spoil all
+    return np.ascontiguousarray(packed).view(np.uint16)
+
+
+def _frequencies(small: np.ndarray) -> np.ndarray:
+    """The lowest, whatever the contrast, float32 [n, BITS]."""
     from scipy.fft import dctn
 
-    grey = small @ LUMA
+    grey = small.astype(np.float32) @ LUMA
     spectrum = dctn(grey, axes=(1, 2), norm="ortho").reshape(len(grey), -1)
     rows, columns = np.divmod(np.arange(SIDE * SIDE), SIDE)
     lowest = np.argsort(np.hypot(rows, columns), kind="stable")[1 : BITS + 1]  # without the mean
-    chosen = spectrum[:, lowest]
-    chosen = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-6)  # whatever the contrast
-    middle = np.median(chosen, axis=0) if len(chosen) >= FEW else 0.0
-    packed = np.packbits(chosen > middle, axis=1)
-    # neighbouring frequencies in different bands, so that one disturbance does not spoil all
-    return np.ascontiguousarray(packed).view(np.uint16)
+    chosen: np.ndarray = spectrum[:, lowest]
+    return chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-6)
 
 
 def _candidates(codes: np.ndarray) -> tuple[np.ndarray, int]:
@@ -149,6 +160,9 @@ _ONES = np.array([bin(value).count("1") for value in range(2**BAND)], np.uint8)
 
 def _are_alike(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """bool [pairs]: whether two small pictures are nearly the same, up to a little light and contrast."""
+    rows, pairs = np.unique(pairs, return_inverse=True)
+    pairs = pairs.reshape(-1, 2)
+    small = small[rows].astype(np.float32)
     means = small.mean(axis=(1, 2))
     flat = (small - means[:, None, None]).reshape(len(small), -1)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
@@ -161,17 +175,18 @@ def _are_alike(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return alike
 
 
-def _groups(looks: Looks, rows: np.ndarray, least: int = 2) -> list[np.ndarray]:
-    """Of `rows` those with the same pixels, at least so many, in the order of the first of each."""
-    _, value = np.unique(looks.same[rows], return_inverse=True)
-    return sorted((rows[each] for each in _by_value(value, least)), key=lambda group: int(group[0]))
+def _groups(looks: Looks, rows: np.ndarray) -> list[np.ndarray]:
+    """Of `rows` those with the same pixels, in the order of the first of each."""
+    return sorted((rows[each] for each in _by_value(looks.same[rows])), key=lambda group: int(group[0]))
 
 
-def _by_value(values: np.ndarray, least: int) -> list[np.ndarray]:
-    """The ascending positions of each value that at least so many have."""
-    order = np.argsort(values, kind="stable")
-    cuts = np.flatnonzero(np.diff(values[order])) + 1
-    return [each for each in np.split(order, cuts) if len(each) >= least]
+def _by_value(values: np.ndarray) -> list[np.ndarray]:
+    """The ascending positions of each value that several have."""
+    _, value, counts = np.unique(values, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(counts[value] > 1)
+    order = several[np.argsort(value[several], kind="stable")]
+    cuts = np.flatnonzero(np.diff(value[order])) + 1
+    return np.split(order, cuts) if len(order) else []
 
 
 def _named(looks: Looks, rows: Sequence[int] | np.ndarray) -> str:

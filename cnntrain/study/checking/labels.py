@@ -11,7 +11,7 @@ import numpy as np
 from cnntrain.core.seeds import derive
 from cnntrain.core.words import CELL, printable
 from cnntrain.study.checking.findings import LABEL, Finding
-from cnntrain.study.checking.looks import SIDE, Looks
+from cnntrain.study.checking.looks import SIDE, Looks, in_blocks
 
 FOLDS = 5
 LEAST = 2 * FOLDS  # images of a class, of which fewer teach nothing
@@ -102,14 +102,14 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         fold[own] = (np.arange(len(own)) + label) % FOLDS
     features = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-6)
     found = np.zeros((len(labels), int(labels.max()) + 1))
-    for each in range(FOLDS):
-        taught = order[fold[order] != each][:MOST_TAUGHT]
-        asked = np.flatnonzero(fold == each)
-        classifier = LogisticRegression(C=STRENGTH, max_iter=STEPS)
-        with warnings.catch_warnings(), threadpool_limits(1):  # several threads on a busy machine wait for one another
-            warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(), threadpool_limits(1):  # several threads on a busy machine wait for one another
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for each in range(FOLDS):
+            taught = order[fold[order] != each][:MOST_TAUGHT]
+            asked = np.flatnonzero(fold == each)
+            classifier = LogisticRegression(C=STRENGTH, max_iter=STEPS)
             classifier.fit(features[taught], labels[taught])
-        found[asked[:, None], classifier.classes_] = classifier.predict_proba(features[asked])
+            found[asked[:, None], classifier.classes_] = classifier.predict_proba(features[asked])
     return found
 
 
@@ -117,10 +117,14 @@ def plain_features(small: np.ndarray) -> np.ndarray:
     """Of small pictures, uint8 [n, SIDE, SIDE, 3], float32 [n, features]: their colours at half the size, histograms of
     the directions of their gradients (Dalal & Triggs 2005, doi:10.1109/CVPR.2005.177), and the energy of their
     frequencies (Oliva & Torralba 2001, doi:10.1023/A:1011139631724), which is that of a texture wherever it lies."""
-    half = SIDE // 2
+    return in_blocks(_plain_features, small)
+
+
+def _plain_features(small: np.ndarray) -> np.ndarray:
     values = small.astype(np.float32) / 255
-    colours = values.reshape(len(small), half, 2, half, 2, 3).mean(axis=(2, 4))
-    grey = values.mean(axis=3)
+    rows = values[:, ::2] + values[:, 1::2]
+    colours = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+    grey = values @ np.full(3, 1 / 3, np.float32)
     found = [each.reshape(len(small), -1) for each in (colours, _directions(grey), _energy(grey))]
     return np.concatenate(found, axis=1, dtype=np.float32)
 

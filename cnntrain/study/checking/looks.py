@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,10 +17,12 @@ from cnntrain.data.sets import decode
 from cnntrain.data.sets.bands import channels_last, shown
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.files import FileImages
+from cnntrain.data.sets.pictures import as_array
 from cnntrain.data.sets.subset import SomeImages
 from cnntrain.runs.screen import Screen
 
 SIDE = 16  # pixels of a small picture
+BLOCK = 512  # pictures that are computed with at once
 FLAT = 3  # grey levels: a small picture that varies less may be of one colour
 
 
@@ -77,6 +79,11 @@ class Looks:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def in_blocks(compute: Callable[[np.ndarray], np.ndarray], small: np.ndarray) -> np.ndarray:
+    """What is computed of each small picture, of some at once: all at once would not fit into a cache."""
+    return np.concatenate([compute(small[begin : begin + BLOCK]) for begin in range(0, max(len(small), 1), BLOCK)])
 
 
 def look(parts: Mapping[str, Part], classes: Sequence[str], workers: int) -> Looks:
@@ -152,28 +159,37 @@ def _note(found: Looks, row: int, each: Look | Bad) -> None:
 
 def _looked(images: Images, position: int) -> Look | Bad:
     try:
-        values, written_as = _read(images, position)
+        found, written_as = _read(images, position)
     except InputError as error:
         return Bad(kind_of(error), str(error))
-    seen = shown(torch.from_numpy(values).permute(2, 0, 1)).permute(1, 2, 0).numpy()
-    picture = Image.fromarray(seen[..., 0] if seen.shape[2] == 1 else seen)
+    picture = found if isinstance(found, Image.Image) else _shown(found)
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("RGB"))
-    height, width = values.shape[:2]
-    is_blank = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all() and (values == values[:1, :1]).all())
-    return Look((height, width), small, is_blank, written_as)
+    is_blank = bool((np.ptp(small, axis=(0, 1)) <= FLAT).all()) and _is_of_one_colour(as_array(found))
+    return Look((picture.height, picture.width), small, is_blank, written_as)
+
+
+def _shown(values: np.ndarray) -> Image.Image:
+    """What people are shown of [height, width, channels]."""
+    seen = shown(torch.from_numpy(values).permute(2, 0, 1)).permute(1, 2, 0).numpy()
+    return Image.fromarray(seen[..., 0] if seen.shape[2] == 1 else seen)
+
+
+def _is_of_one_colour(values: np.ndarray) -> bool:
+    return bool((values == values[:1, :1]).all())
 
 
 def _digest(images: Images, position: int) -> bytes:
     """Of size and pixels."""
-    values, _ = _read(images, position)
+    found, _ = _read(images, position)
+    values = as_array(found)
     return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).digest()
 
 
-def _read(images: Images, position: int) -> tuple[np.ndarray, str]:
-    """An image, uint8 or uint16 [height, width, channels], and how it is written, where it is a file."""
+def _read(images: Images, position: int) -> tuple[Image.Image | np.ndarray, str]:
+    """An image as `picture` gives it, and how it is written, where it is a file."""
     if isinstance(images, SomeImages):
         return _read(images.images, int(images.index[position]))
     if not isinstance(images, FileImages):
         return channels_last(images[position]), ""
     found = images.described(position)
-    return found.values, f"{found.mode} {found.format}"
+    return found.picture, f"{found.mode} {found.format}"
