@@ -62,15 +62,21 @@ REAL = {
     ],
     "emoji resnet20 cosine": [
         "model=resnet20", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
-        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=sgd", "optim.lr=0.1",
+        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=sgd", "optim.lr=0.01",
         "schedule=cosine", "trainer.epochs=6",
     ],
 }  # fmt: skip
-# by what it reaches (27.8% of test, where the majority is 20.2%) it has hardly learned: what is found is no alarm
+# what is found of them is no alarm: by what the first reaches (27.8% of test, where the majority is 20.2%) it has
+# hardly learned, and the second is better at the rate that is advised: on val by 2.4, 2.1 and 2.4 points (seeds 0 to 2)
 SICK = {
     "emoji nin_cifar adamw": [
         "model=nin_cifar", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
         "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=adamw", "trainer.epochs=4",
+    ],
+    "emoji resnet20 cosine at 0.1": [
+        "model=resnet20", "data=imagefolder", "data.root={real}/emoji/google", "data.split=[0.6,0.2,0.2]",
+        "data.image_size=32", "data.batch_size=32", "augment=flip_crop", "optim=sgd", "optim.lr=0.1",
+        "schedule=cosine", "trainer.epochs=6",
     ],
 }  # fmt: skip
 

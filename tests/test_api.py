@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 
 import cnntrain as package
 from cnntrain.core.errors import ConfigError, InputError, RunError
+from cnntrain.runs import predictions
 
 WORDS = ("experiment=smoke", "data.channels=1", "trainer.device=cpu")
 
@@ -114,6 +115,8 @@ def test_a_loaded_network_predicts_as_it_was_judged(trained: dict[str, Any], tmp
     assert np.mean(right) == trained["test"]["top1"]
     assert all(sum(each.values()) == pytest.approx(1) for each in found)
     assert net.temperature == trained["temperature"] != 1
+    left = predictions.read(Path(trained["run_dir"]) / "test" / predictions.PREDICTIONS)
+    assert left.about["temperature"] == net.temperature  # for `eval predictions=` of a file that was moved
     warm = [net.temperature * np.log([each[name] for name in net.classes]) for each in found]  # logits, but for a sum
     losses = [logsumexp(each) - each[label] for each, label in zip(warm, data.test.labels, strict=True)]
     assert np.mean(losses) == pytest.approx(trained["test"]["loss"], rel=1e-5)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from cnntrain.build import judging
 from cnntrain.build.judging import Answerer, Judged, Member, Views
 from cnntrain.core import dist
@@ -21,7 +23,8 @@ from cnntrain.study.evaluation import conflicts, folder
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
 from cnntrain.study.evaluation.gain import gains
 from cnntrain.study.evaluation.measures import measures
-from cnntrain.tasks.base import Column, Task, intervals
+from cnntrain.tasks.base import Task, intervals
+from cnntrain.tasks.classify import Classify
 
 ALL = "together"  # what answers as one, beside its members
 
@@ -206,6 +209,8 @@ def again(predictions: Predictions, place: Path, command: str) -> Path:
             "give run=<run folder>"
         )
     value = about.get("temperature")
+    task = Classify(name="classify", metrics=[], loss="cross_entropy", gamma=None)
+    metrics = judging.metrics_of(task.start(0.0, 0.0), predictions, torch.device("cpu"))
     found = measures(predictions, float(value) if isinstance(value, int | float) else None)
     data = {"name": "predictions", **(about.get("data") or {})}
     result = {
@@ -215,16 +220,15 @@ def again(predictions: Predictions, place: Path, command: str) -> Path:
         "classes": len(predictions.classes),
         "majority": found["baselines"]["majority"],
         **found,
+        **metrics,
         "loss": float(predictions.losses.mean()),
-        "count": len(predictions),
-        "interval": {"top1": found["intervals"]["top1"]},
+        "interval": intervals(task.columns, metrics),
         "versions": versions(),
         "command": command,
     }
     folder.write(place, result, predictions, None)
     screen = Screen(None)
-    top1, loss = Column("top1", "top-1", "accuracy", percent=True), Column("loss", "loss", "loss")
-    for each in closing.evaluation(result, [top1, loss]):
+    for each in closing.evaluation(result, task.columns):
         screen.say(each)
     return place
 

@@ -32,7 +32,8 @@ class Predictions:
     labels: positions in `classes`, int64 [n]; where a sample has several, bool [n, classes].
     logits: floating point [n, classes].
     losses: floating point [n].
-    about: plain values: ``model``, ``task``, ``part``, ``epoch``, ``checkpoint``, ``data``, ``fingerprint``.
+    about: plain values: ``model``, ``task``, ``part``, ``epoch``, ``checkpoint``, ``data``, ``fingerprint``, and
+        ``temperature``, by which the logits are divided where other samples told one.
     """
 
     ids: Sequence[str]

@@ -48,7 +48,7 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
         outcome["temperature"] = run.config.task.temperature(answers.logits, answers.labels)
     if run.loaders.test is not None:
         run.loaders.hold(["test"], 1, report.say, run.heed)
-        chosen, _ = _judged(run, folder, "test")
+        chosen, _ = _judged(run, folder, "test", outcome.get("temperature"))
         columns = run.config.task.columns
         outcome |= {"test": chosen, "test_interval": intervals(columns, chosen)}
         values = {f"test/{each.name}": chosen[each.name] for each in columns}
@@ -57,9 +57,15 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
     return outcome
 
 
-def _judged(run: Run, folder: Path, name: str) -> tuple[dict[str, float], Predictions | None]:
+def _judged(
+    run: Run, folder: Path, name: str, temperature: float | None = None
+) -> tuple[dict[str, float], Predictions | None]:
     """The metrics of a part, by the network as it is evaluated, whose answers are left in the run's folder; rank 0 gets
-    them, too."""
+    them, too.
+
+    Args:
+        temperature: found on other images.
+    """
     best, part = run.state.progress.best, run.data.parts()[name]
     setting = (best or {}).get("val/setting")
     answers = Answers(run.objective, None if setting is None else int(setting))
@@ -73,6 +79,7 @@ def _judged(run: Run, folder: Path, name: str) -> tuple[dict[str, float], Predic
         "checkpoint": str(folder / checkpoint.BEST),
         "data": {"name": run.config.data.name, **run.state.about["places"]},
         "fingerprint": run.data.fingerprint,
+        "temperature": temperature,
     }
     predictions = answers.of(part, run.data.classes, about)
     if predictions is not None:

@@ -306,10 +306,11 @@ def test_answers_that_were_given_are_judged_again(fake_run: Path, result_of: Any
         asked = check({**composed([f"predictions={place / PREDICTIONS}"], "eval")}, Eval)
         assert asked.execute([]).made == str(place)
         again = read(place / EVALUATION)
-        same = ("top1", "count", "confusion", "per_class", "scores", "intervals", "most_confused")
+        same = ("top1", "top5", "count", "interval", "confusion", "per_class", "scores", "intervals", "most_confused")
         assert {key: again[key] for key in same} == {key: whole[key] for key in same}
         assert again["loss"] == pytest.approx(whole["loss"], rel=1e-5)
-        assert "calibration: ECE" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "calibration: ECE" in shown and "top-5" in shown
     assert again["preprocess"] == whole["preprocess"]  # what was known of it stays
 
 
