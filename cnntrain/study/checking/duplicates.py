@@ -84,7 +84,7 @@ def near(looks: Looks) -> tuple[list[Finding], int]:
 
 
 def _has_picture(small: np.ndarray) -> np.ndarray:
-    deviation: np.ndarray = small.reshape(len(small), -1).std(axis=1, dtype=np.float32)
+    deviation: np.ndarray = small.reshape(len(small), SIDE * SIDE * 3).std(axis=1, dtype=np.float32)
     return deviation >= FAINT
 
 
@@ -164,7 +164,7 @@ def _are_alike(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     pairs = pairs.reshape(-1, 2)
     small = small[rows].astype(np.float32)
     means = small.mean(axis=(1, 2))
-    flat = (small - means[:, None, None]).reshape(len(small), -1)
+    flat = (small - means[:, None, None]).reshape(len(small), SIDE * SIDE * 3)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     alike = np.zeros(len(pairs), bool)
     for begin in range(0, len(pairs), 2**14):
