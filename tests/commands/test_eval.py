@@ -192,7 +192,7 @@ def test_new_labelled_images_are_evaluated_whole_however_they_come(
     new = tmp_path / "new"
     draw(new / "flat", ".", CLASSES, 4)
     assert judged({"root": str(new / "flat")}) == ("all", 12)
-    assert "note: the images come in no parts: all 12 are evaluated" in capsys.readouterr().out
+    assert "note: the images come in no parts: all 12 are taken" in capsys.readouterr().out
     assert judged({"root": str(new / "flat"), "classes": ["ant", "bee"]}) == ("all", 8)
     assert "note: 4 images of classes that are not in data.classes are left out" in capsys.readouterr().out
     assert judged({"root": str(new / "flat"), "split": [0.5, 0.5]}, "val") == ("val", 6)  # as is asked

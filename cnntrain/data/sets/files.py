@@ -123,7 +123,7 @@ def labelled_files(
     _check_images(root, taken)
     classes = _in_order(_labels_of(taken[name], source.several_labels), order)
     if name == "all":
-        notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are evaluated"]
+        notes = [*notes, f"the images come in no parts: all {len(taken[name]):,} are taken"]
     shown = _part(taken[name], classes, show or _files(source, root), source.several_labels)
     fingerprint = _fingerprint(taken, classes, source)
     return Labelled(classes, shown, name, fingerprint, [*notes, *merged])

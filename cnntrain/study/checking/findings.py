@@ -46,7 +46,7 @@ BLANK = Kind("blank", "images of one colour", is_fault=False)
 ODD_SIZE = Kind("odd_size", "far smaller or narrower than the others", is_fault=False)
 IMBALANCE = Kind("imbalance", "classes of very unequal size", is_fault=False)
 COLOUR = Kind("colour", "classes that their mean colour tells", is_fault=False)
-LEFT_OUT = Kind("left_out", "left out by the source", is_fault=False)
+LEFT_OUT = Kind("left_out", "what the source says of what it found", is_fault=False)
 
 KINDS = (
     UNUSABLE, *BAD.values(), LEAK, CONTRADICTION, GROUP_LEAK, PART_CLASSES, ALIKE_CLASSES, EMPTY_CLASS, NEAR_LEAK,
