@@ -47,16 +47,16 @@ class Explain(Command):
 
         if self.run is None:
             raise ValueError("run is required: run=<run folder>")
-        if self.images is None and (isinstance(self.method, Attribution) or self._wants_images):
+        draws = isinstance(self.method, Pictures)
+        looks = self.method.needs_images if isinstance(self.method, Pictures) else isinstance(self.method, Attribution)
+        if self.images is None and looks:
             raise ValueError("images is required: images=<file, folder, pattern, table *.csv or ->")
-        if isinstance(self.method, Pictures) and self.target != "predicted":
+        if self.images is not None and not looks:
+            raise ValueError(f"images={self.images}: method={self.method.name} looks at none: leave it out")
+        if draws and self.target != "predicted":
             raise ValueError(f"target={self.target}: method={self.method.name} has none: leave it out")
         if isinstance(self.method, Attribution | Pictures) and self.layer is not None and not self.method.uses_layer:
             raise ValueError(f"layer={self.layer}: method={self.method.name} looks at no one layer: leave it out")
-
-    @property
-    def _wants_images(self) -> bool:
-        return bool(getattr(self.method, "needs_images", False))
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Explain all images; the exit code is 1 where one cannot be read."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.config.schema import Ended, TrainConfig
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.files import write_atomic
 from cnntrain.core.limits import Count, Place
 from cnntrain.core.words import tell
@@ -33,6 +33,8 @@ class Look(TrainConfig):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Draw a row an image, and end with the picture's path."""
+        if any(each.lstrip("+").startswith("output=") for each in typed):
+            raise ConfigError("output is where runs go, and there is none: give picture=<file>")
         path = Path(self.picture)
         if not path.parent.is_dir():
             raise InputError(f"picture={path}: there is no folder {path.parent}")

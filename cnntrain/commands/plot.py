@@ -105,12 +105,13 @@ class Plot(Command):
     def _draw_runs(self) -> Ended:
         from cnntrain.study import curves  # brings matplotlib in
 
-        runs, unfinished = history.read(self.runs, _columns if self.unfinished else None)
+        hint = "" if self.unfinished else "unfinished=true draws those, too"
+        runs, unfinished = history.read(self.runs, _columns if self.unfinished else None, hint)
         runs = comparison.chosen(runs, self.conditions)
         shown = comparison.compare(runs, self.x, self.y, self.curve, self.average)
         shown.left_out = {**unfinished, **shown.left_out}
         begun = [each for each in runs if each.unfinished]
-        shown.notes += [f"{each.folder}: {each.unfinished}, {max(each.epochs)} epochs are done" for each in begun]
+        shown.notes += [f"{each.folder}: {each.unfinished}, epochs that are done: {max(each.epochs)}" for each in begun]
         path = _place(self)
         drawn = curves.figure(shown, self.x, _title(self, shown), self.curve, self.y_range)
         try:

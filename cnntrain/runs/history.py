@@ -83,12 +83,13 @@ class Finished:
 
 
 def read(
-    where: str, columns: Callable[[Mapping[str, Any]], Sequence[Column]] | None = None
+    where: str, columns: Callable[[Mapping[str, Any]], Sequence[Column]] | None = None, hint: str = ""
 ) -> tuple[list[Finished], dict[str, str]]:
     """The finished runs below a folder or below those that a pattern matches, and why others are left out.
 
     Args:
         columns: of a run that has not ended, from its configuration; None: only finished runs are read.
+        hint: what is to be done where all runs are left out.
 
     Raises:
         InputError: there is no such folder, no run to read, or a file of one is damaged.
@@ -108,8 +109,9 @@ def read(
             left_out[str(each)] = reason
     if not finished:
         states = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
+        hint = f"\n{hint}" if hint and left_out else ""
         what = "finished run" if columns is None else "run that has done an epoch"
-        raise InputError(f"runs={where}: there is no {what}{states}")
+        raise InputError(f"runs={where}: there is no {what}{states}{hint}")
     return finished, left_out
 
 

@@ -121,7 +121,9 @@ def _array(column: Any) -> np.ndarray:
     if column.null_count:
         raise ValueError("values are missing")
     if not pa.types.is_fixed_size_list(column.type):
-        return column.to_numpy(zero_copy_only=False)
+        if pa.types.is_boolean(column.type):  # which are bits
+            return np.from_dlpack(column.cast(pa.uint8())).astype(bool)
+        return np.from_dlpack(column)  # to_numpy would import pandas, which takes a second
     return _array(column.flatten()).reshape(len(column), column.type.list_size)
 
 

@@ -84,7 +84,7 @@ def _draw_by_epoch(panel: Axes, curves: Sequence[Curve], scale: float) -> None:
         style = _style(number)
         panel.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
         panel.plot(epochs, mean, label=_shown(curve.label), marker="o" if len(epochs) == 1 else None, **style)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # one epoch has one tick
     panel.margins(x=0.02)
 
 

@@ -209,6 +209,8 @@ def test_a_run_and_images_are_required() -> None:
         check(tree, Explain)
     with pytest.raises(ConfigError, match="images is required"):
         check({**tree, "run": "a"}, Explain)
+    with pytest.raises(ConfigError, match="images=b: method=filters looks at none: leave it out"):
+        check({**composed(["method=filters"], "explain"), "run": "a", "images": "b"}, Explain)
 
 
 def test_pictures_of_a_network_are_in_its_folder_and_its_tensorboard(typed: Typed, run: Path) -> None:

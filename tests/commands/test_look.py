@@ -82,6 +82,11 @@ def test_what_has_no_meaning_is_refused(words: tuple[str, ...], problem: str) ->
         command(*words)
 
 
+def test_the_folder_of_runs_is_not_where_the_picture_goes() -> None:
+    with pytest.raises(ConfigError, match="give picture=<file>"):
+        command("output=here").execute(["output=here"])
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         command(f"picture={tmp_path}/no/a.png").execute([])

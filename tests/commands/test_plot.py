@@ -271,7 +271,8 @@ def test_folders_that_do_not_serve_are_named(write: Write, draw: Draw, tmp_path:
     with pytest.raises(InputError, match=r"runs: there is no finished run$"):
         draw()
     place = write("a", [0.5], status="stopped")
-    with pytest.raises(InputError, match=rf"there is no finished run\n  {place}: stopped$"):
+    states = rf"there is no finished run\n  {place}: stopped\nunfinished=true draws those, too$"
+    with pytest.raises(InputError, match=states):
         draw()
     write("b", [0.5])
     with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
@@ -439,6 +440,11 @@ def test_values_that_are_no_numbers_leave_a_gap(x: str) -> None:
     assert [each.deviation for each in curve.points[1:]] == [pytest.approx(math.nan, nan_ok=True)] * 2
 
 
+def test_one_epoch_alone_has_a_tick_that_is_its_number() -> None:
+    (axes,) = axes_of(comparison({"test/top1": [Curve("a", [Point(1, [0.1])])]}), "epoch")
+    assert [each for each in axes.get_xticks() if axes.get_xlim()[0] <= each <= axes.get_xlim()[1]] == [1]
+
+
 def test_the_mean_of_equal_numbers_has_no_range_below_nothing() -> None:
     (axes,) = axes_of(comparison({"test/top1": [Curve("a", [Point(1, [0.1] * 3)])]}), "seed")
     assert axes.get_lines()[0].get_ydata() == pytest.approx([10])
@@ -530,11 +536,11 @@ def test_unfinished_runs_are_drawn_as_far_as_they_are(write: Write, draw: Draw, 
         "lenet5": [(1, 0.5, 1), (2, 0.7, 1)],
         "resnet20": [(1, 0.2, 1), (2, 0.4, 1), (3, 0.6, 1)],
     }
-    assert f"{going}: has not ended, 3 epochs are done" in shown["notes"]
+    assert f"{going}: has not ended, epochs that are done: 3" in shown["notes"]
     assert list(shown["left_out"]) == [str(tmp_path / "runs" / "c")]
     assert str(going) in facts(draw, "y=val/top1")["left_out"]
     stopped = write("d", [0.3], status="stopped", seed=7)
-    assert f"{stopped}: stopped, 1 epochs are done" in facts(draw, "y=val/top1", "unfinished=true")["notes"]
+    assert f"{stopped}: stopped, epochs that are done: 1" in facts(draw, "y=val/top1", "unfinished=true")["notes"]
     with pytest.raises(ConfigError, match="unfinished=true goes with x=epoch"):
         typed("unfinished=true", "x=seed")
 

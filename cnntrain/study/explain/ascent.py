@@ -69,9 +69,10 @@ def pictures(
         probabilities = subject.probabilities(images)
     seen = subject.seen.undo(images).cpu().numpy()
     what = "logit" if layer is None else f"mean of {layer}"
-    title = f"what a class likes best, {keys.steps} steps" if layer is None else f"what units of {layer} like best"
+    whose = "a class likes" if layer is None else f"units of {layer} like"
+    title = f"what {whose} best, {keys.steps} steps; each from its darkest to its brightest"
     labels = [f"{name}\n{what.split()[0]} {end:.3g}" for name, end in zip(names, ends, strict=True)]
-    shown = [tiles.of_image(each) for each in seen]
+    shown = [tiles.of_image(each) for each in tiles.spread(seen)]  # a soft image of the mean colour is hardly seen
     figure = tiles.figure(shown, labels, min(COLUMNS, len(shown)), title, 2.2)
     rows = [
         {"of": name, "value": what, "at_start": start, "at_end": end}

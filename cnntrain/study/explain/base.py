@@ -97,7 +97,7 @@ class Pictures(Method):
         """The pictures, one after the other. The network is as in `Attribution.maps`.
 
         Args:
-            shown: no images where `needs_images` is false and none are given.
+            shown: no images where `needs_images` is false.
 
         Raises:
             InputError: the network is not of the kind that the method is for.

@@ -24,6 +24,7 @@ LEAST = 4  # images
 THUMBNAIL = 48  # pixels a side
 KNN = 5  # neighbours that vote
 WIDE = 50  # features beyond which t-SNE is given their principal components, as its authors advise
+NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 NAMED = 30  # classes that a legend holds
 
 
@@ -55,9 +56,7 @@ def pictures(
     places, about = flat(seen.rows, by, perplexity, subject.seed)
     facts = {"images": len(names), "features": seen.rows.shape[1], "classes_by": seen.by, **about}
     if seen.by == LABEL and len(set(seen.classes)) > 1 and len(names) > KNN:
-        labels = np.array([subject.classes.index(each) for each in seen.classes])
-        right = retrieval.right_by_neighbours(retrieval.unit(seen.rows), labels, KNN)
-        facts |= {"neighbours_accuracy": float(right.mean()), "neighbours": KNN}
+        facts |= _by_neighbours(seen, subject.classes)
     arrays = {"features": seen.rows, "places": places, "names": np.array(names), "classes": np.array(seen.classes)}
     cloud = Cloud(seen.rows, names, seen.classes, np.stack(small))
     yield Picture(by, _plane(places, seen, subject.classes, facts), arrays, facts, cloud)
@@ -111,25 +110,37 @@ def _umap(features: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
     return places.astype(np.float32)
 
 
+def _by_neighbours(seen: Seen, classes: Sequence[str]) -> dict[str, Any]:
+    """How often the nearest others are of an image's class, of those images whose class has others."""
+    labels = np.array([classes.index(each) for each in seen.classes])
+    has_others = np.bincount(labels)[labels] > 1
+    if not has_others.any():
+        return {}
+    right = retrieval.right_by_neighbours(retrieval.unit(seen.rows), labels, KNN)[has_others]
+    return {"neighbours_accuracy": float(right.mean()), "neighbours": KNN, "neighbours_of": len(right)}
+
+
 def _plane(places: np.ndarray, seen: Seen, order: Sequence[str], facts: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(8.5, 6), dpi=110, layout="constrained")
     axes = figure.subplots()
     classes, groups = np.array(seen.classes), present(seen.classes, order)
+    size = float(np.clip(5000 / len(places), 14, 70))  # a few points are large enough for their colours to be told
     wrong = np.array([a != b for a, b in zip(seen.answers, seen.classes, strict=True)])
     for number, each in enumerate(groups):
         x, y = places[classes == each].T
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
         label = f"{printable(each, CELL)} ({len(x)})"
-        axes.scatter(x, y, s=14, alpha=0.75, linewidths=0, label=label, color=colour, marker=marker)
+        axes.scatter(x, y, s=size, alpha=0.75, linewidths=0, label=label, color=colour, marker=marker)
     if wrong.any():
         x, y = places[wrong].T
         label = f"answered wrongly ({len(x)})"
-        axes.scatter(x, y, s=30, facecolors="none", edgecolors="black", linewidths=0.7, label=label)
+        axes.scatter(x, y, s=2 * size, facecolors="none", edgecolors="black", linewidths=0.7, label=label)
     if len(groups) <= NAMED:
         for text in figure.legend(loc="outside right upper", fontsize=8, frameon=False).get_texts():
             text.set_parse_math(False)
-    right = f"; {facts['neighbours_accuracy']:.1%} by {KNN} neighbours" if "neighbours_accuracy" in facts else ""
-    title = f"{facts['by']} of {facts['features']} features of {facts['images']:,} images, classes by {seen.by}{right}"
+    title = f"{NAMES[facts['by']]} of {facts['features']} features of {facts['images']:,} images, classes by {seen.by}"
+    if "neighbours_accuracy" in facts:
+        title += f"; the {KNN} nearest others tell the class of {facts['neighbours_accuracy']:.1%}"
     axes.set_title(title, fontsize=9, **PLAIN)
     axes.set(xticks=[], yticks=[])
     return figure

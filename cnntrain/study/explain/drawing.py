@@ -16,6 +16,8 @@ from cnntrain.study.curves import PLAIN, picture
 from cnntrain.study.explain.explaining import Explanation
 
 STRENGTH = 0.65  # of the colour over the image
+PALEST = 0.45  # what black becomes under a map with both signs: dark red and dark blue look alike on black
+FOR, AGAINST = (0.86, 0.04, 0.04), (0.04, 0.16, 0.92)  # red and blue
 QUANTILE = 0.995  # of a map's values that is drawn as the strongest, so that one pixel does not hide all others
 COLUMNS = 4  # of a sheet, image and overlay beside each other
 MOST = 24  # images of a sheet
@@ -23,7 +25,7 @@ MOST = 24  # images of a sheet
 
 def overlay(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
     """An image in grey under its map, float [height, width, 3]: from dark, where the map is 0, to bright where it is
-    greatest; of a map with both signs red speaks for the class, and blue against it.
+    greatest; of a map with both signs red speaks for the class, and blue against it, on a paler image.
 
     Args:
         seen: [height, width, channels], from 0 to 1.
@@ -35,7 +37,8 @@ def overlay(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
     if values.min() >= 0:
         painted, opacity = matplotlib.colormaps["inferno"](strength), np.full_like(grey[..., :1], STRENGTH)
     else:
-        painted, opacity = matplotlib.colormaps["seismic"]((strength + 1) / 2), STRENGTH * np.abs(strength)[..., None]
+        grey = PALEST + (1 - PALEST) * grey
+        painted, opacity = np.where(strength[..., None] > 0, FOR, AGAINST), STRENGTH * np.abs(strength)[..., None]
     return np.clip((1 - opacity) * grey + opacity * painted[..., :3], 0, 1)
 
 

@@ -45,7 +45,7 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
         RunError: the disk is full or cannot be written.
     """
     rows, maps, first = [], [], list[Explanation]()
-    name = str(result["method"]["name"])
+    name = str(result["method"]["name"]) + (f" at {result['layer']}" if result["layer"] else "")
     for number, each in enumerate(found, 1):
         folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"

@@ -54,8 +54,9 @@ def page_of(place: Path, part: str, beside: Path) -> tuple[str, list[str]]:
     if len(runs) > ROWS:
         notes.append(f"the table has the first {ROWS:,} of {len(runs):,} runs")
     grids, lines, compared, why_not = _compared(place, part)
-    drawn = _chart(compared, runs, results)
-    titles, rows = _table(runs[:ROWS], results, beside)
+    called = _called(runs)
+    drawn = _chart(compared, runs, results, called)
+    titles, rows = _table(runs[:ROWS], results, beside, called)
     notes += why_not
     shown = {
         "title": f"{len(runs):,} run{'s' if len(runs) != 1 else ''} in {place.resolve().name}",
@@ -87,8 +88,17 @@ def _compared(place: Path, part: str) -> tuple[list[Grid], list[str], Compared |
     return list(shown.grids()), shown.lines(), found, []
 
 
+def _called(runs: Sequence[Finished]) -> dict[Path, str]:
+    """Of each run its folder, from the one on that holds all of them."""
+    holds = os.path.commonpath([run.folder.parent for run in runs])
+    return {run.folder: Path(os.path.relpath(run.folder, holds)).as_posix() for run in runs}
+
+
 def _chart(
-    compared: Compared | None, runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]]
+    compared: Compared | None,
+    runs: Sequence[Finished],
+    results: Mapping[Path, Mapping[str, Any]],
+    called: Mapping[Path, str],
 ) -> Chart | None:
     """A bubble a system; of runs that cannot be compared a bubble each. None where no cost is known."""
     if compared is not None:
@@ -98,20 +108,21 @@ def _chart(
             if (macs := each.figure("macs")) and (params := each.figure("params"))
         ]
     else:
-        found = [each for run in runs if (each := _bubble(run, results[run.folder])) is not None]
+        every = (_bubble(run, results[run.folder], called[run.folder]) for run in runs)
+        found = [each for each in every if each is not None]
     if not found:
         return None
     return charts.bubbles("cost", found, _told)
 
 
-def _bubble(run: Finished, result: Mapping[str, Any]) -> Bubble | None:
+def _bubble(run: Finished, result: Mapping[str, Any], name: str) -> Bubble | None:
     """Of a run its first metric of the test, where that is a share of the images."""
     model, column, test = result.get("model") or {}, run.columns[0], result.get("test") or {}
     value, macs, params = test.get(column.name), model.get("macs"), model.get("params")
     if not column.is_share or not isinstance(value, float) or not macs or not params:
         return None
     low, high = of_proportion(value, test["count"])
-    return Bubble(printable(run.folder.name, CELL), macs, params, value, low, high)
+    return Bubble(printable(name, CELL), macs, params, value, low, high)
 
 
 def _told(each: Bubble) -> str:
@@ -122,7 +133,7 @@ def _told(each: Bubble) -> str:
 
 
 def _table(
-    runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]], beside: Path
+    runs: Sequence[Finished], results: Mapping[Path, Mapping[str, Any]], beside: Path, called: Mapping[Path, str]
 ) -> tuple[list[str], list[list[Cell]]]:
     """A row a run: the keys in which they differ, its metrics, its cost."""
     keys = differing([list(runs)])[:KEYS]
@@ -133,15 +144,15 @@ def _table(
     rows = []
     for run in runs:
         told = [_setting(run, key) for key in inner]
-        rows.append([_link(run, beside), *told, *(_metric(run, name) for name in names), *_cost(results[run.folder])])
+        measured = [_metric(run, name) for name in names]
+        rows.append([(called[run.folder], None, _link(run, beside)), *told, *measured, *_cost(results[run.folder])])
     filled = [column for column in range(len(titles)) if any(row[column][0] for row in rows)]
     return [titles[each] for each in filled], [[row[each] for each in filled] for row in rows]
 
 
-def _link(run: Finished, beside: Path) -> Cell:
+def _link(run: Finished, beside: Path) -> str:
     target = run.folder / PAGE
-    link = quote(os.path.relpath(target, beside)) if target.is_file() else ""
-    return run.folder.name, None, link
+    return quote(os.path.relpath(target, beside)) if target.is_file() else ""
 
 
 def _setting(run: Finished, key: str) -> Cell:

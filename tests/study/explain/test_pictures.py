@@ -239,6 +239,16 @@ def test_embeddings_are_the_features_and_what_is_alike_lies_together(
         assert np.allclose(plane.facts["explained_variance"], values[:2] / values.sum(), rtol=1e-3)
 
 
+def test_a_class_of_one_image_has_no_others_to_vote_for_it(two_kinds: tuple[Tensor, list[str]]) -> None:
+    inputs, labels = two_kinds
+    subject = subject_of(network("resnet20", 32), 32)
+    alone = [*labels[:8], *(f"class {each}" for each in range(1, 9))]
+    (plane,) = drawn("embeddings", subject, shown(inputs, alone), by="pca", queries=0)
+    assert (plane.facts["neighbours_accuracy"], plane.facts["neighbours_of"]) == (1.0, 8)
+    (plane,) = drawn("embeddings", subject, shown(inputs[:8], alone[7:15]), by="pca", queries=0)
+    assert "neighbours_accuracy" not in plane.facts
+
+
 def test_umap_is_asked_for_where_it_is_missing(
     monkeypatch: pytest.MonkeyPatch, two_kinds: tuple[Tensor, list[str]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -9,9 +10,10 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from answered import write_run
+from markupsafe import escape
 
 from cnntrain.core.errors import InputError
-from cnntrain.study.page import many
+from cnntrain.study.page import many, render
 from cnntrain.study.paired import systems
 from cnntrain.study.paired.shown import Shown
 from cnntrain.study.paired.verdicts import verdicts
@@ -38,6 +40,18 @@ def test_a_row_a_run_that_leads_to_its_page(runs: Path, read: Any) -> None:
     sorted_by = [float(str(each["data-v"])) for each in page.all("td") if "data-v" in each]
     assert {0.9, 0.7, 4_000_000.0} <= set(sorted_by)
     assert "optim.lr: 0.1" in page.text  # alike in all
+
+
+def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path, read: Any) -> None:
+    for name in ("one/same", "another/same"):
+        write_run(tmp_path / "runs" / name, [True, False] * 6)
+    text, _ = many.page_of(tmp_path / "runs", "test", tmp_path)
+    assert {"one/<wbr>same", "another/<wbr>same"} <= set(re.findall(r'<th scope="row"[^>]*>(.*?)</th>', text))
+
+
+def test_names_break_at_their_joints_and_nowhere_else() -> None:
+    assert render.breakable("a_b.c=0.05") == "a_<wbr>b.<wbr>c=<wbr>0.05"
+    assert render.breakable("<i>'&") == escape("<i>'&")
 
 
 def test_what_compare_says_stands_there(runs: Path, read: Any) -> None:
