@@ -24,6 +24,7 @@ from cnntrain.core.words import tell
 from cnntrain.runs import folder, looks
 
 if TYPE_CHECKING:
+    from cnntrain.runs.predictions import Predictions
     from cnntrain.runs.report import Report
     from cnntrain.training.run import Run
     from cnntrain.training.saver import Saver
@@ -160,6 +161,7 @@ def _train(
 
     place = saver.folder
     outcome: dict[str, Any] = {"status": "failed", "test": None}
+    answers: Predictions | None = None
     try:
         opening.show(run, report)
         with shortage_explained(run):
@@ -168,7 +170,8 @@ def _train(
         if outcome["status"] == loop.FINISHED:
             if run.step.left:
                 report.say(ending.why_ended(run.config, run.state.progress, run.step.left))
-            outcome |= finish(run, place, report)
+            last, answers = finish(run, place, report)
+            outcome |= last
     except StopError:  # after the last step, which is saved
         outcome["status"] = loop.STOPPED
     except BaseException as error:
@@ -183,16 +186,16 @@ def _train(
         if free_room is not None:
             free_room()
             _leave(place, found, commands[-1]["command"])
-    return _closed(run, place, report, found)
+    return _closed(run, place, report, found, answers)
 
 
-def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any]) -> Ended:
-    """Tell how a run has ended, and leave its page where it has finished."""
+def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any], answers: Predictions | None) -> Ended:
+    """Tell how a run has ended, and leave its page, on which its answers are, where it has finished."""
     from cnntrain.runs.closing import summary
     from cnntrain.training import loop
 
     if found["status"] == loop.FINISHED and run.config.report.html:
-        _draw(run, place, report)
+        _draw(run, place, report, answers)
     if found["status"] == loop.STOPPED:
         report.say(f"stopped after saving; to continue: cnntrain resume={place}")
         return Ended(signals.STOPPED, str(place))
@@ -204,7 +207,7 @@ def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any]) -> 
     return Ended(made=str(place))
 
 
-def _draw(run: Run, place: Path, report: Report) -> None:
+def _draw(run: Run, place: Path, report: Report, answers: Predictions | None) -> None:
     """Leave the page of a finished run, which is finished whatever becomes of that."""
     from cnntrain.build.looking import looking
     from cnntrain.core import dist
@@ -216,7 +219,8 @@ def _draw(run: Run, place: Path, report: Report) -> None:
     shown = run.data.val if run.data.test is None else run.data.test
     try:
         overlay, without = looking(place, run.device)
-        one.write(place, Album(run.loaders.preprocess.drafted(shown.images), PAGE_SECONDS, overlay=overlay), without)
+        album = Album(run.loaders.preprocess.drafted(shown.images), PAGE_SECONDS, overlay=overlay)
+        one.write(place, album, without, answers)
     except Exception as error:
         report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 

@@ -29,8 +29,8 @@ from cnntrain.transfer.base import Finished
 T = TypeVar("T")
 
 
-def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
-    """What is found after the last step.
+def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Predictions | None]:
+    """What is found after the last step, and the answers to test, or to val where there is no test, which rank 0 gets.
 
     Raises:
         StopError: a signal came.
@@ -48,13 +48,13 @@ def finish(run: Run, folder: Path, report: Report) -> dict[str, Any]:
         outcome["temperature"] = run.config.task.temperature(answers.logits, answers.labels)
     if run.loaders.test is not None:
         run.loaders.hold(["test"], 1, report.say, run.heed)
-        chosen, _ = _judged(run, folder, "test", outcome.get("temperature"))
+        chosen, answers = _judged(run, folder, "test", outcome.get("temperature"))
         columns = run.config.task.columns
         outcome |= {"test": chosen, "test_interval": intervals(columns, chosen)}
         values = {f"test/{each.name}": chosen[each.name] for each in columns}
         report.log(state.progress.step, values)
         report.hparams(_hparams(run.config), values)
-    return outcome
+    return outcome, answers
 
 
 def _judged(

@@ -95,7 +95,8 @@ def test_the_end_tests_the_best_weights_once(
     logged: list[Any] = []
     run.report.log = lambda step, values: logged.append((step, values))
     run.report.hparams = lambda choices, values: logged.append((choices, values))
-    found = outcome.finish(run.run, tmp_path / "run", run.report)
+    found, answers = outcome.finish(run.run, tmp_path / "run", run.report)
+    assert answers is not None and answers.about["part"] == "test"
     assert held == [(["test"], 1)]
     assert found["test"] == {name: expected[name] for name in found["test"]} and found["test"]["count"] == 16
     assert all(torch.equal(value, best[name]) for name, value in run.model.state_dict().items())

@@ -50,12 +50,19 @@ class Facts:
         return flat(self.tree)
 
 
-def read(folder: Path) -> Facts:
-    """Raises InputError where a file of the run is damaged, ConfigError where the folder is no run's."""
+def read(folder: Path, answers: Predictions | None = None) -> Facts:
+    """Args:
+        answers: to the part that is shown, where they are at hand; None: they are read.
+
+    Raises:
+        InputError: a file of the run is damaged.
+        ConfigError: the folder is no run's.
+    """
     tree, ended = folders.config(folder), folders.result(folder)
     epochs = history.epochs_of(folder, ended is None) if (folder / folders.METRICS).is_file() else {}
     part = next((each for each in JUDGED if (folder / each / PREDICTIONS).is_file()), None)
-    answers = None if part is None else predictions.read(folder / part / PREDICTIONS)
+    if part is not None and answers is None:
+        answers = predictions.read(folder / part / PREDICTIONS)
     return Facts(
         folder=folder,
         tree=tree,

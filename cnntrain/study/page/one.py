@@ -11,6 +11,7 @@ from cnntrain.core.files import write_atomic
 from cnntrain.core.units import in_bytes, in_counts
 from cnntrain.runs import looks
 from cnntrain.runs.closing import meaningful
+from cnntrain.runs.predictions import Predictions
 from cnntrain.study.page import charts, facts
 from cnntrain.study.page.charts import Chart, Line
 from cnntrain.study.page.facts import Facts
@@ -25,12 +26,13 @@ POINTS = 400  # epochs of a curve; of more every so many-th
 CHARTS = 6
 
 
-def write(folder: Path, album: Album | None, without: str = "") -> Path:
+def write(folder: Path, album: Album | None, without: str = "", answers: Predictions | None = None) -> Path:
     """Write the page of a run into its folder, from what is in there.
 
     Args:
         album: of the images of the part that is shown, see `facts.JUDGED`; None: the page has no pictures.
         without: see `page_of`.
+        answers: see `facts.read`.
 
     Raises:
         InputError: a file of the run is damaged.
@@ -38,7 +40,7 @@ def write(folder: Path, album: Album | None, without: str = "") -> Path:
         RunError: the disk is full or cannot be written.
     """
     path = folder / PAGE
-    text, _ = page_of(facts.read(folder), album, without)
+    text, _ = page_of(facts.read(folder, answers), album, without)
     write_atomic(path, text.encode())
     return path
 

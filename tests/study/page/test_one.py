@@ -157,6 +157,14 @@ def test_an_overlay_stands_beside_its_image(place: Path, read: Any) -> None:
     assert asked == [int(found.logits[found.ids.index(each)].argmax()) for each in named]
 
 
+def test_answers_at_hand_are_not_read_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.write(place, None)
+    before, answers = (place / one.PAGE).read_text(), predictions.read(place / "test" / "predictions.parquet")
+    monkeypatch.setattr(predictions, "read", None)
+    one.write(place, None, answers=answers)
+    assert (place / one.PAGE).read_text() == before
+
+
 @pytest.mark.parametrize(("classes", "count"), [(30, 3000), (1000, 2000)])
 def test_it_stays_small(tmp_path: Path, read: Any, classes: int, count: int) -> None:
     place = write_run(tmp_path / "run", [True] * 9, name="x")
