@@ -20,6 +20,7 @@ from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, methods, since
 from cnntrain.config.method import Method
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError, InputError
@@ -141,7 +142,9 @@ class Trained:
 
         Raises:
             InputError: it has no such layer, or is an exported one, which has none.
+            ConfigError: its inputs are no images.
         """
+        require_images(self.config.data, "explaining what a network looks at")
         if next(self.network.parameters(), None) is None:
             raise InputError(f"{self.path}: an exported network cannot be looked into: give its run's folder")
         return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
