@@ -123,7 +123,7 @@ class Trained:
 
     def _batches_of(self, images: Images, readers: int | None) -> Iterable[Batch]:
         """What its network is given of images, whose targets are why they cannot be read; see `through`."""
-        part, data = Unlabelled(images, self.seen.channels, self.seen.depth), self.config.data
+        part, data = Unlabelled(images, self.seen.shape, self.seen.depth), self.config.data
         plan = eval_plan(len(part), data.batch_size, WHOLE)
         if readers is None:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0

@@ -7,7 +7,7 @@ R3D-18, MC3-18 and R(2+1)D-18: Tran et al. 2018 (arXiv:1711.11248). S3D: Xie et 
 from typing import Any
 
 import torchvision.models.video as tv
-from timm.models import generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs, register_model, register_notrace_module
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
@@ -48,6 +48,7 @@ class R2Plus1D18(VideoResNet):
         super().__init__("r2plus1d_18", **kwargs)
 
 
+@register_notrace_module  # a window that depends on the map
 class WindowMeans(nn.Module):
     """The mean over all windows of 2x7x7 positions, or of as many as there are: (N, C, T, H, W) to (N, C)."""
 
@@ -84,7 +85,7 @@ class S3D(TorchvisionNet):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         x = super().forward_head(x, pre_logits=True)
-        return x if pre_logits else self.get_classifier()(x[..., None, None, None]).flatten(1)
+        return x if pre_logits or not self.num_classes else self.get_classifier()(x[..., None, None, None]).flatten(1)
 
 
 def _cfg(first_conv: str, side: int, classifier: str) -> dict[str, Any]:

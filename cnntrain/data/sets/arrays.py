@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from cnntrain.core import plain_json
+from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
-from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.stratify import PARTS
 
@@ -112,6 +113,21 @@ def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int
         test=built.get("test"),
         fingerprint=_fingerprint(parts, classes, channels),
     )
+
+
+def as_labelled(source: Data, found: Mapping[str, Arrays], classes: Sequence[str], part: str) -> Labelled:
+    """A part of what was found, or all of what comes in no parts, to be judged.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    name = "all" if "all" in found else part
+    if name not in found:
+        raise InputError(f"{source.root}: has no {part} part; choose part={' or part='.join(found)}")
+    own = found[name]
+    notes = [f"it comes in no parts: all {len(own.labels):,} are evaluated"] if name == "all" else []
+    shown = Part(ArrayImages(own.images, source.channels), own.labels, own.ids)
+    return Labelled([*classes], shown, name, _fingerprint({name: own}, classes, source.channels), notes)
 
 
 def _fingerprint(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> str:
