@@ -59,6 +59,9 @@ class Geometry(Protocol):
         ...
 
     @property
+    def std(self) -> Sequence[float]: ...
+
+    @property
     def white(self) -> int:
         """The greatest value of a channel: 255, or 65535 of images of 16 bits."""
         ...
