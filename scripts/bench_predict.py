@@ -79,7 +79,7 @@ def main() -> None:
         assert found.path == trained.best_of(Path(run))
 
         def predict() -> None:
-            assert sum(len(rows) for rows, _ in predicting.answers([found], files)) == len(files)
+            assert sum(len(rows) for rows, _ in predicting.answers([found], predicting.files(files))) == len(files)
 
         def evaluate() -> None:
             assert member.judged(images).metrics["count"] == len(files)

@@ -1,14 +1,14 @@
 """Kill a run with SIGKILL at random moments and continue it with the same command: are the final weights the same?
 
-    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all | torchrun]
+    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all | torchrun | sides]
 
 By default everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving
 average. With ``--what gradual`` a net with BatchNorm is unfrozen stage by stage on kept activations, and the kills fall
 into its phases in turn. With ``--what all`` the runs are {1, 2 processes} x {0, 2 workers} x {plain, moving average and
 accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. With ``--what torchrun`` one of
 the two processes of ``torchrun --max-restarts=3`` is killed, every second time while a checkpoint is written, and the
-same torchrun must come to the end. Prints a line a run and at the end how many have the uninterrupted run's final
-weights and test loss.
+same torchrun must come to the end. With ``--what sides`` signals and volumes are learned in turn. Prints a line a run
+and at the end how many have the uninterrupted run's final weights and test loss.
 """
 
 from __future__ import annotations
@@ -90,7 +90,22 @@ RESTARTED = Case(
     epochs=30,
     by_torchrun=True,
 )  # fmt: skip
-WHAT = {"full": [FULL], "gradual": [GRADUAL], "all": ALL, "torchrun": [RESTARTED]}
+SIDES = [
+    Case(
+        "signals",
+        ["model=lenet1d", "data=mnist1d", "data.train_per_class=60", "data.batch_size=50", "augment.mixup=0.2",
+         "model.drop_rate=0.2", "trainer.ema_decay=0.9", "trainer.grad_accum=2", "checkpoint.every_steps=5"],
+        epochs=30,
+    ),
+    Case(
+        "volumes",
+        ["model=resnet3d", "model.args.width=4", "data=moving_digits", "data.train_size=64", "data.val_size=32",
+         "data.test_size=32", "augment.mixup=0.2", "model.drop_rate=0.2", "trainer.ema_decay=0.9", "optim.lr=0.02",
+         "checkpoint.every_steps=1"],
+        epochs=20,
+    ),
+]  # fmt: skip
+WHAT = {"sides": SIDES, "full": [FULL], "gradual": [GRADUAL], "all": ALL, "torchrun": [RESTARTED]}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Interval
 
@@ -59,6 +59,9 @@ class Geometry(Protocol):
         ...
 
     @property
+    def std(self) -> Sequence[float]: ...
+
+    @property
     def white(self) -> int:
         """The greatest value of a channel: 255, or 65535 of images of 16 bits."""
         ...
@@ -85,6 +88,8 @@ class Augment:
 
     What follows `normalize` can be added to any policy, and is done after it, in the order of the keys.
     """
+
+    dimensions: ClassVar[frozenset[int]] = frozenset({2})  # of what it is for: 1 of signals, 2 of images, 3 of volumes
 
     name: str
     # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;

@@ -9,6 +9,8 @@ from cnntrain.augment.base import Augment
 
 @dataclass(frozen=True)
 class NoAugment(Augment):
+    dimensions = frozenset({1, 2, 3})
+
     @property
     def varies(self) -> bool:
         return False

@@ -22,6 +22,7 @@ from cnntrain.build.trained import Trained
 from cnntrain.build.trial import fitted
 from cnntrain.config import imports
 from cnntrain.config.check import check
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError
@@ -84,6 +85,7 @@ def _built(config: TrainConfig) -> Run:
     """Raises ConfigError for what the checks do not know how to look at."""
     if config.transfer.side_by_side:
         raise ConfigError(f"transfer={config.transfer.name} trains networks side by side; diagnose looks at one")
+    require_images(config.data, "cnntrain diagnose")
     run = build(replace(config, trainer=replace(config.trainer, ema_decay=None)))
     if run.data.train.labels.ndim != 1:
         raise ConfigError(f"task={config.task.name}: diagnose is for images with one label each")

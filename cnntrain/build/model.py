@@ -30,6 +30,7 @@ OWN = {
     "crop_fraction": 1.0,
     "interpolation": "bilinear",
 }  # where no weights say how they were trained
+FRAMES = 16  # of volumes, where nothing says how many
 
 
 def build_model(
@@ -62,12 +63,15 @@ def build_model(
 
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:
-    """Pixels a side: as configured, else as the loaded weights were trained, else the set's own; None: the model's own,
-    which are those of published weights. What `model.scale` does to them is in them, but for None.
+    """Pixels a side, of signals their length: as configured, else as the loaded weights were trained, else the set's
+    own; None: the model's own, which are those of published weights. What `model.scale` does to them is in them, but
+    for None.
 
     Args:
         loads: whether any weights are loaded, from a file (`source`) or published ones.
     """
+    if config.data.dimensions == 1:
+        return data.native_size
     own = source.preprocess.image_size if source is not None and source.preprocess is not None else None
     if own and not config.data.image_size:
         return own
@@ -92,12 +96,28 @@ def _preprocess(
     asked = {key: getattr(config.data, key) for key in OWN if getattr(config.data, key) is not None}
     shown = {key: getattr(config.data, key) for key in ("background", "depth", "jpeg_draft")}
     shown["image_size"] = size or config.model.scaled(published["image_size"])
+    shown["sides"] = _sides(config, data, model, shown["image_size"], source)
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
     if choice == "model" or (choice == "auto" and trained):
         return seen
     mean, std = _statistics(config, data, replace(seen, mean=[0.5] * data.channels))
     return replace(seen, mean=mean, std=std)
+
+
+def _sides(
+    config: TrainConfig, data: DataSet, model: nn.Module, size: int, source: weights.Source | None
+) -> list[int] | None:
+    """Of signals and volumes; frames as configured, else as the loaded weights were trained, else the set's own, else
+    those that the model is made for."""
+    if config.data.dimensions == 1:
+        return [size]
+    if config.data.dimensions == 2:
+        return None
+    before = source.preprocess.sides if source is not None and source.preprocess is not None else None
+    made_for = getattr(model, "pretrained_cfg", {}).get("input_size", ())[1:-2]
+    frames = config.data.clip_length or next(filter(None, [*(before or ())[:1], data.native_frames, *made_for]), FRAMES)
+    return [frames, size, size]
 
 
 def _statistics(config: TrainConfig, data: DataSet, seen: Preprocess) -> tuple[list[float], list[float]]:
@@ -131,6 +151,6 @@ def prepared(config: TrainConfig, model: nn.Module, seen: Preprocess) -> nn.Modu
         shape = classes, seen.channels, seen.image_size
         return config.model.create(*shape, pretrained=False, small_stem=small_stem)
 
-    image = torch.zeros(1, seen.channels, seen.image_size, seen.image_size)
+    image = torch.zeros(1, *seen.shape)
     loaded = bool(config.model.pretrained) or config.model.weights is not None
     return config.transfer.prepare(model, image, make_random if loaded else None)

@@ -13,22 +13,48 @@ from torch import Tensor
 from cnntrain.build.trained import Trained
 from cnntrain.core.errors import InputError
 from cnntrain.core.words import listed
+from cnntrain.data.sets import clips, signal_files
+from cnntrain.data.sets.clips import ClipImages
+from cnntrain.data.sets.dataset import Images
 from cnntrain.data.sets.files import FileImages
+from cnntrain.data.sets.named import names
+from cnntrain.data.sets.signal_files import FileSignals
+
+Inputs = Callable[[Trained], Images]  # as a network's run reads them
 
 
-def files(found: Trained, names: Sequence[str]) -> FileImages:
-    """Images of files as the network's run reads them."""
-    return FileImages("", names, found.seen.reading)
+def files(names: Sequence[str]) -> Inputs:
+    """Images of files."""
+    return lambda found: FileImages("", names, found.seen.reading)
 
 
-def answers(members: Sequence[Trained], names: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:
+def named(found: Trained, images: str) -> tuple[list[str], Inputs]:
+    """What is to be judged: names, and the inputs themselves.
+
+    Args:
+        images: see `sets.named.names`; of signals a file, see `signal_files.given`; of volumes see `clips.given`.
+
+    Raises:
+        InputError: there are none, or they are of another shape than the network takes.
+    """
+    if found.seen.dimensions == 1:
+        values = signal_files.given(images, found.seen.shape)
+        return [f"{images}:{number}" for number in range(1, len(values) + 1)], lambda _: FileSignals(values)
+    if found.seen.dimensions == 3:
+        volumes = clips.given(images)
+        return volumes, lambda each: ClipImages("", volumes, each.seen.reading)
+    paths = names(images)
+    return paths, files(paths)
+
+
+def answers(members: Sequence[Trained], inputs: Inputs) -> Iterator[tuple[Tensor, list[str]]]:
     """The mean of the probabilities that members give, float64 [images, classes], a batch at a time in the order of the
     files, and for each file why it cannot be read, empty where it can. Members that see images alike read them once.
     """
     data = members[0].config.data
     members = [replace(each, config=replace(each.config, data=data)) for each in members]  # in the same batches
     groups = [list(each) for _, each in groupby(sorted(members, key=_look), key=_look)]
-    streams = [each[0].through(_sum(each), files(each[0], names)) for each in groups]
+    streams = [each[0].through(_sum(each), inputs(each[0])) for each in groups]
     for batches in zip(*streams, strict=True):
         total = torch.stack([rows for rows, _ in batches]).sum(0)
         yield (

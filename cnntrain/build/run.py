@@ -59,7 +59,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
     model, seen, notes = build_model(config, data, saved)
     if saved is None:
         begin(config, data, model, seen)
-    macs = multiply_adds(model, seen.channels, seen.image_size)
+    macs = multiply_adds(model, seen.shape)
     model = prepared(config, model, seen)
     place(model, config.trainer, device)
     _save_memory(config, model)
@@ -197,7 +197,7 @@ def _around(
     }
     return Around(
         loaders={"train": loaders.train, "val": loaders.val},
-        image_shape=(seen.channels, seen.image_size, seen.image_size),
+        image_shape=seen.shape,
         batch_size=loaders.batch_size,
         device=device,
         precision=precision,

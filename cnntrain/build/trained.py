@@ -20,6 +20,7 @@ from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, methods, since
 from cnntrain.config.method import Method
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError, InputError
@@ -122,7 +123,7 @@ class Trained:
 
     def _batches_of(self, images: Images, readers: int | None) -> Iterable[Batch]:
         """What its network is given of images, whose targets are why they cannot be read; see `through`."""
-        part, data = Unlabelled(images, self.seen.channels, self.seen.depth), self.config.data
+        part, data = Unlabelled(images, self.seen.shape, self.seen.depth), self.config.data
         plan = eval_plan(len(part), data.batch_size, WHOLE)
         if readers is None:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
@@ -141,7 +142,9 @@ class Trained:
 
         Raises:
             InputError: it has no such layer, or is an exported one, which has none.
+            ConfigError: its inputs are no images.
         """
+        require_images(self.config.data, "explaining what a network looks at")
         if next(self.network.parameters(), None) is None:
             raise InputError(f"{self.path}: an exported network cannot be looked into: give its run's folder")
         return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)

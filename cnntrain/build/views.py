@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cnntrain.build.data import load_data, make_loaders
 from cnntrain.build.model import build_model
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, seeds
 from cnntrain.core.stopping import heed
@@ -31,6 +32,7 @@ def look(config: TrainConfig, count: int, epochs: Sequence[int], say: Callable[[
     Raises:
         UserError: the data, the weights or the configuration do not fit together.
     """
+    require_images(config.data, "cnntrain look")
     device = dist.pick_device(config.trainer.device)
     data = load_data(config.data)
     seeds.seed_step(config.seed, "init")

@@ -61,7 +61,7 @@ def kept_preprocess(path: Path | str, state: Mapping[str, Any]) -> Preprocess:
         InputError: the file is damaged.
     """
     try:
-        newer = {"depth": 8, "jpeg_draft": False}  # than some checkpoints
+        newer = {"depth": 8, "jpeg_draft": False, "sides": None}  # than some checkpoints
         return section({**newer, **state["preprocess"]}, Preprocess, "preprocess")
     except ConfigError as error:
         raise InputError(f"{path} is damaged: {error}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import plain_json, tables
 from cnntrain.core.errors import ConfigError, InputError
@@ -49,6 +50,7 @@ class Check(Command):
         path = Path(self.output)
         if not path.parent.is_dir():
             raise InputError(f"output={path}: there is no folder {path.parent}")
+        require_images(self.data, "cnntrain check")
         features = None if self.run is None else self._features(self.run)
         checked = check_everything(opened(self.data), workers(self.data), self.labels, features, self.data.group)
         found = {

@@ -53,7 +53,6 @@ class Embed(Command):
     def execute(self, typed: Sequence[str]) -> Ended:
         """Compute the features of all images; the exit code is 1 where one cannot be read."""
         from cnntrain.build import embedding, predicting, reading
-        from cnntrain.data.sets.named import names
 
         assert self.images is not None
         found = self._network()
@@ -61,7 +60,7 @@ class Embed(Command):
             tell(note, sys.stderr)
         compute = embedding.features(found.network, self.layer)
         asked = None if self.query is None else self._features_of(found, compute, self.query)
-        files = names(self.images)
+        files, inputs = predicting.named(found, self.images)
         seen = _Kept([], [])
         with self._written() as write:
 
@@ -71,7 +70,7 @@ class Embed(Command):
                     seen.files.extend(columns["image"])
                     seen.rows.append(columns["features"])
 
-            batches = found.through(compute, predicting.files(found, files))
+            batches = found.through(compute, inputs(found))
             ended = reading.each_batch(files, batches, _columns, keep, self.output)
         if seen.rows and ended.code in (0, 1):
             self._show(seen, asked)
@@ -90,7 +89,12 @@ class Embed(Command):
     def _features_of(self, found: Trained, compute: Callable[[Tensor], Tensor], file: str) -> np.ndarray:
         from cnntrain.build import predicting
 
-        ((rows, problems),) = found.through(compute, predicting.files(found, [file]))
+        names, inputs = (
+            predicting.named(found, file) if found.seen.dimensions != 2 else ([file], predicting.files([file]))
+        )
+        if len(names) != 1:
+            raise InputError(f"query={file}: holds {len(names):,}, and one is asked for")
+        ((rows, problems),) = found.through(compute, inputs(found))
         if problems[0]:
             raise InputError(f"query={file}: {problems[0]}")
         features: np.ndarray = rows.numpy()

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.limits import Count, Place
 from cnntrain.core.words import listed
+from cnntrain.data.base import DIMENSIONS
 
 if TYPE_CHECKING:
     from cnntrain.build.evaluation import Asked
@@ -260,6 +262,13 @@ class Eval(Command):
                 f"data.channels={config.channels}, but this model takes {own.channels}: "
                 f"data.channels={own.channels} converts the images"
             )
+        if config.dimensions != own.dimensions:
+            raise ConfigError(
+                f"data={config.name} has {DIMENSIONS[config.dimensions]}, and this model takes "
+                f"{DIMENSIONS[own.dimensions]}"
+            )
+        if self.tta != "none":
+            require_images(config, f"tta={self.tta}", "leave it out")
         if config.depth != own.depth:
             raise ConfigError(f"data.depth={config.depth}, but this model takes {own.depth}: data.depth={own.depth}")
         if self.corruptions and not config.has_pictures:
@@ -267,7 +276,9 @@ class Eval(Command):
         words = {each.partition("=")[0].lstrip("+") for each in typed}
         whole = "name" in (self.data or {})  # another set, with a value for every key
         asked = {key for key in SEEN if (f"data.{key}" in words if whole else key in (self.data or {}))}
-        return replace(own, **{key: getattr(config, key) for key in asked if getattr(config, key) is not None})
+        if config.clip_length is not None and ("data.frames" in words or "frames" in (self.data or {})):
+            own = own.with_frames(config.clip_length)
+        return own.changed({key: getattr(config, key) for key in asked if getattr(config, key) is not None})
 
 
 def _fingerprint(data: Data) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
 from cnntrain.core.errors import InputError
@@ -58,6 +59,7 @@ class Export(Command):
         path = self._path()
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
+        require_images(found.config.data, "cnntrain export")
         asked = exporting.Asked(
             found=found,
             state=_with_places(state, found.config.data.places()),

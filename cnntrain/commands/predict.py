@@ -52,7 +52,6 @@ class Predict(Command):
         """Judge all images; the exit code is 1 where one cannot be read."""
         from cnntrain.build import predicting, reading
         from cnntrain.core import dist
-        from cnntrain.data.sets.named import names
         from cnntrain.export import bundle
 
         assert self.images is not None
@@ -63,10 +62,10 @@ class Predict(Command):
         least = None if self.reject is None else predicting.threshold(members, self.reject)
         if least is not None:
             tell(f"{NONE}: answers with a probability below {least:.4f}", sys.stderr)
-        files = names(self.images)
+        files, inputs = predicting.named(members[0], self.images)
         layout = _Layout(members[0].classes, min(self.topk, len(members[0].classes)), least)
         with self._written(files, layout) as write:
-            return reading.each_batch(files, predicting.answers(members, files), layout.columns, write, self.output)
+            return reading.each_batch(files, predicting.answers(members, inputs), layout.columns, write, self.output)
 
     @contextmanager
     def _written(self, files: Sequence[str], layout: _Layout) -> Iterator[Write]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -101,8 +101,8 @@ def _cells(row: Layer) -> list[str]:
         state,
         f"{row.macs:,}" if row.macs else "",
         f"{row.values:,}",
-        _pair(field.rows.size, field.columns.size) if field else "unknown",
-        _pair(field.rows.jump, field.columns.jump) if field and any(each > 1 for each in positions) else "",
+        _each(axis.size for axis in field.axes) if field else "unknown",
+        _each(axis.jump for axis in field.axes) if field and any(each > 1 for each in positions) else "",
     ]
 
 
@@ -110,7 +110,7 @@ def _kernel(row: Layer) -> str:
     """Such as ``3x3/2 p1``: kernel, stride, padding."""
     if row.window is None:
         return ""
-    stride, padding = _pair(*row.window.stride), _pair(*row.window.padding)
+    stride, padding = _each(row.window.stride), _each(row.window.padding)
     return f"{_times(row.window.kernel)}/{stride}" + (f" p{padding}" if padding != "0" else "")
 
 
@@ -148,6 +148,7 @@ def _times(sizes: Sequence[float]) -> str:
     return "x".join(f"{each:g}" for each in sizes)
 
 
-def _pair(rows: float, columns: float) -> str:
-    """Rows and columns, once where they are equal."""
-    return f"{rows:g}" if rows == columns else f"{rows:g}x{columns:g}"
+def _each(sides: Iterable[float]) -> str:
+    """A number for each side, once where they are equal."""
+    numbers = list(sides)
+    return f"{numbers[0]:g}" if len({*numbers}) == 1 else _times(numbers)

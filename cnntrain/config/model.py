@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,6 +116,10 @@ class Model:
     def scaled(self, image_size: int) -> int:
         """Pixels a side of images that the network sees, of the size that it would see unscaled."""
         return max(1, round(image_size * self.scale.resolution))
+
+    def scaled_sides(self, sides: Sequence[int]) -> tuple[int, ...]:
+        """The same of all sides of an input; a volume keeps its frames, which come before its height."""
+        return (*sides[:-2], *map(self.scaled, sides[-2:]))
 
     def small_stem(self, image_size: int) -> bool:
         """Whether the net gets the stem for small images, where its family has one."""

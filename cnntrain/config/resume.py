@@ -31,8 +31,8 @@ FIXED = (
     "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "model.scale", "model.norm",
     "data.name", "data.source",
     "data.channels", "data.depth", "data.image_size", "data.classes", "data.crop", "data.crop_fraction",
-    "data.interpolation", "data.background", "data.jpeg_draft", "task.name", "augment.normalize", "model.stem",
-    "optim.name", "schedule.name", "name", "output",
+    "data.interpolation", "data.background", "data.jpeg_draft", "data.frames", "task.name", "augment.normalize",
+    "model.stem", "optim.name", "schedule.name", "name", "output",
 )  # fmt: skip
 STATEFUL = ("task", "optim", "schedule", "transfer")  # groups whose classes can name more of them
 READ = {"model.genotype": "model.args.genotype"}  # a file, and where a run's configuration has what is in it

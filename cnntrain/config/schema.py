@@ -16,7 +16,7 @@ from cnntrain.augment.base import Augment
 from cnntrain.config.ended import Ended
 from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.config.model import Model
-from cnntrain.config.pictures import require_pictures
+from cnntrain.config.pictures import require_fitting_inputs, require_pictures, settled_format
 from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
@@ -169,6 +169,7 @@ class TrainConfig(Command):
                 "augment.cutmix=0"
             )
         require_fitting_labels(self.task, self.data, self.transfer)
+        require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)
         require_pictures(self.augment, self.data)
         self._check_metrics()
 
@@ -204,7 +205,8 @@ class TrainConfig(Command):
         first = f"val/{self.task.columns[0].name}"
         model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
         checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
-        return replace(self, model=model, schedule=schedule, checkpoint=checkpoint)
+        trainer = replace(self.trainer, memory_format=settled_format(self.data, self.trainer.memory_format))
+        return replace(self, model=model, schedule=schedule, checkpoint=checkpoint, trainer=trainer)
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:

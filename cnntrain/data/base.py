@@ -50,6 +50,10 @@ class Reading:
     least: int | None = None
 
 
+NUMBERS = 32  # as `depth`: float32, as they are
+DIMENSIONS = {1: "signals", 2: "images", 3: "volumes"}  # what is of so many besides the channels
+
+
 @dataclass(frozen=True)
 class Data:
     """The keys that every data source has.
@@ -61,12 +65,13 @@ class Data:
     divides: ClassVar[bool] = False  # whether `load` heeds `folds` and `group`
     of_files: ClassVar[bool] = False  # whether its images are image files, decoded when they are asked for
     any_channels: ClassVar[bool] = False  # whether it has images of channels other than grey and RGB, and of 16 bits
+    dimensions: ClassVar[Literal[1, 2, 3]] = 2  # of signals, images, or volumes: images one behind the other
 
     name: str
     source: str | None  # what reads it; None: the source of its name
     root: Place | None  # where the files are, or are downloaded to
     channels: int  # 1 = grey, 3 = RGB; images are converted to it; of any other number as the files have them
-    depth: Literal[8, 16]  # bits a channel that images are read with
+    depth: Literal[8, 16, 32]  # bits a channel that images are read with; of signals 32: float32
     image_size: Count | None  # that the network sees; None: the loaded weights' own, else the set's, else the model's
     crop: Crop | None  # of what is not square; None: the weights' own, or center
     crop_fraction: Proportion | None  # of the resized side that the network sees; None: the weights' own, or all
@@ -96,6 +101,8 @@ class Data:
 
     def __post_init__(self) -> None:
         self._check_pixels()
+        if self.dimensions == 1:
+            self._refuse_of_images()
         if self.jpeg_draft and not self.of_files:
             raise ValueError(f"jpeg_draft has no meaning for data={self.name}, which has no JPEG files: leave it out")
         if self.jpeg_draft and self.interpolation == "nearest":
@@ -125,9 +132,23 @@ class Data:
             raise ValueError(
                 f"channels must be 1 or 3, not {self.channels}, for data={self.name}: imagefolder and csv take others"
             )
-        if self.depth != 8 and not self.any_channels:
+        if (self.depth == NUMBERS) != (self.dimensions == 1):
+            values = "signals are float32, depth=32" if self.dimensions == 1 else "depth=32 is for signals"
+            raise ValueError(f"depth={self.depth} has no meaning for data={self.name}: {values}")
+        if self.depth == 16 and not self.any_channels:
             raise ValueError(
                 f"depth={self.depth} has no meaning for data={self.name}, whose images have 8 bits: leave it out"
+            )
+
+    def _refuse_of_images(self) -> None:
+        """A setting is honoured or answered: what is done to images alone is done to no signal."""
+        asked = {key: getattr(self, key) for key in ("image_size", "crop", "crop_fraction", "interpolation")}
+        asked |= {"pack_size": self.pack_size, "background": None if self.background == "white" else self.background}
+        wrong = [f"{key}={value}" for key, value in asked.items() if value is not None]
+        if wrong:
+            raise ValueError(
+                f"{' and '.join(wrong)}: for images, and data={self.name} has signals, which are seen in their own "
+                "length: leave it out"
             )
 
     def _check_group(self) -> None:
@@ -158,7 +179,12 @@ class Data:
     @property
     def has_pictures(self) -> bool:
         """Whether its images are grey or RGB, of 8 bits."""
-        return is_picture(self.channels, self.depth)
+        return self.dimensions == 2 and is_picture(self.channels, self.depth)
+
+    @property
+    def clip_length(self) -> int | None:
+        """Frames of a volume that the network sees; None: as many as the set's have, else as the model's own."""
+        return None
 
     @property
     def window(self) -> int | None:

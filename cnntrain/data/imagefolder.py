@@ -55,31 +55,37 @@ class ImageFolder(Data):
     def load(self) -> DataSet:
         from cnntrain.data.sets.files import file_set
 
-        folder = _Folder(self._path(), skips=self.on_bad == "skip")
+        folder = self._folders()
         parts = folder.parts()
         if parts and "train" not in parts:
             others = ", ".join(repr(each.name) for each in parts.values())
             raise InputError(f"{folder.root}: has {others} but no 'train' folder")
         found = {name: folder.samples(each, needed=name == "train") for name, each in parts.items()}
         found = found or {"all": folder.samples(folder.root, True)}
-        return file_set(self, folder.root, found, folder.notes(), folder.show(self))
+        return file_set(self, folder.root, found, folder.notes(), self._show(folder))
 
     def labelled(self, part: str) -> Labelled:
         from cnntrain.data.sets.files import labelled_files
 
-        folder = _Folder(self._path(), skips=self.on_bad == "skip")
+        folder = self._folders()
         parts = folder.parts() or {"all": folder.root}
         if part in parts:
             parts = {part: parts[part]}
         found = {name: folder.samples(each, needed=False) for name, each in parts.items()}
-        return labelled_files(self, folder.root, found, part, folder.notes(), folder.show(self))
+        return labelled_files(self, folder.root, found, part, folder.notes(), self._show(folder))
+
+    def _folders(self) -> ClassFolders:
+        return ClassFolders(self._path(), skips=self.on_bad == "skip")
+
+    def _show(self, folder: ClassFolders) -> Show | None:
+        return folder.show(self)
 
     def _path(self) -> Path:
         assert self.root is not None
         return Path(absolute(self.root))
 
 
-class _Folder:
+class ClassFolders:
     """A folder that is searched for images; counts what is left out, and why.
 
     Args:
@@ -98,6 +104,12 @@ class _Folder:
         if self.archive is not None and self.archive.of_macos:
             self.left_out["that macOS adds to archives"] = self.archive.of_macos
         self.extensions: Counter[str] = Counter()
+
+    def readable(self) -> Collection[str]:
+        """The extensions of the samples' files, in lower case."""
+        from cnntrain.data.sets.decode import file_extensions
+
+        return file_extensions()
 
     def notes(self) -> list[str]:
         """A line for the user, where anything was left out."""
@@ -154,9 +166,7 @@ class _Folder:
 
     def _of_class(self, folder: Path, empty: list[str]) -> list[Sample]:
         """The images in a class's folder and below it; its name goes to the `empty` ones where there are none."""
-        from cnntrain.data.sets.decode import file_extensions
-
-        readable, start = file_extensions(), len(os.path.join(self.root, ""))
+        readable, start = self.readable(), len(os.path.join(self.root, ""))
         sample: Callable[[str, str, Any], Sample] = self._sample if self.archive is None else self.archive.sample
         images: list[Sample] = []
         for entry in self._walk(folder, frozenset()):

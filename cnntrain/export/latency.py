@@ -60,7 +60,7 @@ def measure(
             torch.set_num_threads(number)
             networks = [each.opened() for each in variants]
             for size in batch_sizes:
-                shape = size, seen.channels, seen.image_size, seen.image_size
+                shape = (size, *seen.shape)
                 images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
                 works = [
                     partial(network, images.contiguous(memory_format=each.memory_format))

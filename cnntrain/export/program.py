@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -96,9 +96,9 @@ def program(whole: Whole, channels: int) -> ExportedProgram:
     return _exported(whole, images, len(SIZES))
 
 
-def program_alone(network: Alone, channels: int, size: int) -> ExportedProgram:
-    """For any number of images of one size."""
-    return _exported(network, torch.zeros(2, channels, size, size), 1)
+def program_alone(network: Alone, shape: Sequence[int]) -> ExportedProgram:
+    """For any number of inputs of one shape."""
+    return _exported(network, torch.zeros(2, *shape), 1)
 
 
 def _exported(module: nn.Module, images: Tensor, dynamic: int) -> ExportedProgram:

@@ -61,7 +61,7 @@ def variants(found: Trained, val: Labelled | None, folder: Path, in_onnx: bool) 
         RunError: the disk is full or cannot be written.
     """
     network = program.alone(replace(found, network=copy.deepcopy(found.network)))
-    exported = program.program_alone(network, found.seen.channels, found.seen.image_size)
+    exported = program.program_alone(network, found.seen.shape)
     program.fold(exported)
     layout = memory_format(found.config.trainer, found.device)
     own, folded = (each.to(memory_format=layout) for each in (copy.deepcopy(network), _module(exported)))

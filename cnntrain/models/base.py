@@ -38,6 +38,13 @@ class Blocks(nn.Sequential):
     """A stage of repeated blocks: each is a parameter group (unless coarse) and checkpointed on its own."""
 
 
+class GlobalMean(nn.Module):
+    """The mean of each map: (N, C, ...) to (N, C), of signals, images or volumes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mean(2)
+
+
 class FullyConnected(nn.Sequential):
     """Hidden layers between the feature map and the classifier: linear, activation, with dropout in between.
 
@@ -55,7 +62,8 @@ class FullyConnected(nn.Sequential):
 
 
 class Net(nn.Module):
-    """Images (N, in_chans, H, W) to logits (N, num_classes).
+    """Images (N, in_chans, H, W) to logits (N, num_classes); or signals (N, in_chans, L), or volumes
+    (N, in_chans, T, H, W).
 
     `global_pool` is any of timm's ("avg", "max", "avgmax", "catavgmax"; "" for none, without a classifier) or
     a module that gives `hidden` its (N, inputs) and cannot be changed: `nn.Flatten()`, a spatial pyramid.
@@ -212,14 +220,15 @@ def he_init(module: nn.Module) -> None:
 
     The classifier keeps torch's own, so that one that was reset is drawn from the same distribution.
     """
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 
 
-def default_cfg(first_conv: str, input_size: tuple[int, int, int], num_classes: int, **more: Any) -> dict[str, Any]:
-    """An entry of timm's `default_cfgs` for a net without published weights; `input_size` is (C, H, W)."""
+def default_cfg(first_conv: str, input_size: tuple[int, ...], num_classes: int, **more: Any) -> dict[str, Any]:
+    """An entry of timm's `default_cfgs` for a net without published weights; `input_size` is (C, H, W), of signals
+    (C, L), of volumes (C, T, H, W)."""
     half = (0.5,) * input_size[0]
     cfg = dict(input_size=input_size, num_classes=num_classes, first_conv=first_conv, classifier="classifier")
     return cfg | dict(mean=half, std=half, interpolation="bilinear", crop_pct=1.0) | more
@@ -228,4 +237,14 @@ def default_cfg(first_conv: str, input_size: tuple[int, int, int], num_classes: 
 def build(net: Callable[..., Net], variant: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """What an entrypoint returns. `features_only=True` gives every stage's map, or those of `out_indices`."""
     features = dict(feature_cls="getter", out_indices=None)
-    return timm.models.build_model_with_cfg(net, variant, pretrained, feature_cfg=features, **kwargs)
+    published = timm.models.get_pretrained_cfg(variant)
+    own = published.input_size if published is not None else None
+    if own is None or len(own) == 3:
+        return timm.models.build_model_with_cfg(net, variant, pretrained, feature_cfg=features, **kwargs)
+    # timm knows images alone: it is not told the shape of signals and volumes, and does not ask for it
+    overlay = {**(kwargs.pop("pretrained_cfg_overlay", None) or {}), "input_size": None}
+    model: Any = timm.models.build_model_with_cfg(
+        net, variant, pretrained, feature_cfg=features, pretrained_cfg_overlay=overlay, **kwargs
+    )
+    model.pretrained_cfg["input_size"] = own
+    return model

@@ -28,4 +28,4 @@ def begin(model: nn.Module, heads: Iterable[str]) -> None:
 def _outputs(layer: Any) -> tuple[int, ...]:
     if isinstance(layer, nn.Linear):
         return (layer.out_features,)
-    return (layer.out_channels,) if isinstance(layer, nn.Conv2d) else ()
+    return (layer.out_channels,) if isinstance(layer, nn.Conv2d | nn.Conv3d) else ()

@@ -117,8 +117,10 @@ class TorchvisionNet(Net):
 
 
 def _adapt(conv: nn.Module, in_chans: int) -> None:
-    assert isinstance(conv, nn.Conv2d)
-    conv.weight = nn.Parameter(adapt_input_conv(in_chans, conv.weight.detach()))
+    assert isinstance(conv, nn.Conv2d | nn.Conv3d)
+    weight = conv.weight.detach()
+    flat = adapt_input_conv(in_chans, weight.flatten(2, -2))  # of a volume's kernel time and height as one
+    conv.weight = nn.Parameter(flat.unflatten(2, weight.shape[2:-1]))
     conv.in_channels = in_chans
 
 

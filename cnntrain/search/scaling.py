@@ -134,6 +134,6 @@ def nets(config: TrainConfig, factors: Factors, phis: Sequence[int]) -> list[dic
         with torch.device("meta"):
             net = model.create(classes, seen.channels, pixels, pretrained=False, small_stem=small_stem)
         params = sum(each.numel() for each in auxiliary.main_parameters(net))
-        macs = layers.measure(net, seen.channels, pixels)[1]
+        macs = layers.measure(net, (seen.channels, pixels, pixels))[1]
         found.append({"phi": phi, **asdict(model.scale), "image_size": pixels, "params": params, "macs": macs})
     return found

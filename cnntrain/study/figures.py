@@ -28,16 +28,17 @@ def figures(name: str) -> dict[str, Any]:
     model = section(tree["model"], Model, "model")
     registered = model.name.split(".", 1)[0]
     published = timm.get_pretrained_cfg(model.name)
-    image = tuple(published.input_size) if published else (3, 224, 224)
+    own = tuple(published.input_size) if published else (3, 224, 224)
+    image = (own[0], *model.scaled_sides(own[1:]))
     classes = published.num_classes if published else 1000
     with torch.device("meta"):
         net = model.create(classes, image[0], None, pretrained=False)
-    rows, macs = layers.measure(net, image[0], model.scaled(image[1]))
+    rows, macs = layers.measure(net, image)
     return {
         "family": registry.defined_in(registered).rsplit(".", 1)[-1],
         "params": sum(p.numel() for p in auxiliary.main_parameters(net)),
         "macs": macs,
-        "input": "x".join(map(str, (image[0], *map(model.scaled, image[1:])))),
+        "input": "x".join(map(str, image)),
         "depth": layers.depth(rows),
         "source": catalog.source(registered),
         "weights": _has_weights(net, model),

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cnntrain.core import dist
 from cnntrain.core.words import some_of
+from cnntrain.data.base import DIMENSIONS
 from cnntrain.models import auxiliary
 from cnntrain.runs.report import Report
 from cnntrain.training.precision import slow
@@ -27,7 +28,7 @@ def show(run: Run, report: Report) -> None:
     progress = run.state.progress
     if progress.step:
         report.say(f"resumed at epoch {progress.epoch}, step {progress.step}")
-    elif dist.rank() == 0:
+    elif dist.rank() == 0 and run.loaders.preprocess.dimensions == 2:
         report.images("inputs", run.loaders.preprocess.undo(run.loaders.train.first(IMAGES_SHOWN)))
 
 
@@ -38,14 +39,14 @@ def opening(run: Run) -> list[Any]:
     if limited := some_of(len(data.val), data.val_of):
         sizes["val"] = f"{limited} (trainer.val_limit)"
     parts = ", ".join(f"{name} {shown}" for name, shown in sizes.items())
-    size, channels = run.loaders.preprocess.image_size, run.loaders.preprocess.channels
+    seen, kind = run.loaders.preprocess, DIMENSIONS[run.loaders.preprocess.dimensions]
     lines = [
         f"{config.model.name}: {sum(p.numel() for p in auxiliary.main_parameters(model)):,} parameters, "
-        f"{run.macs / 1e6:,.1f} M multiply-adds at {channels}x{size}x{size}, "
+        f"{run.macs / 1e6:,.1f} M multiply-adds at {'x'.join(map(str, seen.shape))}, "
         f"{'pretrained' if config.model.pretrained else config.model.weights or 'random'} weights"
         f"{', stem for small images' if getattr(model, 'small_stem', False) else ''}",
         *(f"note: {each}" for each in run.notes),
-        f"{config.data.name}: {parts} images of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
+        f"{config.data.name}: {parts} {kind} of {len(data.classes)} classes; fingerprint {data.fingerprint[:12]}",
         *(f"note: {each}" for each in data.notes),
         f"{config.optim.name}, {config.schedule.name}, {config.augment.in_words} augmentation, batch "
         f"{run.loaders.batch_size} on {dist.world_size()} x {run.device} in {config.trainer.precision}",

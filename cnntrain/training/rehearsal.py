@@ -68,8 +68,8 @@ class Rehearsal:
         groups = parameter_groups(self.model, plan.config.optim, rates, plan.policy.decay_multipliers(self.model))
         self.optimizer = plan.config.optim.build(groups)
         self.objective = plan.config.task.start(trainer.label_smoothing, plan.config.model.aux_weight)
-        size, dtype = plan.seen.image_size, next(self.model.parameters()).dtype
-        images = torch.rand(count, plan.seen.channels, size, size, dtype=dtype, device=plan.device)
+        dtype = next(self.model.parameters()).dtype
+        images = torch.rand(count, *plan.seen.shape, dtype=dtype, device=plan.device)
         self.images = images.contiguous(memory_format=memory_format(trainer, plan.device))
         labels = torch.arange(count, device=plan.device) % plan.classes
         self.targets = one_hot(labels, plan.classes).bool() if plan.config.task.several_labels else labels

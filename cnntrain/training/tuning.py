@@ -105,8 +105,8 @@ def largest_that_fits(plan: Plan, most: int) -> int:
             if plan.device.type == "cuda":
                 torch.cuda.empty_cache()
     raise ConfigError(
-        f"not even one image of {plan.seen.image_size} pixels fits into the memory of {plan.device}: take a smaller "
-        "model or data.image_size, trainer.precision=bfloat16 or trainer.grad_checkpointing=true"
+        f"not even one input of {'x'.join(map(str, plan.seen.shape))} fits into the memory of {plan.device}: take "
+        "a smaller model or data.image_size, trainer.precision=bfloat16 or trainer.grad_checkpointing=true"
     )
 
 

@@ -119,7 +119,8 @@ def test_several_runs_answer_by_their_mean_probabilities(typed: Typed, runs: lis
     ]
     assert np.abs(np.array(answers) - expected).max() < 1e-5
     found, files = cnntrain.load(runs[0], device="cpu"), sorted(map(str, images_of(runs[0]).rglob("*.png")))
-    once, twice = ([rows for rows, _ in predicting.answers(members, files)] for members in ([found], [found, found]))
+    inputs = predicting.files(files)
+    once, twice = ([rows for rows, _ in predicting.answers(members, inputs)] for members in ([found], [found, found]))
     assert all(torch.allclose(each, both) for each, both in zip(once, twice, strict=True))
 
 

@@ -36,7 +36,7 @@ def test_a_spatial_pyramid_is_written(tmp_path: Path) -> None:
 
     net = program.Alone(Net(), None).eval()
     path = tmp_path / "net.onnx"
-    onnx_file.write(path, program.program_alone(net, 2, 7), ["pooled"], program.SIZES[:1])
+    onnx_file.write(path, program.program_alone(net, (2, 7, 7)), ["pooled"], program.SIZES[:1])
     maps = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
     (found,) = bundle.session(path).run(None, {onnx_file.IMAGES: maps})
     assert np.array_equal(found, net(torch.from_numpy(maps)).numpy())

@@ -320,7 +320,7 @@ def test_a_run_counts_and_tests_the_network_alone(
         model, without = built(name, classes=7), built(name, aux_logits=False, classes=7)
     extra = sum(each.numel() for each in auxiliary.parameters(model))
     params = sum(each.numel() for each in without.parameters())
-    macs = layers.multiply_adds(without, 3, NETS[name][1])
+    macs = layers.multiply_adds(without, (3, NETS[name][1], NETS[name][1]))
     expected = {"params": params, "trainable_params": params, "auxiliary_params": extra, "macs": macs}
     assert result["model"] == {"name": name, **expected}
     assert extra == sum(each.numel() for each in model.parameters()) - params > 0

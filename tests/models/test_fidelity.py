@@ -37,7 +37,7 @@ class Case:
     name: str
     params: int
     macs: int
-    image: tuple[int, int, int] = (3, 32, 32)
+    image: tuple[int, ...] = (3, 32, 32)
     classes: int = 10
     coarse: int = 5
     fine: int = 5
@@ -76,8 +76,8 @@ class Case:
         return timm.create_model(self.name, **self.kwargs | self.small | kwargs)
 
     def images(self, count: int = 2, channels: int | None = None) -> torch.Tensor:
-        shape = (channels or self.image[0], self.side or self.image[1], self.side or self.image[2])
-        return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+        sides = self.image[1:] if self.side is None else (*self.image[1:-2], self.side, self.side)
+        return torch.randn(count, channels or self.image[0], *sides, generator=torch.Generator().manual_seed(1))
 
 
 def cifar(name: str, depth: int, params: int, extra_macs: int = 0, **kwargs: Any) -> Case:
@@ -108,8 +108,9 @@ TABLES = sorted((Path(__file__).parent / "tables").glob("*.py"))
 CASES += [Case(**row) for table in TABLES for row in runpy.run_path(str(table))["ROWS"]]
 THOUSAND_LAYERS = {"preactresnet1001", "resnet1202"}
 MANY_LAYERS = {  # whose export takes seconds
-    "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "nasnetamobile", "preactresnet164",
-    "resnet18a", "resnet50_2015", "shufflenet_g3", "tv_googlenet", "tv_shufflenet_v2", "tv_squeezenet", "wrn16_4",
+    "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "nasnetamobile",
+    "preactresnet164", "resnet18a", "resnet50_2015", "shufflenet_g3", "tv_googlenet", "tv_shufflenet_v2",
+    "tv_squeezenet", "wrn16_4",
 }  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def test_create_model_arguments(case):
 def test_default_cfg_names_the_first_convolution_and_the_classifier(case):
     net = case.count_only()
     cfg = net.pretrained_cfg
-    assert isinstance(net.get_submodule(cfg["first_conv"]), nn.Conv2d)
+    assert isinstance(net.get_submodule(cfg["first_conv"]), nn.Conv1d | nn.Conv2d | nn.Conv3d)
     assert net.get_submodule(cfg["first_conv"]).in_channels == cfg["input_size"][0] == net.in_chans
     assert net.get_submodule(cfg["classifier"]) is net.get_classifier()
     assert tuple(cfg["input_size"]) == case.image and cfg["num_classes"] == case.classes
@@ -257,7 +258,7 @@ def test_traces_with_timm(case):
     head = net.pretrained_cfg["classifier"]
     traced = create_feature_extractor(net, [*stages, head])(images)
     if case.maps:
-        assert traced[head].shape[:2] == (2, case.classes) and traced[head].ndim == 4
+        assert traced[head].shape[:2] == (2, case.classes) and traced[head].ndim == 1 + len(case.image)
     else:
         assert torch.equal(traced[head], net(images))
     for stage, output in zip(stages, net.forward_intermediates(images)[1], strict=True):

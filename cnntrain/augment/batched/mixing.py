@@ -34,6 +34,7 @@ class Mixing:
         self, images: Tensor, labels: Tensor, others: Tensor, their: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """Normalised images [samples, channels, height, width] and soft targets, float32 [samples, classes].
+        Signals and volumes can be mixed too, but have no boxes.
 
         Args:
             labels: int64 [samples]; or bool [samples, classes], of any number of labels each.
@@ -42,10 +43,11 @@ class Mixing:
         """
         rows, columns, share = (
             each.to(images.device, non_blocking=True)
-            for each in self.shares(images.shape[2], images.shape[3], draws.here)
+            for each in self.shares(images.shape[-2], images.shape[-1], draws.here)
         )
-        inside = rows[:, None, :, None] & columns[:, None, None, :]
-        kept = torch.where(inside, share.to(images.dtype).view(-1, 1, 1, 1), 1)
+        kept = share.to(images.dtype).view(-1, *[1] * (images.ndim - 1))
+        if images.ndim == 4:
+            kept = torch.where(rows[:, None, :, None] & columns[:, None, None, :], kept, 1)
         mixed = torch.lerp(others, images, kept)
         of_box = (rows.sum(1) * columns.sum(1)).double() / (rows.shape[1] * columns.shape[1])
         weight = (1 - of_box * (1 - share))[:, None].float()

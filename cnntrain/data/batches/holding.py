@@ -82,12 +82,11 @@ class Holder:
         rows = None
         if isinstance(images, SomeImages):
             rows, images = torch.from_numpy(images.index), images.images
-        side = self.seen.image_size
-        if not isinstance(images, ArrayImages) or images.tensor.shape[2:] != (side, side):
+        if not isinstance(images, ArrayImages) or images.tensor.shape[1:] != self.seen.shape:
             return None
-        if not (loader.reads_alike and self.seen.fit.changes_nothing_of_its_size):
+        if not (loader.reads_alike and self.seen.shown_as_it_is):
             return None
-        size = len(images) * self.seen.channels * side * side
+        size = images.tensor.numel() * images.tensor.element_size()
         held = images.tensor.to(loader.device) if self._fits_device(size, loader.device) else images.tensor
         return Resident(held, _targets(loader), rows, False, loader.device)
 
@@ -105,8 +104,8 @@ class Holder:
         size = in_bytes(sum(entry.size for entry in entries.values()))
         count = " and ".join(f"{name} {entry.shapes[0][0]:,}" for name, entry in entries.items())
         where = "on disk" if place == DISK else "in memory"
-        sides = dict.fromkeys(entry.shapes[0][1] for entry in entries.values())
-        shown = " and ".join(f"{self.seen.channels}x{side}x{side}" for side in sides)
+        shapes = dict.fromkeys((self.seen.channels, *entry.shapes[0][1:-1]) for entry in entries.values())
+        shown = " and ".join("x".join(map(str, shape)) for shape in shapes)
         say(f"images are read once and kept {where}: {count} of {shown}, {size}, {why}")
         for loader in parts.values():
             if loader.packing:
@@ -128,15 +127,16 @@ class Holder:
         seen = self.seen.depends_on
         if self.seen.crop != "pad":  # whose border has the mean's colour
             seen = {key: value for key, value in seen.items() if key not in ("mean", "std")}
-        count, side = len(loader.samples), self.seen.image_size
+        count, sides = len(loader.samples), self.seen.shape[1:]
         if loader.packing is not None:
             side = loader.packing.side
+            sides = (side, side)
             kept = ("channels", "depth", "background", "jpeg_draft")
             seen = {"pack": side, **{key: seen[key] for key in kept if key in seen}}
         versions = [__version__, torch.__version__, torchvision.__version__, PIL.__version__]
         key = digest({"seen": seen, "data": list(self.depends_on), "part": [name, count], "versions": versions})
         about: store.About = {"model": None, "data": self.data, "part": name, "cut": [], "views": 1}
-        shapes: list[tuple[int, ...]] = [(count, side, side, self.seen.channels)]
+        shapes: list[tuple[int, ...]] = [(count, *sides, self.seen.channels)]
         if loader.packing is not None:
             return Entry(key, [*shapes, (count, 2)], [DTYPES[self.seen.depth], torch.int32], about)
         return Entry(key, shapes, [DTYPES[self.seen.depth]], about)
@@ -149,7 +149,7 @@ class Holder:
         def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
             for loaded in source.batches(plan):
                 assert loaded is not None, "the plan has no empty batch"
-                images = loaded[0].permute(0, 2, 3, 1)
+                images = loaded[0].movedim(1, -1)
                 yield (images,) if packing is None else (images, loaded[1])
 
         return Filler(

@@ -111,7 +111,7 @@ class Loader:
     def _with_partners(self, plan: Plan) -> Plan:
         """Each batch with as many samples after it: those with which its own are mixed."""
         varied = self.varied
-        if varied is None or varied.mixing is None:
+        if varied is None or varied.mixing is None or not len(plan):  # a run may go on behind an epoch's last step
             return plan
         partners = varied.mixing.partners(Draws(varied.seed, plan.epoch, plan.order), len(self.samples))
         halves = [each for pair in zip(plan, replace(plan, order=partners), strict=True) for each in pair]

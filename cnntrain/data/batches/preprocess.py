@@ -1,8 +1,10 @@
-"""From images to what the network sees: one description, by which a run is trained, judged and used."""
+"""From images, signals or volumes to what the network sees: one description, by which a run is trained, judged and
+used."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from math import ceil, floor
 from typing import Any, Literal
@@ -16,9 +18,10 @@ from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.limits import Count, Proportion
-from cnntrain.data.base import Background, Crop, Reading, is_picture
+from cnntrain.data.base import NUMBERS, Background, Crop, Reading, is_picture
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.planes import joined, pictures
+from cnntrain.data.batches.shaped import AsItIs, Frames
 from cnntrain.data.sets.bands import first_shown
 from cnntrain.data.sets.dataset import Images, at_least
 
@@ -38,9 +41,12 @@ class Preprocess:
         interpolation: by torchvision's name: nearest, bilinear, bicubic, ...
         mean, std: a number a channel, of values in [0, 1].
         background: what transparent images are laid on.
-        depth: bits a channel of the images, which are uint8 or uint16.
+        depth: bits a channel of the images, which are uint8 or uint16; 32: signals, float32, whose `mean` and `std` are
+            of their values as they are.
         jpeg_draft: whether JPEG files are decoded with fewer pixels, of which at least `DRAFTED` times as many as are
             needed are left a side.
+        sides: of what is no image: the length of signals; frames, height and width of volumes, of which each frame is
+            seen as an image. `image_size` is the last of them.
     """
 
     channels: Count
@@ -51,12 +57,36 @@ class Preprocess:
     mean: list[float]
     std: list[float]
     background: Background
-    depth: Literal[8, 16] = 8
+    depth: Literal[8, 16, 32] = 8
     jpeg_draft: bool = False
+    sides: list[Count] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std must be {self.channels} numbers each, one a channel")
+        if self.sides is not None and (len(self.sides) not in (1, 3) or self.sides[-1] != self.image_size):
+            raise ValueError(f"sides must be one or three numbers, the last {self.image_size}, not {self.sides}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input: channels, then length; height and width; or frames, height and width."""
+        return (self.channels, *(self.sides or (self.image_size, self.image_size)))
+
+    @property
+    def dimensions(self) -> int:
+        """1 of signals, 2 of images, 3 of volumes."""
+        return len(self.shape) - 1
+
+    def changed(self, values: Mapping[str, Any]) -> Preprocess:
+        """With other values; those of another `image_size` are a volume's sides, too."""
+        if self.dimensions == 3 and "image_size" in values:
+            size = values["image_size"]
+            return replace(self, **values, sides=[*(self.sides or [])[:1], size, size])
+        return replace(self, **values)
+
+    def with_frames(self, frames: int) -> Preprocess:
+        """A volume's, of so many frames."""
+        return replace(self, sides=[frames, self.image_size, self.image_size])
 
     def least(self, side: float) -> int | None:
         """Pixels of the shorter side with which a JPEG is decoded that becomes `side` pixels there; None: all,
@@ -72,8 +102,8 @@ class Preprocess:
     @property
     def depends_on(self) -> dict[str, Any]:
         """What tells images that are seen otherwise apart, as plain values."""
-        values = asdict(self)
-        return values if self.jpeg_draft else {key: values[key] for key in values if key != "jpeg_draft"}
+        plain = {"jpeg_draft": False, "sides": None}  # and not told, so that what was kept before there was it is found
+        return {key: value for key, value in asdict(self).items() if key not in plain or value != plain[key]}
 
     @property
     def reading(self) -> Reading:
@@ -82,37 +112,47 @@ class Preprocess:
 
     @property
     def white(self) -> int:
-        """The greatest value of an image's channel."""
-        return 2**self.depth - 1
+        """The greatest value of an image's channel; 1 of signals, which have none."""
+        return 1 if self.depth == NUMBERS else 2**self.depth - 1
 
     @property
-    def fit(self) -> Fit:
-        """A sample of any size to one of `image_size`, as an evaluation sees it.
+    def shown_as_it_is(self) -> bool:
+        """Whether `fit` changes nothing of a sample that has the shape already."""
+        fit = self.fit
+        return (fit.fit if isinstance(fit, Frames) else fit).changes_nothing_of_its_size
+
+    @property
+    def fit(self) -> Fit | Frames | AsItIs:
+        """A sample of any size to one of `shape`, as an evaluation sees it.
 
         The image is resized by PIL: it gives the pixels that timm's transforms give, from which torchvision's on
         tensors differ by a grey level here and there. An image of the size already is returned as it is, at no cost.
         Of other channels than grey or RGB, or 16 bits, each channel is resized by itself.
         """
-        return Fit(self)
+        if self.dimensions == 1:
+            return AsItIs(self.shape)
+        fit = Fit(self)
+        return fit if self.sides is None else Frames(self.sides[0], fit)
 
     def __call__(self, images: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """uint8 or uint16 [batch, channels, height, width] to normalised `dtype` of the same shape."""
+        """uint8, uint16 or float32 [batch, *shape] to normalised `dtype` of the same shape."""
         if self.depth > 8 and dtype not in (torch.float32, torch.float64):  # which have too few digits for the values
             return self(images, device, torch.float32).to(dtype)
-        count, channels, height, width = images.shape
         images = images.to(device, non_blocking=True)
-        if channels > 1 and images.is_contiguous(memory_format=torch.channels_last):
+        if images.ndim == 4 and images.shape[1] > 1 and images.is_contiguous(memory_format=torch.channels_last):
+            count, channels, height, width = images.shape
             scale, shift = self._scale_and_shift(width, device, dtype)
             rows = images.permute(0, 2, 3, 1).view(count, height, width * channels)  # so that the kernel has long ones
             return _scaled(rows, scale, shift).view(count, height, width, channels).permute(0, 3, 1, 2)
         scale, shift = self._scale_and_shift(1, device, dtype)
-        return _scaled(images, scale.view(-1, 1, 1), shift.view(-1, 1, 1))
+        return _scaled(images, *(each.view(-1, *[1] * self.dimensions) for each in (scale, shift)))
 
     def _scale_and_shift(self, times: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         return _scale_and_shift((*self.mean,), (*self.std,), self.white, times, device, dtype)
 
     def undo(self, images: Tensor) -> Tensor:
-        """Normalised images back to [0, 1], for people to look at: grey or RGB, of other channels see `shown`."""
+        """Normalised images back to [0, 1], for people to look at: grey or RGB, of other channels see `shown`; no
+        signals and no volumes."""
         mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
         return first_shown(images.float().mul(std).add(mean).clamp(0, 1))
 
@@ -144,7 +184,7 @@ class Fit:
         scaled = floor(size / seen.crop_fraction)
         how = InterpolationMode(seen.interpolation)
         resize = {"center": [scaled], "squash": [scaled, scaled]}
-        self.size = (size, size)
+        self.size: tuple[int, int] = (size, size)
         self.least = seen.least(scaled)
         self.changes_nothing_of_its_size = scaled == size
         fill = [round(seen.white * each) for each in seen.mean]

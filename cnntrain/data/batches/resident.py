@@ -17,7 +17,7 @@ class Resident:
     """A part in memory.
 
     Args:
-        images: uint8 or uint16 [images, channels, height, width], or with the channels last.
+        images: uint8, uint16 or float32 [images, channels, ...], or with the channels last.
         targets: [samples].
         rows: int64 [samples], where in `images` each sample is; None: in their order.
         sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
@@ -76,5 +76,5 @@ class Resident:
         targets = self.targets[positions]
         if self.pinned:  # so that what computes goes on while they are copied
             images, targets = images.pin_memory(), targets.pin_memory()
-        images = images.permute(0, 3, 1, 2) if self.channels_last else images
+        images = images.movedim(-1, 1) if self.channels_last else images
         return images, targets if self.sizes is None else (targets, self.sizes[positions])

@@ -15,7 +15,8 @@ AT_ONCE = 64
 
 
 def mean_and_deviation(part: Part, fit: Transform, workers: int = 0) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a channel, of values in [0, 1], over the images as an evaluation sees them.
+    """Mean and standard deviation a channel, of values in [0, 1] (of signals as they are), over the images as an
+    evaluation sees them.
 
     A part of more than `MOST_IMAGES` is represented by so many of its images, always the same.
 
@@ -28,7 +29,8 @@ def mean_and_deviation(part: Part, fit: Transform, workers: int = 0) -> tuple[li
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for loaded in Reader(Samples(part, fit, None), workers, torch.device("cpu")).batches(plan):
         assert loaded is not None, "the plan has no empty batch"
-        pixels = loaded[0].double().transpose(0, 1).flatten(1) / torch.iinfo(loaded[0].dtype).max
+        white = 1 if loaded[0].is_floating_point() else torch.iinfo(loaded[0].dtype).max
+        pixels = loaded[0].double().transpose(0, 1).flatten(1) / white
         count += pixels.shape[1]
         total = total + pixels.sum(dim=1)
         squares = squares + pixels.square().sum(dim=1)

@@ -10,18 +10,20 @@ import numpy as np
 import torch
 
 from cnntrain.core import plain_json
+from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
-from cnntrain.data.sets.dataset import DataSet, Part
+from cnntrain.data.sets.dataset import DataSet, Labelled, Part
 from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
 from cnntrain.data.sets.stratify import PARTS
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Labelled images.
+    """Labelled images, signals or volumes.
 
     Attributes:
-        images: uint8 [n, channels, height, width].
+        images: uint8 [n, channels, height, width]; signals float32 [n, channels, length]; volumes uint8
+            [n, channels, frames, height, width].
         labels: int64 [n].
         ids: n names.
     """
@@ -36,10 +38,10 @@ class Arrays:
 
 
 class ArrayImages:
-    """Images held as one uint8 tensor.
+    """Images, signals or volumes held as one tensor.
 
     Attributes:
-        tensor: [n, channels, height, width]; read-only, since grey images shown as RGB share one plane.
+        tensor: as `Arrays.images`; read-only, since grey images shown as RGB share one plane.
     """
 
     def __init__(self, images: np.ndarray, channels: int):
@@ -53,16 +55,16 @@ class ArrayImages:
 
 
 def with_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
-    """Grey [n, 1, h, w] to RGB by repetition (no copy), RGB [n, 3, h, w] to grey by ITU-R 601 luma."""
+    """Grey [n, 1, ...] to RGB by repetition (no copy), RGB [n, 3, ...] to grey by ITU-R 601 luma."""
     if images.shape[1] == channels:
         return images
     if channels == 3:
-        return images.expand(-1, 3, -1, -1)
+        return images.expand(-1, 3, *images.shape[2:])
     return torch.cat([_luma(block) for block in torch.split(images, 1024)])
 
 
 def _luma(images: torch.Tensor) -> torch.Tensor:
-    """uint8 or uint16 [n, 3, h, w] to [n, 1, h, w], rounded as PIL does, so that files give the same greys."""
+    """uint8 or uint16 [n, 3, ...] to [n, 1, ...], rounded as PIL does, so that files give the same greys."""
     red, green, blue = images.to(torch.int32 if images.dtype == torch.uint8 else torch.int64).unbind(1)
     weighted = 19595 * red + 38470 * green + 7471 * blue  # 0.299, 0.587, 0.114 in units of 1/65536
     return ((weighted + 32768) >> 16).to(images.dtype).unsqueeze(1)
@@ -96,7 +98,8 @@ def divided_set(
 
 
 def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> DataSet:
-    """The data set of `parts` (train, val and possibly test), whose images are square and alike."""
+    """The data set of `parts` (train, val and possibly test), whose images or volumes' frames are square and alike, or
+    whose signals have one length."""
     built = {
         name: Part(ArrayImages(arrays.images, channels), arrays.labels, arrays.ids) for name, arrays in parts.items()
     }
@@ -104,11 +107,27 @@ def array_set(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int
         classes=list(classes),
         channels=channels,
         native_size=parts["train"].images.shape[-1],
+        native_frames=parts["train"].images.shape[2] if parts["train"].images.ndim == 5 else None,
         train=built["train"],
         val=built["val"],
         test=built.get("test"),
         fingerprint=_fingerprint(parts, classes, channels),
     )
+
+
+def as_labelled(source: Data, found: Mapping[str, Arrays], classes: Sequence[str], part: str) -> Labelled:
+    """A part of what was found, or all of what comes in no parts, to be judged.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    name = "all" if "all" in found else part
+    if name not in found:
+        raise InputError(f"{source.root}: has no {part} part; choose part={' or part='.join(found)}")
+    own = found[name]
+    notes = [f"it comes in no parts: all {len(own.labels):,} are evaluated"] if name == "all" else []
+    shown = Part(ArrayImages(own.images, source.channels), own.labels, own.ids)
+    return Labelled([*classes], shown, name, _fingerprint({name: own}, classes, source.channels), notes)
 
 
 def _fingerprint(parts: Mapping[str, Arrays], classes: Sequence[str], channels: int) -> str:

@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 from torch import Tensor
 
 from cnntrain.core import extras
-from cnntrain.data.base import GREY_OR_RGB
+from cnntrain.data.base import GREY_OR_RGB, NUMBERS
 from cnntrain.data.sets.arrays import with_channels
 
 NPY = b"\x93NUMPY"
@@ -19,7 +19,8 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LONGEST = len(NPY)  # bytes at the start of a file, which tell these formats
 SUFFIX = ".npy"
 GREYS = ("L", "I;16", "I;16B", "I;16L")  # modes of PIL
-DTYPES = {8: torch.uint8, 16: torch.uint16}
+DTYPES = {8: torch.uint8, 16: torch.uint16, NUMBERS: torch.float32}
+LINE = 48  # pixels of height, of a signal's channel
 WIDER = 257  # 255 times this is 65535
 
 
@@ -191,8 +192,25 @@ def of_depth(values: np.ndarray, depth: int) -> np.ndarray:
 
 def shown(image: Tensor) -> Tensor:
     """What people are shown of [channels, height, width], uint8 [1 or 3, height, width]: of other channels than grey
-    and RGB the first three, or the first of two."""
+    and RGB the first three, or the first of two. Of a volume [channels, frames, height, width] that is the frame in the
+    middle, of a signal [channels, length] a drawing."""
+    if image.ndim == 2:
+        return drawn(image)
+    image = image if image.ndim == 3 else image[:, image.shape[1] // 2]
     return torch.from_numpy(of_depth(first_shown(image).numpy(), 8))
+
+
+def drawn(signal: Tensor) -> Tensor:
+    """A signal's channels one below the other as dark lines, uint8 [1, `LINE` x channels, length]; each from its least
+    to its greatest value."""
+    values = signal.double().numpy()
+    low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
+    heights = np.rint((high - values) / np.where(high > low, high - low, 1.0) * (LINE - 1)).astype(np.int64)
+    before = np.concatenate([heights[:, :1], heights[:, :-1]], 1)  # a stroke goes from there, so that it has no gaps
+    rows = np.arange(LINE)[:, None]
+    top, bottom = np.minimum(before, heights)[:, None], np.maximum(before, heights)[:, None]
+    lines = np.where((rows >= top) & (rows <= bottom), 0, 255).astype(np.uint8)
+    return torch.from_numpy(lines.reshape(1, -1, values.shape[1]))
 
 
 def first_shown(images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from cnntrain.core.errors import InputError
 
 
 class Images(Protocol):
-    """A row of images: ``images[i]`` is a uint8 tensor [channels, height, width]."""
+    """A row of images: ``images[i]`` is a uint8 tensor [channels, height, width], or see `arrays.Arrays`."""
 
     def __len__(self) -> int: ...
 
@@ -77,14 +77,16 @@ class DataSet:
 
     Attributes:
         classes: class names; a label is a position in this list.
-        channels: 1 or 3, of every image of every part.
-        native_size: the side in pixels of a set whose images are all square and alike, else None.
+        channels: of every image of every part.
+        native_size: the side in pixels of a set whose images are all square and alike, the length of signals that
+            have one, else None.
         test: None where the source has no test part.
         fingerprint: hex sha256 over the files or arrays and the split indices: equal fingerprints, equal parts.
         modified: digest of when the image files changed; empty where the fingerprint covers their contents.
         notes: lines for the user, on what was asked of the set and could not be had.
         val_of: how many images the val part was drawn from, where a run takes only some of them.
         skipped: ids of images that cannot be read and are in no part, with the kind of the reason.
+        native_frames: of volumes that have all as many frames, else None.
     """
 
     classes: list[str]
@@ -98,6 +100,7 @@ class DataSet:
     notes: list[str] = field(default_factory=list)
     val_of: int | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    native_frames: int | None = None
 
     def parts(self) -> dict[str, Part]:
         """Those that there are, by name."""

@@ -106,13 +106,16 @@ class GivenImages(Decoded):
 class Unlabelled(Part):
     """Images of which each has for its target why it cannot be read, empty where it can; a black one stands for it."""
 
-    def __init__(self, images: Images, channels: int, depth: int = 8):
+    def __init__(self, images: Images, shape: Sequence[int], depth: int = 8):
+        """Args:
+        shape: of what the network is given.
+        """
         super().__init__(images, np.full(len(images), -1, dtype=np.int64), [])
-        self.channels = channels
+        self.shape = shape
         self.dtype = DTYPES[depth]
 
     def sample(self, position: int) -> tuple[Any, Any]:
         try:
             return self.images[position], ""
         except InputError as error:
-            return torch.zeros(self.channels, 1, 1, dtype=self.dtype), str(error)
+            return torch.zeros(*self.shape, dtype=self.dtype), str(error)

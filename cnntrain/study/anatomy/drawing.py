@@ -90,7 +90,7 @@ def _box(rows: Sequence[Layer]) -> str:
     state = ", frozen" if not trained else ", partly frozen" if trained < params else ""
     lines = [rows[0].name]
     for row, following in zip_longest(rows, rows[1:]):
-        lines.append(row.kind + (f" {_shape(row.window.kernel)}/{row.window.stride[0]}" if row.window else ""))
+        lines.append(row.kind + (f" {_shape(row.window.kernel)}/{_stride(row.window.stride)}" if row.window else ""))
         if following is None or following.shape != row.shape:
             lines.append(_shape(row.shape))
     label = _quoted(*lines, *([f"{params:,} parameters{state}"] if params else []))
@@ -136,6 +136,11 @@ def tensorboard(model: nn.Module, image: tuple[int, ...], folder: Path) -> None:
         ) from error
     except OSError as error:
         raise InputError(f"tensorboard={folder}: {error.strerror}") from error
+
+
+def _stride(sides: Sequence[int]) -> str:
+    """Once where it is the same along all sides."""
+    return str(sides[0]) if len({*sides}) == 1 else _shape(sides)
 
 
 def _shape(sizes: Sequence[int]) -> str:

@@ -32,8 +32,16 @@ class Call:
         return self.func.overloadpacket.__name__
 
     def spatial(self, dim: int) -> bool:
-        """Whether `dim` counts rows or columns."""
-        return self.field.folded is None and dim % self.source.ndim >= self.source.ndim - 2
+        """Whether `dim` counts the positions of a side."""
+        return self.field.folded is None and dim % self.source.ndim >= self.source.ndim - self.sides
+
+    @property
+    def sides(self) -> int:
+        return len(self.field.axes)
+
+    def axis(self, dim: int) -> int:
+        """Which of the sides a `dim` is that counts their positions."""
+        return dim % self.source.ndim - (self.source.ndim - self.sides)
 
 
 def output_field(call: Call) -> Field | None:
@@ -47,10 +55,17 @@ def output_field(call: Call) -> Field | None:
     return rule(call) if rule else None
 
 
-def _windowed(field: Field, window: Window) -> Field:
-    pairs = zip(window.kernel, window.stride, window.padding, window.dilation, strict=True)
-    rows, columns = (axis.window(*each) for axis, each in zip((field.rows, field.columns), pairs, strict=True))
-    return Field(rows, columns)
+def _windowed(field: Field, window: Window) -> Field | None:
+    if len(window.kernel) < len(field.axes):
+        return None
+    own = window.last(len(field.axes))
+    each = zip(field.axes, own.kernel, own.stride, own.padding, own.dilation, strict=True)
+    return Field(tuple(axis.window(*numbers) for axis, *numbers in each))
+
+
+def _with(field: Field, place: int, axis: Axis) -> Field:
+    """With another axis at a place."""
+    return replace(field, axes=(*field.axes[:place], axis, *field.axes[place + 1 :]))
 
 
 def _together(call: Call) -> Field | None:
@@ -70,16 +85,15 @@ def _adaptive(call: Call) -> Field | None:
     if call.field.folded is not None:
         return None
     axes: list[Axis] = []
-    for axis, size, count in zip(
-        (call.field.rows, call.field.columns), call.source.shape[-2:], call.out.shape[-2:], strict=True
-    ):
+    own, sizes, counts = call.field.axes, call.source.shape[-call.sides :], call.out.shape[-call.sides :]
+    for axis, size, count in zip(own, sizes, counts, strict=True):
         starts = [i * size // count for i in range(count)]
         widths = {-(-(i + 1) * size // count) - start for i, start in enumerate(starts)}
         steps = {after - before for before, after in pairwise(starts)}
         if len(widths) > 1 or len(steps) > 1:
             return None
         axes.append(axis.window(widths.pop(), steps.pop(), 0, 1) if steps else axis.collapse(size))
-    return Field(axes[0], axes[1])
+    return Field(tuple(axes))
 
 
 def _reduce(call: Call) -> Field | None:
@@ -91,11 +105,19 @@ def _reduce(call: Call) -> Field | None:
     spatial = [each for each in dims if call.spatial(each)]
     if not spatial:
         return call.field
-    if len(spatial) < 2:
-        return None
-    rows, columns = call.source.shape[-2:]
-    whole = call.field.collapse((rows, columns))
-    return replace(whole, folded=None) if call.out.ndim == call.source.ndim else whole
+    kept = call.out.ndim == call.source.ndim
+    if len(spatial) < call.sides:
+        return _partly(call, spatial) if kept else None
+    whole = call.field.collapse(call.source.shape[-call.sides :])
+    return replace(whole, folded=None) if kept else whole
+
+
+def _partly(call: Call, dims: Sequence[int]) -> Field:
+    """Over some of the sides, which stay as sides of one position."""
+    field = call.field
+    for each in dims:
+        field = _with(field, call.axis(each), field.axes[call.axis(each)].collapse(call.source.shape[each]))
+    return field
 
 
 def _multiply(call: Call) -> Field | None:
@@ -106,14 +128,15 @@ def _multiply(call: Call) -> Field | None:
 
 
 def _reshape(call: Call) -> Field | None:
-    """A map that stays one, as when channels are shuffled; or one whose rows and columns become features, or back."""
-    before, after, folded = call.source.shape, call.out.shape, call.field.folded
+    """A map that stays one, as when channels are shuffled; or one whose sides become features, or back."""
+    before, after, folded, sides = call.source.shape, call.out.shape, call.field.folded, call.sides
     if folded is None:
-        kept = len(after) >= 4 and before[-2:] == after[-2:]
-        return call.field if kept else replace(call.field, folded=(before[-2], before[-1]))
-    if len(after) < 4:
+        kept = len(after) >= sides + 2 and before[-sides:] == after[-sides:]
+        return call.field if kept else replace(call.field, folded=tuple(before[-sides:]))
+    if len(after) < sides + 2:
         return call.field
-    return replace(call.field, folded=None) if folded == (1, 1) and after[-2:] == (1, 1) else None
+    alone = (1,) * sides
+    return replace(call.field, folded=None) if folded == alone and after[-sides:] == alone else None
 
 
 def _permute(call: Call) -> Field | None:
@@ -126,7 +149,7 @@ def _permute(call: Call) -> Field | None:
     else:
         first, second = call.values["dim0"] % ndim, call.values["dim1"] % ndim
         order[first], order[second] = second, first
-    return call.field if order[-2:] == [ndim - 2, ndim - 1] else None
+    return call.field if order[-call.sides :] == list(range(ndim - call.sides, ndim)) else None
 
 
 def _slice(call: Call) -> Field | None:
@@ -135,17 +158,16 @@ def _slice(call: Call) -> Field | None:
         return call.field
     first, size = start or 0, call.source.shape[dim]
     first = max(first + size, 0) if first < 0 else min(first, size)
-    columns = (dim + 1) % call.source.ndim == 0
-    axis = (call.field.columns if columns else call.field.rows).shift(first)
-    axis = replace(axis, jump=axis.jump * step)
-    return replace(call.field, columns=axis) if columns else replace(call.field, rows=axis)
+    axis = call.field.axes[call.axis(dim)].shift(first)
+    return _with(call.field, call.axis(dim), replace(axis, jump=axis.jump * step))
 
 
 def _pad(call: Call) -> Field | None:
-    left, top = ([*call.values.get("pad", call.values.get("padding")), 0, 0])[:4:2]
-    if call.field.folded is not None:
-        return call.field
-    return replace(call.field, rows=call.field.rows.shift(-top), columns=call.field.columns.shift(-left))
+    before = call.values.get("pad", call.values.get("padding"))[::2]  # from the last side on
+    field = call.field
+    for number, count in enumerate(before[: call.sides] if field.folded is None else (), 1):
+        field = _with(field, call.sides - number, field.axes[-number].shift(-count))
+    return field
 
 
 def _along(call: Call) -> Field | None:
@@ -158,13 +180,19 @@ SAME = {
     *("native_group_norm", "native_layer_norm", "native_dropout", "channel_shuffle", "native_channel_shuffle"),
     *("clone", "detach", "alias", "_to_copy", "_prelu_kernel", "expand"),
 }
+ADAPTIVE = (
+    *("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+    *("_adaptive_avg_pool3d", "adaptive_avg_pool3d", "adaptive_max_pool3d"),
+)
 RULES: dict[str, Callable[[Call], Field | None]] = {
-    **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
+    **dict.fromkeys(ADAPTIVE, _adaptive),
     **dict.fromkeys(("mean", "sum", "amax", "max"), _reduce),
     **dict.fromkeys(("addmm", "mm", "bmm"), _multiply),
     **dict.fromkeys(("view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"), _reshape),
     **dict.fromkeys(("permute", "transpose", "t"), _permute),
-    **dict.fromkeys(("constant_pad_nd", "reflection_pad2d", "replication_pad2d"), _pad),
+    **dict.fromkeys(
+        ("constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"), _pad
+    ),
     **dict.fromkeys(("cat", "split", "split_with_sizes", "unbind", "select", "index_select", "_softmax"), _along),
     "slice": _slice,
 }

@@ -56,15 +56,16 @@ class Network:
         published = timm.get_pretrained_cfg(model.name)
         own = tuple(published.input_size) if published else DEFAULT_INPUT
         size = data.image_size if data else None
-        sides = [model.scaled(size or each) for each in own[1:]]
-        self.image = (data.channels if data else own[0], sides[0], sides[1])
+        self.image = self._shape(model, data, own)
         known = classes or (data.outputs if data else None)
         self.classes = known or (published.num_classes if published else DEFAULT_CLASSES)
         self.batch = batch_size or (data.batch_size if data else DEFAULT_BATCH)
         with torch.device("meta"):
-            self.model: nn.Module = model.create(self.classes, self.image[0], size and sides[0], pretrained=False)
+            self.model: nn.Module = model.create(self.classes, self.image[0], size and self.image[-1], pretrained=False)
+        if data is not None:
+            layers.require_dimensions(self.model, data.dimensions)
         self.freezing = Freezing(self.model, transfer)
-        self.rows, self.macs = layers.measure(self.model, self.image[0], self.image[1])
+        self.rows, self.macs = layers.measure(self.model, self.image)
         self.warnings = {row.name: sentence for row in self.rows if (sentence := layers.uneven(row))}
         if transfer.side_by_side:
             self.warnings[f"transfer={transfer.name}"] = "a run's own classifiers are not in this summary"
@@ -76,10 +77,19 @@ class Network:
         self.values = sum(row.values for row in self.rows)
         self.memory = self._memory()
 
+    def _shape(self, model: Model, data: Data | None, own: tuple[int, ...]) -> tuple[int, ...]:
+        """What the network is given: the model's own input, as far as the data's keys do not say otherwise."""
+        if data is None:
+            return (own[0], *model.scaled_sides(own[1:]))
+        sides = list(own[1:]) if data.image_size is None else [*own[1:-2], *[data.image_size] * len(own[-2:])]
+        if len(sides) == 3 and data.clip_length is not None:
+            sides[0] = data.clip_length
+        return (data.channels, *model.scaled_sides(sides))
+
     def _memory(self) -> Memory:
         tensors = [*self.model.parameters(), *self.model.buffers()]
         try:
-            kept = layers.kept_for_backward(self.model, self.freezing.train_mode, self.batch, *self.image[:2])
+            kept = layers.kept_for_backward(self.model, self.freezing.train_mode, self.batch, self.image)
         except (ValueError, RuntimeError) as error:  # such as BatchNorm's on one value a channel
             raise ConfigError(f"batch_size={self.batch} cannot be trained on: {str(error).splitlines()[0]}") from error
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT_BYTES
@@ -129,6 +139,6 @@ def facts(row: Layer) -> dict[str, Any]:
         "trainable_params": row.trained,
         "macs": row.macs,
         "values": row.values,
-        "receptive_field": [row.field.rows.size, row.field.columns.size] if row.field else None,
-        "jump": [row.field.rows.jump, row.field.columns.jump] if row.field else None,
+        "receptive_field": [axis.size for axis in row.field.axes] if row.field else None,
+        "jump": [axis.jump for axis in row.field.axes] if row.field else None,
     }

@@ -13,6 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+# sides of the window of torch's poolings
+POOLINGS = {
+    "max_pool2d_with_indices": 2, "avg_pool2d": 2, "max_pool3d_with_indices": 3, "avg_pool3d": 3,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -52,41 +57,59 @@ class Axis:
 
 @dataclass(frozen=True)
 class Field:
-    """The receptive field of a tensor's positions. `folded`: rows and columns of the map that lie in its features."""
+    """The receptive field of a tensor's positions, along the one side of a signal, the rows and columns of an image,
+    or the frames, rows and columns of a volume. `folded`: the sides of the map that lie in its features."""
 
-    rows: Axis
-    columns: Axis
-    folded: tuple[int, int] | None = None
+    axes: tuple[Axis, ...]
+    folded: tuple[int, ...] | None = None
 
-    def collapse(self, positions: tuple[int, int]) -> Field:
-        return Field(self.rows.collapse(positions[0]), self.columns.collapse(positions[1]), (1, 1))
+    @property
+    def rows(self) -> Axis:
+        return self.axes[-2]
+
+    @property
+    def columns(self) -> Axis:
+        return self.axes[-1]
+
+    def collapse(self, positions: Sequence[int]) -> Field:
+        axes = tuple(axis.collapse(count) for axis, count in zip(self.axes, positions, strict=True))
+        return Field(axes, (1,) * len(axes))
 
     def union(self, other: Field) -> Field | None:
-        rows, columns = self.rows.union(other.rows), self.columns.union(other.columns)
-        return Field(rows, columns, self.folded and other.folded) if rows and columns else None
+        axes = [one.union(another) for one, another in zip(self.axes, other.axes, strict=True)]
+        known = tuple(each for each in axes if each is not None)
+        return Field(known, self.folded and other.folded) if len(known) == len(axes) else None
 
 
-PIXEL = Field(Axis(0, 0, 1), Axis(0, 0, 1))
+def own_field(dimensions: int) -> Field:
+    """That of an input with so many sides: each of its values sees itself."""
+    return Field((Axis(0, 0, 1),) * dimensions)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A kernel that slides over a map: (rows, columns) each."""
+    """A kernel that slides over a map: a number for each side of it."""
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
     ceil_mode: bool
 
-    def left_over(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns, the padding's included, that the last step does not reach: what the floor in
+    def last(self, count: int) -> Window:
+        """Along so many of the last sides: torch pools signals as images of one row, and channels as frames."""
+        kernel, stride, padding, dilation = (
+            each[-count:] for each in (self.kernel, self.stride, self.padding, self.dilation)
+        )
+        return Window(kernel, stride, padding, dilation, self.ceil_mode)
+
+    def left_over(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Positions of each side, the padding's included, that the last step does not reach: what the floor in
         (N - F + 2P) / S + 1 drops."""
         if self.ceil_mode:
-            return 0, 0
+            return (0,) * len(self.kernel)
         each = zip(size, self.kernel, self.padding, self.dilation, self.stride, strict=True)
-        rows, columns = ((n + 2 * p - d * (k - 1) - 1) % s for n, k, p, d, s in each)
-        return rows, columns
+        return tuple((n + 2 * p - d * (k - 1) - 1) % s for n, k, p, d, s in each)
 
 
 def bound(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,27 +120,25 @@ def bound(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str
 
 
 def window_of(func: Any, values: Mapping[str, Any]) -> Window | None:
-    """The window that the operation slides over a map of rows and columns, if it is such an operation."""
+    """The window that the operation slides over a map, if it is such an operation."""
     name = func.overloadpacket.__name__
     if name == "convolution":
         shape: Any = list(values["weight"].shape[2:])
-        sliding = not values["transposed"] and len(shape) == 2
+        sides = 0 if values["transposed"] else len(shape)
     else:
-        shape = values.get("kernel_size")
-        sliding = name in ("max_pool2d_with_indices", "avg_pool2d", "avg_pool3d")
-    if not sliding:
+        shape, sides = values.get("kernel_size"), POOLINGS.get(name, 0)
+    if not sides:
         return None
     return Window(
-        kernel=_pair(shape),
-        stride=_pair(values["stride"] or shape),  # a pooling's default
-        padding=_pair(values["padding"]),
-        dilation=_pair(values.get("dilation", 1)),
+        kernel=_each(shape, sides),
+        stride=_each(values["stride"] or shape, sides),  # a pooling's default
+        padding=_each(values["padding"], sides),
+        dilation=_each(values.get("dilation", 1), sides),
         ceil_mode=bool(values.get("ceil_mode")),
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    """(rows, columns) of a torch argument: one number for both, or the last two of several."""
-    if not isinstance(value, (list, tuple)):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[-2], value[-1])
+def _each(value: Any, sides: int) -> tuple[int, ...]:
+    """Of a torch argument a number for each side: one for all, or several."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(values) if len(values) == sides else (values[0],) * sides

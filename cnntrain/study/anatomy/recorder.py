@@ -19,7 +19,7 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from cnntrain.study.anatomy.field_rules import Call, output_field
-from cnntrain.study.anatomy.receptive_field import PIXEL, Field, Window, bound, window_of
+from cnntrain.study.anatomy.receptive_field import Field, Window, bound, own_field, window_of
 
 UNSHOWN = {"clone", "detach", "empty_like", "_to_copy"}
 
@@ -34,7 +34,7 @@ class Layer:
     inputs: tuple[int, ...]  # rows that it reads; -1 is the image
     weighted: bool = False  # a convolution or a linear layer
     window: Window | None = None
-    size: tuple[int, int] = (0, 0)  # rows and columns of the map that the window slides over
+    size: tuple[int, ...] = ()  # sides of the map that the window slides over
     params: int = 0
     trained: int = 0  # of the parameters, those that take a gradient
     macs: int = 0  # multiply-adds of convolutions and matrix products, one image
@@ -60,7 +60,7 @@ class Frame:
     touched: bool = False  # an operation ran in it
     macs: int = 0
     fresh: bool = False
-    window: tuple[Window, tuple[int, int]] | None = None
+    window: tuple[Window, tuple[int, ...]] | None = None
     sources: set[int] = field(default_factory=set)
 
 
@@ -76,6 +76,7 @@ class Recorder(TorchDispatchMode):
         self.frames: list[Frame] = []
         self.counted: set[int] = set()  # parameters that have their row
         self.names: dict[str, int] = {}
+        self.sides = 2  # of the input
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -98,8 +99,9 @@ class Recorder(TorchDispatchMode):
         seen = output_field(Call(func, values, marked[0], fields, results[0])) if complete else None
         frame = self.frames[-1]
         window = window_of(func, values)
-        shown = window and (macs or window.kernel != (1, 1))  # LRN averages over channels by such a window
-        sliding = (window, (marked[0].shape[-2], marked[0].shape[-1])) if window and shown else None
+        window = window and window.last(self.sides)
+        shown = window and (macs or {*window.kernel} != {1})  # LRN averages over channels by such a window
+        sliding = (window, tuple(marked[0].shape[-len(window.kernel) :])) if window and shown else None
         fresh = all(each.alias_info is None for each in func._schema.returns)
         name = func.overloadpacket.__name__
         frame.touched = True
@@ -125,7 +127,7 @@ class Recorder(TorchDispatchMode):
         else:
             kind = operation.strip("_").removesuffix("_with_indices")
             name = f"{name}.{kind}".lstrip(".")
-        window, size = frame.window or (None, (0, 0))
+        window, size = frame.window or (None, ())
         self.layers.append(
             Layer(
                 name=self._unique(name),
@@ -152,7 +154,8 @@ class Recorder(TorchDispatchMode):
     @contextmanager
     def watching(self, image: Tensor) -> Iterator[None]:
         """Record what happens to `image` within."""
-        self.marks[image] = Mark(PIXEL, frozenset({-1}))
+        self.sides = image.ndim - 2
+        self.marks[image] = Mark(own_field(self.sides), frozenset({-1}))
         handles = []
         for path, module in self.model.named_modules():
             handles.append(module.register_forward_pre_hook(self._enter(path)))
@@ -185,7 +188,7 @@ class Recorder(TorchDispatchMode):
 
 
 def observe(model: nn.Module, image: Tensor) -> Recorder:
-    """What was seen in one forward pass of `image` [1, C, H, W] in evaluation mode.
+    """What was seen in one forward pass of `image` [1, C, H, W] (a signal, a volume) in evaluation mode.
 
     Raises whatever the model raises where it does not take such an image.
     """

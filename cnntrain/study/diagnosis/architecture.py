@@ -32,7 +32,7 @@ def too_deep(subject: Subject) -> Finding:
     """By the layers in a row past which no shortcut leads (He et al. 2016: plain nets of 34 layers train worse than
     those of 18)."""
     images = subject.train.images
-    rows, _ = measure(deepcopy(subject.initial), images.shape[1], images.shape[-1])
+    rows, _ = measure(deepcopy(subject.initial), images.shape[1:])
     in_a_row, longest = shortest(rows), depth(rows)
     normalised = any("Norm" in type(each).__name__ for each in subject.initial.modules())
     saw = f"{longest} layers, {in_a_row} without a way past, {'' if normalised else 'not '}normalised"

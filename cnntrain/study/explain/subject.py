@@ -91,8 +91,8 @@ class Subject:
 
     def blank(self) -> Tensor:
         """An image of the mean colour as the network sees it: zeros [1, channels, size, size]."""
-        size, like = self.seen.image_size, next(self.network.parameters())
-        return torch.zeros(1, self.seen.channels, size, size, device=like.device, dtype=like.dtype)
+        like = next(self.network.parameters())
+        return torch.zeros(1, *self.seen.shape, device=like.device, dtype=like.dtype)
 
     def activations(self, inputs: Tensor, layer: str | None = None) -> Tensor:
         """What a layer gives, [images, ...]; None: `at`."""

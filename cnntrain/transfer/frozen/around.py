@@ -31,7 +31,7 @@ class Around:
     """
 
     loaders: Mapping[str, Loader]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     batch_size: int
     device: torch.device
     precision: AbstractContextManager[Any]

@@ -325,6 +325,8 @@ def test_a_mix_is_of_what_both_would_be_seen_as_and_from_memory_the_same() -> No
     assert torch.equal(seen(mixed, 1, *positions.tolist()), expected)
     whole = seen(mixed, 1, *range(20))
     assert torch.equal(whole[positions], expected)
+    nothing = torch.empty(0, dtype=torch.int64)
+    assert list(mixed.batches(Plan(1, nothing, nothing, nothing))) == []  # as behind an epoch's last step
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -69,9 +69,9 @@ def test_what_is_not_there_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_image_that_cannot_be_read_says_why(photos: Path) -> None:
-    part = Unlabelled(FileImages("", ["photos/b.png", "photos/notes.txt"], Reading(3, "white")), 3)
+    part = Unlabelled(FileImages("", ["photos/b.png", "photos/notes.txt"], Reading(3, "white")), (3, 4, 4))
     assert len(part) == 2
     image, problem = part.sample(0)
     assert problem == "" and torch.equal(image, torch.full((3, 4, 4), 9, dtype=torch.uint8))
     image, problem = part.sample(1)
-    assert problem.startswith("photos/notes.txt: cannot be read") and image.shape == (3, 1, 1) and not image.any()
+    assert problem.startswith("photos/notes.txt: cannot be read") and image.shape == (3, 4, 4) and not image.any()

@@ -41,10 +41,10 @@ def meta(name: str, **kwargs: object) -> nn.Module:
 def test_rows_sum_to_the_network(name: str, params: int, macs: float, depth: int | None) -> None:
     net = meta(name)
     channels, size = net.pretrained_cfg["input_size"][:2]
-    rows = layers.measure(net, channels, size)[0]
+    rows = layers.measure(net, (channels, size, size))[0]
     assert sum(row.params for row in rows) == sum(p.numel() for p in net.parameters()) == params
     total = sum(row.macs for row in rows)
-    assert total == layers.multiply_adds(net, channels, size) == pytest.approx(macs, rel=0.003)
+    assert total == layers.multiply_adds(net, (channels, size, size)) == pytest.approx(macs, rel=0.003)
     assert depth is None or layers.depth(rows) == depth
     assert len({row.name for row in rows}) == len(rows)
     modules = dict(net.named_modules())
@@ -59,7 +59,7 @@ def test_rows_sum_to_the_network(name: str, params: int, macs: float, depth: int
 
 
 def test_a_residual_block_row_by_row() -> None:
-    rows = layers.measure(meta("resnet18"), 3, 224)[0]
+    rows = layers.measure(meta("resnet18"), (3, 224, 224))[0]
     by_name = {row.name: row for row in rows}
     add, conv = by_name["layer2.0.add"], by_name["layer2.0.downsample.0"]
     assert [rows[each].name for each in add.inputs] == ["layer2.0.bn2", "layer2.0.downsample.1"]
@@ -105,7 +105,7 @@ def test_the_model_is_left_as_it_was(grad: bool) -> None:
     model = timm.create_model("resnet18").requires_grad_(grad)
     model.layer1.eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    layers.measure(model, 3, 32)[0]
+    layers.measure(model, (3, 32, 32))[0]
     assert [model.training, model.layer1.training, model.layer2.training] == [True, False, True]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -121,7 +121,7 @@ def test_hooks_go_when_the_model_fails() -> None:
 @pytest.mark.no_cover
 def test_a_size_that_the_model_does_not_take() -> None:
     with pytest.raises(ConfigError, match=r"does not take 32x32 images .*data\.image_size=75 works"):
-        layers.measure(meta("inception_v3"), 3, 32)[0]
+        layers.measure(meta("inception_v3"), (3, 32, 32))[0]
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,19 @@ def test_strides_that_do_not_fit(net: nn.Module, size: int, words: list[str] | N
 def test_what_backward_needs_by_hand() -> None:
     net = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
     images, maps, statistics = 5 * 64, 5 * 4 * 36, 2 * 4  # 8x8 pixels; 4 maps of 6x6; BatchNorm's mean and deviation
-    needed = layers.kept_for_backward(net, net.train, 5, 1, 8)
+    needed = layers.kept_for_backward(net, net.train, 5, (1, 8, 8))
     assert needed == 4 * (
         images + maps + statistics + maps
     )  # convolution's input, BatchNorm's, ReLU's output = linear's
     net.requires_grad_(False)
     net[4].requires_grad_(True)
-    assert layers.kept_for_backward(net, net.eval, 5, 1, 8) == 4 * (images + maps)
+    assert layers.kept_for_backward(net, net.eval, 5, (1, 8, 8)) == 4 * (images + maps)
     net.requires_grad_(False)
-    assert layers.kept_for_backward(net, net.eval, 5, 1, 8) == 4 * images
+    assert layers.kept_for_backward(net, net.eval, 5, (1, 8, 8)) == 4 * images
 
 
 def test_meta_and_cpu_agree() -> None:
     meta_net, net = meta("resnet20"), timm.create_model("resnet20")
-    assert layers.measure(meta_net, 3, 32)[0] == layers.measure(net, 3, 32)[0]
-    kept = [layers.kept_for_backward(each, each.train, 2, 3, 32) for each in (meta_net, net)]
+    assert layers.measure(meta_net, (3, 32, 32))[0] == layers.measure(net, (3, 32, 32))[0]
+    kept = [layers.kept_for_backward(each, each.train, 2, (3, 32, 32)) for each in (meta_net, net)]
     assert kept[0] == kept[1]

@@ -20,7 +20,7 @@ def rows_of(name: str, **kwargs: object) -> dict[str, Layer]:
     with torch.device("meta"):
         net = timm.create_model(name, **kwargs)
     channels, size = net.pretrained_cfg["input_size"][:2]
-    return {row.name: row for row in layers.measure(net, channels, size)[0]}
+    return {row.name: row for row in layers.measure(net, (channels, size, size))[0]}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_the_shortest_way_counts_what_no_shortcut_passes() -> None:
     registry.register()
     with torch.device("meta"):
         nets = {name: timm.create_model(name, num_classes=10) for name in ("plain20", "resnet20", "vgg11")}
-    found = {name: shortest(measure(net, 3, 32)[0]) for name, net in nets.items()}
+    found = {name: shortest(measure(net, (3, 32, 32))[0]) for name, net in nets.items()}
     assert found == {"plain20": 20, "resnet20": 2, "vgg11": 11}
 
 
