@@ -159,9 +159,9 @@ def test_an_overlay_stands_beside_its_image(place: Path, read: Any) -> None:
 
 def test_answers_at_hand_are_not_read_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one.write(place, None)
-    before, answers = (place / one.PAGE).read_text(), predictions.read(place / "test" / "predictions.parquet")
+    before, found = (place / one.PAGE).read_text(), predictions.read(place / "test" / PREDICTIONS)
     monkeypatch.setattr(predictions, "read", None)
-    one.write(place, None, answers=answers)
+    one.write(place, None, answers=found)
     assert (place / one.PAGE).read_text() == before
 
 
