@@ -61,7 +61,7 @@ def test_as_many_images_as_fit_are_taken_at_once(
 
 def test_where_not_even_one_image_fits_that_is_said(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     short_of_memory(monkeypatch, 0)
-    with pytest.raises(ConfigError, match="not even one image of 32 pixels fits into the memory of cpu: take a small"):
+    with pytest.raises(ConfigError, match="not even one input of 3x32x32 fits into the memory of cpu: take a small"):
         make_run("trainer.micro_batch=auto")
 
 
@@ -75,7 +75,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(make_run: MakeRun, monk
     ("most", "end"),
     [
         (5, "in a step of 16 images at once: trainer.micro_batch=4 fits, and leaves a step's batch what it is"),
-        (0, "in a step of 16 images at once; not even one image of 32 pixels fits .*"),
+        (0, "in a step of 16 images at once; not even one input of 3x32x32 fits .*"),
         (16, "in a step of 16 images at once, for which there is room now: something else took .*; resume the run"),
     ],
 )
