@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Interval
 
@@ -85,6 +85,8 @@ class Augment:
 
     What follows `normalize` can be added to any policy, and is done after it, in the order of the keys.
     """
+
+    moves_masks: ClassVar[bool] = False  # whether masks, as tv_tensors, go along with their images
 
     name: str
     # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;

@@ -10,6 +10,8 @@ from cnntrain.core.limits import Share, Whole
 
 @dataclass(frozen=True)
 class FlipCrop(Augment):
+    moves_masks = True
+
     padding: Whole  # pixels on each side
     flip: Share  # probability
 

@@ -9,6 +9,8 @@ from cnntrain.augment.base import Augment
 
 @dataclass(frozen=True)
 class NoAugment(Augment):
+    moves_masks = True
+
     @property
     def varies(self) -> bool:
         return False
