@@ -13,6 +13,8 @@ from cnntrain.core.limits import Fraction
 
 @dataclass(frozen=True)
 class Affine(Augment):
+    moves_masks = True
+
     degrees: Annotated[float, Interval(ge=0, le=180)]  # rotation, at most, to either side
     shift: Fraction  # at most, as a fraction of the side
     scale: Fraction  # change of size, at most: 0.1 is from 0.9 to 1.1

@@ -90,6 +90,7 @@ class Augment:
     """
 
     dimensions: ClassVar[frozenset[int]] = frozenset({2})  # of what it is for: 1 of signals, 2 of images, 3 of volumes
+    moves_masks: ClassVar[bool] = False  # whether masks, as tv_tensors, go along with their images
 
     name: str
     # data: mean and deviation of the training part; model: those that the pretrained weights were trained with;

@@ -12,6 +12,8 @@ from cnntrain.core.limits import Share, Whole
 
 @dataclass(frozen=True)
 class FlipCrop(Augment):
+    moves_masks = True
+
     padding: Whole  # pixels on each side
     flip: Share  # probability
     padding_mode: Literal["constant", "reflect"]  # what is in them: black, or the image mirrored at its rim

@@ -10,6 +10,8 @@ from cnntrain.core.limits import Proportion, Share
 
 @dataclass(frozen=True)
 class ImageNet(Augment):
+    moves_masks = True
+
     min_area: Proportion  # the smallest crop, as a fraction of the image's area
     flip: Share  # probability
 

@@ -10,6 +10,7 @@ from cnntrain.augment.base import Augment
 @dataclass(frozen=True)
 class NoAugment(Augment):
     dimensions = frozenset({1, 2, 3})
+    moves_masks = True
 
     @property
     def varies(self) -> bool:

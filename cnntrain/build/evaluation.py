@@ -16,14 +16,15 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
+from cnntrain.runs.counts import Counts
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.versions import versions
-from cnntrain.study.evaluation import conflicts, folder
+from cnntrain.study.evaluation import conflicts, folder, pixels
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
 from cnntrain.study.evaluation.gain import gains
 from cnntrain.study.evaluation.measures import measures
-from cnntrain.tasks.base import Task, intervals
+from cnntrain.tasks.base import Task
 from cnntrain.tasks.classify import Classify
 
 ALL = "together"  # what answers as one, beside its members
@@ -68,7 +69,7 @@ def evaluate(asked: Asked, command: str) -> Path:
     found = _find(asked)
     first = asked.members[0].found
     path = first.path.parent
-    if dist.rank() == 0 and found.judged.predictions is not None:
+    if dist.rank() == 0:
         result = _result(asked, found, command)
         path = folder.place(first.path.parent / f"eval-{first.config.data.name}-{asked.images.name}", result)
         images = asked.images.part.images if asked.pictures else None
@@ -151,9 +152,8 @@ def _shifted(answerer: Answerer, name: str, images: Labelled, unknown: Mapping[s
     facts = {"data": name, "part": images.name, "unknown": dict(unknown)}
     if not len(images.part):
         return {**facts, "count": 0}
-    columns = answerer.members[0].found.config.task.columns
-    metrics = answerer.judged(images).metrics
-    return {**facts, **metrics, "interval": intervals(columns, metrics)}
+    task, judged = answerer.members[0].found.config.task, answerer.judged(images)
+    return {**facts, **judged.metrics, "interval": task.intervals(judged.metrics, judged.answers)}
 
 
 def _corrupted(answerer: Answerer, images: Labelled, kind: str) -> list[dict[str, float]]:
@@ -165,8 +165,8 @@ def _corrupted(answerer: Answerer, images: Labelled, kind: str) -> list[dict[str
 
 def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     first, images = asked.members[0], asked.images
-    config, predictions = first.found.config, found.judged.predictions
-    assert predictions is not None, "rank 0 has them"
+    config, answers = first.found.config, found.judged.answers
+    assert answers is not None, "rank 0 has them"
     columns = config.task.columns
     return {
         "checkpoint": str(first.found.path),
@@ -185,19 +185,25 @@ def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
         "tta": asked.views,
         **found.facts,
         "majority": config.task.majority(images.part.labels),
-        **(measures(predictions, found.temperature) if predictions.labels.ndim == 1 else {}),
+        **_figures(answers, found.temperature),
         **found.judged.metrics,
-        "interval": intervals(columns, found.judged.metrics),
+        "interval": config.task.intervals(found.judged.metrics, answers),
         "versions": versions(),
         "command": command,
     }
 
 
-def _marked(found: Findings) -> Predictions:
+def _figures(answers: Predictions | Counts, temperature: float | None) -> dict[str, Any]:
+    if isinstance(answers, Counts):
+        return {"per_class": pixels.per_class(answers)}
+    return measures(answers, temperature) if answers.labels.ndim == 1 else {}
+
+
+def _marked(found: Findings) -> Predictions | Counts:
     """The answers, with what was found for them elsewhere."""
-    predictions = found.judged.predictions
-    assert predictions is not None, "rank 0 has them"
-    return replace(predictions, about={**predictions.about, "temperature": found.temperature})
+    answers = found.judged.answers
+    assert answers is not None, "rank 0 has them"
+    return replace(answers, about={**answers.about, "temperature": found.temperature})
 
 
 def again(predictions: Predictions, place: Path, command: str) -> Path:
@@ -222,7 +228,7 @@ def again(predictions: Predictions, place: Path, command: str) -> Path:
         **found,
         **metrics,
         "loss": float(predictions.losses.mean()),
-        "interval": intervals(task.columns, metrics),
+        "interval": task.intervals(metrics, predictions),
         "versions": versions(),
         "command": command,
     }

@@ -19,6 +19,7 @@ from cnntrain.data.batches.plan import Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import generations
+from cnntrain.runs.counts import Counts
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.views import LARGER, Crops, Flips, Shifts, mean_logits
 from cnntrain.tasks.base import Objective, UnchosenError
@@ -35,7 +36,12 @@ class Judged:
     """Metrics over all ranks, and on rank 0 the answers that they are of."""
 
     metrics: dict[str, float]
-    predictions: Predictions | None
+    answers: Predictions | Counts | None
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """The answers, where they are to images as a whole."""
+        return self.answers if isinstance(self.answers, Predictions) else None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from cnntrain.build.layouts import as_timm
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.targets import IN_WORDS
 from cnntrain.core.version import __version__
 from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
@@ -49,6 +51,7 @@ def build_model(
     small_stem = saved["small_stem"] if saved is not None else source.small_stem if source is not None else None
     with dist.first_rank_first():
         model = config.model.create(len(data.classes), data.channels, seen, pretrained, small_stem)
+    _require_answers(config, model)
     if kept is not None:
         return model, kept, []
     notes: list[str] = []
@@ -56,10 +59,21 @@ def build_model(
         notes = weights.load(model, source, data.classes, config.model.weights_match == "order")
     elif pretrained:
         weights.begin_published(model)
-        notes = pretrained_note(config.model.name)
+        notes = pretrained_note(config.model.backbone or config.model.name)
         if data.channels not in GREY_OR_RGB:
             notes = [*notes, f"pretrained weights of the first convolution: {as_timm(data.channels)}"]
     return model, _preprocess(config, data, model, seen, source), notes
+
+
+def _require_answers(config: TrainConfig, model: nn.Module) -> None:
+    """Raises ConfigError where the network's answers are not what the task learns."""
+    gives, learns = (getattr(each, "target", "label") == "mask" for each in (model, config.task))
+    if gives != learns:
+        ways = "model=fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp" if learns else "task=segment"
+        raise ConfigError(
+            f"model={config.model.name} answers for {'each pixel' if gives else 'the image'}, and "
+            f"task={config.task.name} learns {IN_WORDS[config.task.target]}: take {ways}"
+        )
 
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:

@@ -187,7 +187,7 @@ def _around(
 ) -> Around:
     seen = loaders.preprocess
     depends_on = {
-        "model": {key: getattr(config.model, key) for key in ("name", "args", "stem", "norm")}
+        "model": {key: getattr(config.model, key) for key in ("name", "args", "stem", "norm", "backbone")}
         | {"scale": asdict(config.model.scale)},
         "preprocess": seen.depends_on,
         "augment": asdict(config.augment),

@@ -92,6 +92,7 @@ class Trained:
         Raises:
             InputError: one is no image, or the run had no validation yet to choose among its settings.
         """
+        self._require_whole_images("predict")
         rest, found = iter(images), list[dict[str, float]]()
         while some := list(islice(rest, HANDED)):
             shown = GivenImages(some, self.seen.reading)
@@ -147,7 +148,15 @@ class Trained:
         require_images(self.config.data, "explaining what a network looks at")
         if next(self.network.parameters(), None) is None:
             raise InputError(f"{self.path}: an exported network cannot be looked into: give its run's folder")
+        self._require_whole_images("explain")
         return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
+
+    def _require_whole_images(self, what: str) -> None:
+        if self.config.task.target == "mask":
+            raise InputError(
+                f"{self.path}: {what} is of answers to images as a whole, and task={self.config.task.name} answers for "
+                "each pixel; cnntrain predict output=<folder> paints its masks"
+            )
 
     def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:
         """Images for the methods of `study.explain`.
@@ -231,7 +240,7 @@ class Trained:
 def require_same_classes(members: Sequence[Trained]) -> None:
     """Raises InputError where networks are to answer as one that know other classes, or another number of labels."""
     for each in members[1:]:
-        if each.config.task.several_labels != members[0].config.task.several_labels:
+        if each.config.task.target != members[0].config.task.target:
             raise InputError(
                 f"{each.path} is of task={each.config.task.name}, {members[0].path} of {members[0].config.task.name}: "
                 "they cannot answer as one"

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnntrain.config.schema import Command, Ended
+from cnntrain.core.errors import ConfigError
 from cnntrain.core.limits import Count, Inside, Place, Whole
 from cnntrain.core.words import CELL, printable, tell
 
@@ -58,6 +60,8 @@ class Predict(Command):
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
         members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust, bundle.read_any)
         bundle.require_cpu(members, self.device)
+        if members[0].config.task.target == "mask":
+            return self._painted(members)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
         if least is not None:
@@ -66,6 +70,33 @@ class Predict(Command):
         layout = _Layout(members[0].classes, min(self.topk, len(members[0].classes)), least)
         with self._written(files, layout) as write:
             return reading.each_batch(files, predicting.answers(members, inputs), layout.columns, write, self.output)
+
+    def _painted(self, members: Sequence[Trained]) -> Ended:
+        """Masks, painted over what the network sees of the images.
+
+        Raises:
+            ConfigError: what is asked for is of answers to images as a whole.
+        """
+        from cnntrain.build import reading
+        from cnntrain.build.painting import Painter, lines
+        from cnntrain.data.sets.named import names
+        from cnntrain.runs import rows
+
+        asked = {
+            "several runs": len(members) > 1,
+            "reject": self.reject is not None,
+            f"format={self.format}": self.format in ("csv", "parquet"),
+        }
+        wrong = [key for key, is_asked in asked.items() if is_asked]
+        task = members[0].config.task.name
+        if wrong:
+            raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} paints masks")
+        if self.output is None:
+            raise ConfigError(f"task={task} paints masks over the images: give output=<a new folder> for them")
+        assert self.images is not None
+        files, painter = names(self.images), Painter(members[0], Path(self.output))
+        with rows.written(None, rows.json_lines if self.format == "json" else lines) as write:
+            return reading.each_batch(files, painter.answers(files), painter.columns, write, self.output)
 
     @contextmanager
     def _written(self, files: Sequence[str], layout: _Layout) -> Iterator[Write]:

@@ -12,13 +12,13 @@ from cnntrain.transfer.base import Transfer
 
 def require_fitting_labels(task: Task, data: Data, transfer: Transfer) -> None:
     """Raises ValueError where the task, the data and the policy are not for equally many labels an image."""
-    several = task.several_labels
-    if several and not data.several_labels:
+    several = task.target == "labels"
+    if several and data.target != "labels":
         raise ValueError(
             f"task={task.name} is for images with any number of labels each, which data=csv data.labels=several reads, "
             f"and data={data.name} gives them one: that, or task=classify"
         )
-    if data.several_labels and not several:
+    if data.target == "labels" and not several:
         raise ValueError(
             f"data={data.name} gives an image any number of labels, which is for task=multilabel, and "
             f"task={task.name} learns one"

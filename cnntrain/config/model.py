@@ -43,6 +43,7 @@ class Model:
     stem: Literal["auto", "imagenet", "cifar"]
     norm: Literal["batch", "layer", "instance", "group", "local", "none"] | None  # None: the network's own
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
+    backbone: str | None  # of name=fcn: another network's name
     scale: Scale
     genotype: Place | None  # of name=found; settled, what is in the file stands in `args`
     args: dict[str, Any]
@@ -55,6 +56,10 @@ class Model:
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
+        if (self.backbone is not None) != (self.name == "fcn"):
+            raise ValueError(f"backbone=<name> goes with model=fcn, and the model is {self.name}")
+        if self.backbone is not None and "backbone" in self.args:
+            raise ValueError("backbone=<name> and args.backbone say the same in two ways: leave one of them out")
         if self.genotype is not None and self.name != "found":
             raise ValueError(f"genotype=<file> is what model=found is built from, not {self.name}")
         if self.genotype is not None and "genotype" in self.args:
@@ -108,6 +113,8 @@ class Model:
         if small_stem is None or self.stem != "auto":
             small_stem = self.small_stem(size or SMALL_IMAGE + 1)
         args = {**self.args, **({} if self.drop_rate is None else {"drop_rate": self.drop_rate})}
+        if self.backbone is not None:
+            args["backbone"] = self.backbone
         stem: Literal["cifar", "small"] | None
         stem = "cifar" if self.stem == "cifar" else "small" if small_stem else None
         scale = (self.scale.depth, self.scale.width)

@@ -29,6 +29,7 @@ EXACT = {
 # what the checkpoint holds does not fit after a change of these
 FIXED = (
     "model.name", "model.args", "model.weights", "model.weights_match", "model.pretrained", "model.scale", "model.norm",
+    "model.backbone",
     "data.name", "data.source",
     "data.channels", "data.depth", "data.image_size", "data.classes", "data.crop", "data.crop_fraction",
     "data.interpolation", "data.background", "data.jpeg_draft", "data.frames", "task.name", "augment.normalize",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self
 from cnntrain.augment.base import Augment
 from cnntrain.config.ended import Ended
 from cnntrain.config.labels import require_fitting_labels, require_weights
+from cnntrain.config.masks import require_fitting_masks
 from cnntrain.config.model import Model
 from cnntrain.config.pictures import require_fitting_inputs, require_pictures, settled_format
 from cnntrain.config.reporting import Reporting
@@ -168,6 +169,7 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
+        require_fitting_masks(self.task, self.data, self.augment, self.transfer, self.trainer.class_weight)
         require_fitting_labels(self.task, self.data, self.transfer)
         require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)
         require_pictures(self.augment, self.data)

@@ -10,6 +10,7 @@ from annotated_types import Ge
 
 from cnntrain.core.limits import Byte, Count, Place, Proportion, Whole
 from cnntrain.core.paths import absolute
+from cnntrain.core.targets import Target
 from cnntrain.core.units import bytes_of
 
 if TYPE_CHECKING:
@@ -175,6 +176,11 @@ class Data:
     def several_labels(self) -> bool:
         """Whether an image has any number of labels; else it has one."""
         return False
+
+    @property
+    def target(self) -> Target:
+        """What is given of an image, which is what the task must learn."""
+        return "labels" if self.several_labels else "label"
 
     @property
     def has_pictures(self) -> bool:

@@ -25,7 +25,7 @@ from cnntrain.data.sets.dataset import Labelled
 from cnntrain.export import bundle, card, layout, onnx_file, parity, program, quantizing
 from cnntrain.export.bundle import FORMAT, Meta
 from cnntrain.export.parity import Proof
-from cnntrain.runs import predictions
+from cnntrain.runs.counts import leave
 
 ONNX, TORCH, FACTS, CARD = "model.onnx", "model.pt2", "export.json", "README.md"
 Format = Literal["onnx", "torch", "safetensors"]
@@ -70,8 +70,8 @@ def export(asked: Asked, target: Path) -> Proof:
         before, after = ours.judged(asked.val), exported.judged(asked.val)
         proof = parity.compared(task, asked.val, before, after, asked.temperature)
         parity.require(proof, task, asked.tolerance, by_metric=asked.calibrate is not None)
-        assert after.predictions is not None, "one process judges"
-        predictions.write(folder / asked.val.name / predictions.PREDICTIONS, after.predictions)
+        assert after.answers is not None, "one process judges"
+        leave(folder / asked.val.name, after.answers)
         facts = {**facts, "proof": asdict(proof), "format": asked.format, "command": asked.command}
         write_atomic(folder / FACTS, plain_json.text(facts, indent=2).encode())
         write_atomic(folder / CARD, card.text(facts, task.columns[0], asked.result).encode())

@@ -44,16 +44,17 @@ def create(
     if size is not None and published is not None and published.fixed_input_size:
         kwargs["img_size"] = size
     make = partial(timm.create_model, name) if scale == (1.0, 1.0) else scaling.scaled(name, *scale)
-    found = available(name) if pretrained else None
+    trunk = str(args.get("backbone", name))  # whose weights are published
+    found = available(trunk) if pretrained else None
     if found is not None:
-        kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(name)}
+        kwargs["pretrained_cfg_overlay"] = {"state_dict": found.tensors(trunk)}
     built = _built(partial(make, pretrained=pretrained, **kwargs | dict(args)), name, args)
     if found is not None:
         vars(built)["pretrained_cfg"].pop("state_dict")  # else they were in memory twice
     inception_v3.adapt(built)
     if norm is not None:
         norms.exchange(built, norm)
-    if stem is not None and not use_cifar_stem(built) and stem == "cifar":
+    if stem is not None and not use_cifar_stem(getattr(built, "backbone", built)) and stem == "cifar":
         raise ConfigError(f"model.stem=cifar: {type(built).__name__} has no stem that cnntrain knows how to change")
     return built
 

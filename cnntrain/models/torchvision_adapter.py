@@ -46,7 +46,7 @@ class TorchvisionNet(Net):
         for module in self.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False
-        _adapt(self.get_submodule(self.FIRST_CONV), in_chans)
+        adapt_first(self.get_submodule(self.FIRST_CONV), in_chans)
         self.in_chans, self.drop_rate, self.grad_checkpointing = in_chans, drop_rate, False
         self.parts = {part.paths[-1]: part for part in self.PARTS}
         self.stage_names = list(self.parts)
@@ -116,7 +116,8 @@ class TorchvisionNet(Net):
         return x
 
 
-def _adapt(conv: nn.Module, in_chans: int) -> None:
+def adapt_first(conv: nn.Module, in_chans: int) -> None:
+    """Sum or repeat a first convolution over other input channels than 3, as timm does with a trained one."""
     assert isinstance(conv, nn.Conv2d | nn.Conv3d)
     weight = conv.weight.detach()
     flat = adapt_input_conv(in_chans, weight.flatten(2, -2))  # of a volume's kernel time and height as one

@@ -73,8 +73,13 @@ def _found(result: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
             f"{each['label']} as {each['answer']} {each['count']} ({each['share']:.1%})" for each in _first(result)
         )
         lines.append(f"most confused: {', '.join(map(printable, pairs))}")
-    if "per_class" in result:
-        least = sorted((each for each in result["per_class"] if each["support"]), key=lambda each: each["recall"])
+    rows = result.get("per_class", ())
+    if rows and "iou" in rows[0]:
+        least = sorted((each for each in rows if each["iou"] is not None), key=lambda each: each["iou"])
+        words = (f"{each['name']} {each['iou']:.1%}{_within(each['interval'])}" for each in least[:FEW])
+        lines.append(f"least IoU: {', '.join(map(printable, words))}")
+    elif rows:
+        least = sorted((each for each in rows if each["support"]), key=lambda each: each["recall"])
         words = (f"{each['name']} {each['recall']:.1%}{_within(each['interval'])}" for each in least[:FEW])
         lines.append(f"least often found: {', '.join(map(printable, words))}")
     if "calibration" in result:
@@ -173,7 +178,8 @@ def _within(interval: Sequence[float] | None) -> str:
 
 def _metrics_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """Beside the first column stands what it is for the most frequent answer, where there is such."""
-    caption = "[low, high]: 95% intervals (Wilson)" if any(values.get("interval") for _, values, _ in rows) else None
+    how = "Wilson" if any(each.is_share for each in columns) else "bootstrap over images"
+    caption = f"[low, high]: 95% intervals ({how})" if any(values.get("interval") for _, values, _ in rows) else None
     table = Table(title=title, title_justify="left", caption=caption and Text(caption), caption_justify="left")
     titles = [each.title for each in columns]
     if any(majority is not None for *_, majority in rows):

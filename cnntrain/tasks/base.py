@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.targets import Target
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +117,10 @@ class Objective(Protocol):
         """The plain loss of each sample, [batch], of what is judged."""
         ...
 
+    def answers(self, judged: Any, targets: Any) -> Tensor:
+        """What is kept of the answer to each sample, [batch, ...]: the logits, or what every figure follows from."""
+        ...
+
     def totals(self, device: torch.device) -> Totals:
         """Of training steps."""
         ...
@@ -132,11 +137,11 @@ class Task:
     `columns` are its metrics, the one that people look at first being the first, and its loss the last; some are of an
     evaluation alone. `fixed` are
     keys of its own that a run under way cannot change, since the form or the meaning of what a checkpoint holds depends
-    on them. One of `several_labels` learns from images of which each has any number of labels.
+    on them. `target` is what it learns of an image, which the data must give and the network must answer.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ()
-    several_labels: ClassVar[bool] = False
+    target: ClassVar[Target] = "label"
 
     name: str
 
@@ -182,6 +187,21 @@ class Task:
             logits, labels: as `Predictions` has them.
         """
         return None
+
+    def intervals(self, values: Mapping[str, float], answers: Any) -> dict[str, list[float]]:
+        """Of each column that has one the interval of 95%, low and high.
+
+        Args:
+            values: of the columns, and ``count``.
+            answers: of which they are, on rank 0; None on the others.
+        """
+        return intervals(self.columns, values)
+
+    def made_up(self, count: int, classes: int, side: int, device: torch.device) -> Any:
+        """Targets of so many made-up images, by which the speed of a training is measured."""
+        import torch
+
+        return torch.arange(count, device=device) % classes
 
     def column(self, metric: str) -> Column | None:
         """That of a metric such as ``val/top1``; None where the task has no such one."""

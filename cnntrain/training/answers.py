@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnntrain.core import dist
 from cnntrain.data.sets.dataset import Part
+from cnntrain.runs.counts import Counts
 from cnntrain.runs.predictions import Predictions
 from cnntrain.tasks.base import Objective, UnchosenError
 
@@ -25,25 +26,27 @@ class Answers:
     def __init__(self, objective: Objective, setting: int | None = None):
         self._objective = objective
         self._setting = setting
-        self._logits: list[Tensor] = []
+        self._kept: list[Tensor] = []
         self._losses: list[Tensor] = []
 
     def __call__(self, judged: Tensor, targets: Any) -> None:
-        if self._setting is None and judged.ndim > 2:
+        if self._setting is None and judged.ndim == 3:
             raise UnchosenError
-        logits = judged if self._setting is None else judged[self._setting]
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        self._logits.append(logits)
-        self._losses.append(self._objective.each_loss(logits, targets))
+        judged = judged if self._setting is None else judged[self._setting]
+        judged = judged if judged.dtype == torch.float64 else judged.float()
+        self._kept.append(self._objective.answers(judged, targets))
+        self._losses.append(self._objective.each_loss(judged, targets))
 
-    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | None:
+    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | Counts | None:
         """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others. All ranks
         call this."""
-        logits, losses = (_in_order(dist.gathered(_together(each))) for each in (self._logits, self._losses))
-        if logits is None or losses is None:
+        kept, losses = (_in_order(dist.gathered(_together(each))) for each in (self._kept, self._losses))
+        if kept is None or losses is None:
             return None
-        assert len(logits) == len(part), "every sample is judged once"
-        return Predictions(part.ids, part.labels, logits, losses, classes, about)
+        assert len(kept) == len(part), "every sample is judged once"
+        if kept.ndim > 2:  # more than a row of logits each
+            return Counts(part.ids, kept, losses, classes, about)
+        return Predictions(part.ids, part.labels, kept, losses, classes, about)
 
 
 def _together(batches: list[Tensor]) -> Tensor:

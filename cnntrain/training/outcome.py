@@ -16,10 +16,10 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
-from cnntrain.runs.predictions import PREDICTIONS, Predictions, write
+from cnntrain.runs.counts import Counts, leave
+from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.report import Report
 from cnntrain.runs.versions import versions
-from cnntrain.tasks.base import intervals
 from cnntrain.training.answers import Answers
 from cnntrain.training.loop import evaluate
 from cnntrain.training.progress import Progress
@@ -44,22 +44,22 @@ def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Pred
     best = checkpoint.load_run(folder / checkpoint.BEST)
     state.eval_model.load_state_dict(checkpoint.eval_weights(best))
     _, answers = _judged(run, folder, "val")
-    if answers is not None:
+    if isinstance(answers, Predictions):
         outcome["temperature"] = run.config.task.temperature(answers.logits, answers.labels)
     if run.loaders.test is not None:
         run.loaders.hold(["test"], 1, report.say, run.heed)
         chosen, answers = _judged(run, folder, "test", outcome.get("temperature"))
         columns = run.config.task.columns
-        outcome |= {"test": chosen, "test_interval": intervals(columns, chosen)}
+        outcome |= {"test": chosen, "test_interval": run.config.task.intervals(chosen, answers)}
         values = {f"test/{each.name}": chosen[each.name] for each in columns}
         report.log(state.progress.step, values)
         report.hparams(_hparams(run.config), values)
-    return outcome, answers
+    return outcome, answers if isinstance(answers, Predictions) else None
 
 
 def _judged(
     run: Run, folder: Path, name: str, temperature: float | None = None
-) -> tuple[dict[str, float], Predictions | None]:
+) -> tuple[dict[str, float], Predictions | Counts | None]:
     """The metrics of a part, by the network as it is evaluated, whose answers are left in the run's folder; rank 0 gets
     them, too.
 
@@ -83,7 +83,7 @@ def _judged(
     }
     predictions = answers.of(part, run.data.classes, about)
     if predictions is not None:
-        write(folder / name / PREDICTIONS, predictions)
+        leave(folder / name, predictions)
     return found.chosen_by(best), predictions
 
 

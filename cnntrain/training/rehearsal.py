@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist
@@ -71,8 +70,7 @@ class Rehearsal:
         dtype = next(self.model.parameters()).dtype
         images = torch.rand(count, *plan.seen.shape, dtype=dtype, device=plan.device)
         self.images = images.contiguous(memory_format=memory_format(trainer, plan.device))
-        labels = torch.arange(count, device=plan.device) % plan.classes
-        self.targets = one_hot(labels, plan.classes).bool() if plan.config.task.several_labels else labels
+        self.targets = plan.config.task.made_up(count, plan.classes, plan.seen.image_size, plan.device)
         self.network: Callable[[Any], Any] = self.model
 
     def compile(self) -> None:

@@ -28,8 +28,8 @@ class Freezing:
         self.apply(epoch=0)
 
     def planned(self, epoch: int) -> set[str]:
-        """Names of the parameters that are frozen in `epoch`."""
-        return self.policy.frozen_parameters(self.groups, epoch)
+        """Names of the parameters that are frozen in `epoch`: by the policy, and those that the model fixes."""
+        return self.policy.frozen_parameters(self.groups, epoch) | set(getattr(self.model, "fixed", ()))
 
     def apply(self, epoch: int) -> None:
         """Set what is trained in `epoch`. What is frozen depends on (config, epoch) alone, never on the past."""

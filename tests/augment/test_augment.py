@@ -25,6 +25,7 @@ from cnntrain.augment.none import NoAugment
 from cnntrain.config.check import section
 from cnntrain.core.draws import Draws
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.targets import IGNORE
 from cnntrain.data.base import Interpolation
 from cnntrain.data.batches.preprocess import Preprocess
 
@@ -118,8 +119,19 @@ def test_a_mask_goes_along(augment: Augment) -> None:
         white = (found[:1] / 255).double()
         most, least = max_pool2d(white, 3, 1, 1)[0], -max_pool2d(-white, 3, 1, 1)[0]
         inside = most - least < 1e-6
-        assert torch.equal(mask.as_subclass(torch.Tensor)[inside].double(), most[inside].round())
+        values = mask.as_subclass(torch.Tensor)
+        assert not most[inside & (values == IGNORE)].any(), "outside of the image, which is black"
+        assert torch.equal(values.where(values != IGNORE, 0)[inside].double(), most[inside].round())
         assert inside.double().mean() > 0.7
+
+
+def test_what_a_shift_brings_in_is_ignored_and_stays_so() -> None:
+    augment = next(each for each in ALL if each.name == "flip_crop")
+    mask = torch.full((32, 32), 254, dtype=torch.uint8)
+    mask[:2] = IGNORE
+    for seed in range(4):
+        _, found = seen_by(augment, 32, image(32, 32), tv_tensors.Mask(mask), seed)
+        assert set(found.as_subclass(torch.Tensor).unique().tolist()) == {254, IGNORE}
 
 
 @names

@@ -44,6 +44,7 @@ PLUGIN_CHOICES = [(group, name) for group in PLUGINS for name in plugin_names(gr
 PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoint": Checkpoint}
 NEEDED = {  # required, and only the user knows it
     ("data", "imagefolder"): {"root": "photos"},
+    ("data", "masks"): {"root": "photos"},
     ("data", "webdataset"): {"root": "shards"},
     ("data", "huggingface"): {"path": "owner/name"},
     ("transfer", "freeze_until"): {"until": "head"},
@@ -55,6 +56,12 @@ def tree(**choices: str) -> Tree:
     whole = copy.deepcopy(default_tree())
     for group, name in choices.items():
         whole[group] = {**from_yaml(group, name), **NEEDED.get((group, name), {})}
+    dense = {"data": ("digit_scenes", "masks", "voc_segmentation"), "task": ("segment",)}
+    if any(choices.get(group) in names for group, names in dense.items()):
+        asked = {"data": "digit_scenes", "task": "segment"}
+        whole |= {
+            group: from_yaml(group, name) for group, name in asked.items() if choices.get(group) not in dense[group]
+        }
     if whole["task"]["name"] == "multilabel":
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):
@@ -158,6 +165,8 @@ def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
     for file in files:
         needed = [f"++{group}.{key}={value}" for key, value in NEEDED.get((group, file.stem), {}).items()]
         needed += ["data=csv", "data.labels=several"] if file.stem == "multilabel" else []
+        needed += ["task=segment"] if file.stem in ("digit_scenes", "masks", "voc_segmentation") else []
+        needed += ["data=digit_scenes"] if file.stem == "segment" else []
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
 
 

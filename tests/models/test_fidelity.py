@@ -132,7 +132,8 @@ def count(net: nn.Module) -> int:
 
 
 def test_every_local_model_has_a_row():
-    assert {case.name for case in CASES} == registry.local_names()
+    for_each_pixel = registry.registered_in(Path(registry.__file__).parent.glob("pixel_*.py"))  # test_pixel_nets.py
+    assert {case.name for case in CASES} == registry.local_names() - for_each_pixel
 
 
 @every

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import PIL
 import torch
@@ -25,6 +24,7 @@ from cnntrain.data.batches.reader import Reader
 from cnntrain.data.batches.resident import Resident
 from cnntrain.data.batches.room import DEVICE_SHARE, DISK, OFF, RAM, Room, fits_device
 from cnntrain.data.batches.samples import Samples
+from cnntrain.data.batches.structure import like, tensors
 from cnntrain.data.sets.arrays import ArrayImages
 from cnntrain.data.sets.bands import DTYPES
 from cnntrain.data.sets.dataset import Images
@@ -77,7 +77,10 @@ class Holder:
             self._read(apart, say, heed)
 
     def _as_it_is(self, loader: Loader) -> Resident | None:
-        """Of a set that is in memory, in the size that the network sees."""
+        """Of a set that is in memory, in the size that the network sees; targets that are more than labels are read
+        with their images."""
+        if loader.samples.part.targets is not None:
+            return None
         images: Images = loader.samples.part.images
         rows = None
         if isinstance(images, SomeImages):
@@ -88,7 +91,7 @@ class Holder:
             return None
         size = images.tensor.numel() * images.tensor.element_size()
         held = images.tensor.to(loader.device) if self._fits_device(size, loader.device) else images.tensor
-        return Resident(held, _targets(loader), rows, False, loader.device)
+        return Resident(held, _labels(loader), rows, False, loader.device)
 
     def _read(self, parts: Mapping[str, Loader], say: Callable[[str], None], heed: Callable[[], None]) -> None:
         entries = {name: self._entry(name, loader) for name, loader in parts.items()}
@@ -115,13 +118,14 @@ class Holder:
             self.room.make(list(entries.values()), say)
         for name, entry in entries.items():
             loader = parts[name]
-            images, *sizes = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
+            images, *others = self._filler(loader, say, heed).tensors(entry, self.room.root if place == DISK else None)
             if self._fits_device(entry.size, loader.device):
                 images = images.to(loader.device)
             beyond = place == DISK and images.device.type == "cpu" and entry.size > self.room.free_memory(False)
-            before = sizes[0] if sizes else None
-            loader.source = Resident(images, _targets(loader), None, True, loader.device, before, beyond)
-            loader.is_packed = bool(sizes)
+            before = others[0] if loader.packing else None
+            targets = like(loader.target, others) if _are_read(loader) else _labels(loader)
+            loader.source = Resident(images, targets, None, True, loader.device, before, beyond)
+            loader.is_packed = before is not None
 
     def _entry(self, name: str, loader: Loader) -> Entry:
         seen = self.seen.depends_on
@@ -139,7 +143,9 @@ class Holder:
         shapes: list[tuple[int, ...]] = [(count, *sides, self.seen.channels)]
         if loader.packing is not None:
             return Entry(key, [*shapes, (count, 2)], [DTYPES[self.seen.depth], torch.int32], about)
-        return Entry(key, shapes, [DTYPES[self.seen.depth]], about)
+        dense = tensors(loader.target) if _are_read(loader) else []
+        shapes += [(count, *each.shape) for each in dense]
+        return Entry(key, shapes, [DTYPES[self.seen.depth], *(each.dtype for each in dense)], about)
 
     def _filler(self, loader: Loader, say: Callable[[str], None], heed: Callable[[], None]) -> Filler:
         packing, source = loader.packing, loader.source
@@ -150,7 +156,8 @@ class Holder:
             for loaded in source.batches(plan):
                 assert loaded is not None, "the plan has no empty batch"
                 images = loaded[0].movedim(1, -1)
-                yield (images,) if packing is None else (images, loaded[1])
+                others = (loaded[1],) if packing else tensors(loaded[1]) if _are_read(loader) else ()
+                yield (images, *others)
 
         return Filler(
             count=len(loader.samples),
@@ -173,5 +180,10 @@ class Holder:
         return False
 
 
-def _targets(loader: Loader) -> Any:
+def _are_read(loader: Loader) -> bool:
+    """Whether targets are read with the images, whose geometry they share."""
+    return loader.samples.part.targets is not None
+
+
+def _labels(loader: Loader) -> Tensor:
     return torch.from_numpy(loader.samples.part.labels)

@@ -15,6 +15,7 @@ from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.batches.reader import Reader, Source
 from cnntrain.data.batches.samples import Packing, Samples, Varied
+from cnntrain.data.batches.structure import plain, sent, taken
 
 TOGETHER = 32  # batches
 AT_ONCE = 64 << 20  # bytes of normalised images
@@ -50,6 +51,11 @@ class Loader:
     @property
     def waited(self) -> float:
         return self.source.waited
+
+    @property
+    def target(self) -> Any:
+        """That of the first sample, whose structure, shapes and types all have."""
+        return self.samples.sample(0, 0)[1]
 
     @property
     def packing(self) -> Packing | None:
@@ -126,7 +132,7 @@ class Loader:
             if made is None or not size:
                 yield Batch(None, None, 0)
             else:
-                inputs, targets = (made[0][place], made[1][place]) if len(sizes) > 1 else made
+                inputs, targets = (made[0][place], taken(made[1], place)) if len(sizes) > 1 else made
                 yield self._mixed(inputs, targets, draws if draws is None else draws.stretch(place.start, place.stop))
             end += size
 
@@ -143,8 +149,7 @@ class Loader:
         if self.is_packed:
             targets, sizes = targets
         images = images.to(self.device, non_blocking=True)
-        if isinstance(targets, Tensor):  # words, of images without labels, are on no device
-            targets = targets.to(self.device, non_blocking=True)
+        targets = sent(targets, self.device)  # words, of images without labels, are on no device
         if self.varied is not None and draws is not None:
             if images.dtype == torch.uint16:  # for which torch has few operations
                 images = images.to(torch.int32)
@@ -157,4 +162,10 @@ class Loader:
     ) -> tuple[Tensor, Any]:
         if varied.packing is not None and sizes is not None:
             images = varied.packing.transform(images, sizes.to(self.device, non_blocking=True), draws)
-        return (images, targets) if varied.transform is None else varied.transform(images, targets, draws)
+        if varied.transform is None:
+            return images, targets
+        dense = self.samples.part.targets
+        if dense is None:
+            return varied.transform(images, targets, draws)
+        images, targets = varied.transform(images, dense.joint(targets), draws)
+        return images, plain(targets)

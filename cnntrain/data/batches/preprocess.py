@@ -18,6 +18,7 @@ from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import functional
 
 from cnntrain.core.limits import Count, Proportion
+from cnntrain.core.targets import IGNORE
 from cnntrain.data.base import NUMBERS, Background, Crop, Reading, is_picture
 from cnntrain.data.batches.long_images import middle
 from cnntrain.data.batches.planes import joined, pictures
@@ -267,5 +268,5 @@ class _Pad(v2.Transform):
         return {"padding": [each // 2 for each in missing] + [(each + 1) // 2 for each in missing]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        fill = 0 if isinstance(inpt, tv_tensors.Mask) else self.fill
+        fill = IGNORE if isinstance(inpt, tv_tensors.Mask) else self.fill
         return self._call_kernel(functional.pad, inpt, params["padding"], fill=fill)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnntrain.core import mapped
 from cnntrain.data.batches.plan import Plan
+from cnntrain.data.batches.structure import each_of, sent, taken
 
 
 class Resident:
@@ -18,7 +19,7 @@ class Resident:
 
     Args:
         images: uint8, uint16 or float32 [images, channels, ...], or with the channels last.
-        targets: [samples].
+        targets: [samples, ...], or a structure of such.
         rows: int64 [samples], where in `images` each sample is; None: in their order.
         sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
         device: to which batches are going, where that is not where the images are.
@@ -28,7 +29,7 @@ class Resident:
     def __init__(
         self,
         images: Tensor,
-        targets: Tensor,
+        targets: Any,
         rows: Tensor | None,
         channels_last: bool,
         device: torch.device,
@@ -36,7 +37,7 @@ class Resident:
         beyond_memory: bool = False,
     ):
         self.images = images
-        self.targets = targets.to(images.device)
+        self.targets = sent(targets, images.device)
         self.rows = rows if rows is None else rows.to(images.device)
         self.sizes = sizes if sizes is None else sizes.to(images.device)
         self.channels_last = channels_last
@@ -73,8 +74,8 @@ class Resident:
         kind = self.images.dtype
         held = self.images.view(torch.int16) if kind == torch.uint16 else self.images  # a kernel of any device
         images = held.index_select(0, positions if self.rows is None else self.rows[positions]).view(kind)
-        targets = self.targets[positions]
+        targets = taken(self.targets, positions)
         if self.pinned:  # so that what computes goes on while they are copied
-            images, targets = images.pin_memory(), targets.pin_memory()
+            images, targets = images.pin_memory(), each_of(Tensor.pin_memory, targets)
         images = images.movedim(-1, 1) if self.channels_last else images
         return images, targets if self.sizes is None else (targets, self.sizes[positions])

@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional
 
 from cnntrain.core.draws import Draws
 from cnntrain.data.batches.planes import joined, pictures
+from cnntrain.data.batches.structure import plain
 from cnntrain.data.sets.dataset import Part
 
 # a whole sample to one: an image, uint8 or uint16 [channels, height, width], and its target, a mask or boxes perhaps
@@ -98,6 +99,10 @@ class Samples(Dataset[Any]):
         return default_collate([self.sample(epoch, each) for each in positions]) if positions else None
 
     def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
+        image, target = self._seen(epoch, position)
+        return image, target if self.part.targets is None else plain(target)
+
+    def _seen(self, epoch: int, position: int) -> tuple[Any, Any]:
         image, target = self.part.sample(position)
         if self.seed is None:
             return self.transform(image, target)

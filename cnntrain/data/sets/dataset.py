@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
+from torchvision import tv_tensors
 
 from cnntrain.core.errors import InputError
 
@@ -35,6 +36,21 @@ def at_least(images: Images, side: int) -> Images:
     return images.at_least(side) if isinstance(images, Draftable) else images
 
 
+class Targets(Protocol):
+    """A row of targets that are more than labels."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any:
+        """That of a sample, as torchvision's tv_tensors, which go with their image through every transform: a mask is
+        uint8 [height, width]."""
+        ...
+
+    def joint(self, batch: Any) -> Any:
+        """The plain tensors of a batch as such tv_tensors."""
+        ...
+
+
 @dataclass
 class Part:
     """One part of a data set.
@@ -45,12 +61,15 @@ class Part:
             [n, classes].
         ids: one name a sample (a path below the root, or ``<part>/<index>``), which per-sample reports print.
         groups: what a table's column of groups says of each sample; None where there is none.
+        targets: what is learned of each sample where that is more than its labels, which then are the classes that it
+            has anywhere.
     """
 
     images: Images
     labels: np.ndarray
     ids: Sequence[str]
     groups: Sequence[str] | None = None
+    targets: Targets | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,6 +86,12 @@ class Part:
 
     def sample(self, position: int) -> tuple[Any, Any]:
         """An image and its target, as a transform takes them."""
+        if self.targets is not None:
+            image, target = self.images[position], self.targets[position]
+            if isinstance(target, tv_tensors.Mask) and image.shape[-2:] != target.shape[-2:]:
+                (high, wide), (height, width) = image.shape[-2:], target.shape[-2:]
+                raise InputError(f"{self.ids[position]}: is of {wide}x{high} pixels, and its mask of {width}x{height}")
+            return image, target
         label = self.labels[position]
         return self.images[position], torch.from_numpy(label) if self.labels.ndim == 2 else int(label)
 

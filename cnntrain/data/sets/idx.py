@@ -75,10 +75,26 @@ class IdxSet(TorchvisionSet):
 
     def _files_in(self, kind: Any) -> Path | None:
         """The folder with all four files: torchvision's below the root, or the root itself."""
-        root = self._folder()
-        names = [name for pair in NAMES.values() for name in pair]
-        places = (root / kind.__name__ / "raw", root / "raw", root)
-        return next((each for each in places if all(_candidates(each, name) for name in names)), None)
+        return _folder_of(self._folder(), kind)
+
+
+def parts_in(root: Path, kind: Any, classes: int) -> dict[str, Arrays]:
+    """The parts of torchvision's class `kind` below a folder, whoever has published their content.
+
+    Raises:
+        InputError: files are missing, damaged, or another set's.
+    """
+    folder = _folder_of(root, kind)
+    if folder is None:
+        names = ", ".join(name for pair in NAMES.values() for name in pair)
+        raise InputError(f"data.root={root}: has not all files of {kind.__name__}, packed or not: {names}")
+    return {part: _part(folder, part, kind.__name__, classes, []) for part in NAMES}
+
+
+def _folder_of(root: Path, kind: Any) -> Path | None:
+    names = [name for pair in NAMES.values() for name in pair]
+    places = (root / kind.__name__ / "raw", root / "raw", root)
+    return next((each for each in places if all(_candidates(each, name) for name in names)), None)
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.seeds import derive
 from cnntrain.core.strings import Strings
 from cnntrain.core.words import listed, normalised, printable, suggest
-from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part, at_least
+from cnntrain.data.sets.dataset import DataSet, Images, Labelled, Part, Targets, at_least
 from cnntrain.data.sets.stratify import PARTS
 
 SHOWN = 20  # class names in a message
@@ -36,6 +37,23 @@ class SomeImages:
     def at_least(self, side: int) -> SomeImages:
         """See `Draftable`."""
         return SomeImages(at_least(self.images, side), self.index)
+
+
+@dataclass(frozen=True)
+class SomeTargets:
+    """The targets at the positions `index` of a row."""
+
+    targets: Targets
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> Any:
+        return self.targets[int(self.index[position])]
+
+    def joint(self, batch: Any) -> Any:
+        return self.targets.joint(batch)
 
 
 def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None, seed: int) -> DataSet:
@@ -190,8 +208,17 @@ def _with_labels(images: Labelled, kept: np.ndarray) -> Labelled:
 
 def known(images: Labelled, classes: Sequence[str]) -> tuple[Labelled, dict[str, int]]:
     """The images with labels that are positions in a network's `classes`, matched by name; and of each class that it
-    does not know, whose images are left out, how many it has."""
+    does not know, whose images are left out, how many it has.
+
+    Raises:
+        InputError: they have masks, of other classes.
+    """
     several, found = images.part.labels.ndim == 2, images.part.labels
+    if images.part.targets is not None and list(images.classes) != list(classes):
+        raise InputError(
+            f"the masks of the {images.name} part are of the classes {listed(images.classes)}, and the network was "
+            f"trained with {listed(list(classes))}: their numbers must mean the same"
+        )
     counts = (found.sum(0) if several else np.bincount(found, minlength=len(images.classes))).tolist()
     unknown = {name: n for name, n in zip(images.classes, counts, strict=True) if n and name not in classes}
     positions = np.array([classes.index(each) if each in classes else -1 for each in images.classes], dtype=np.int64)
@@ -255,7 +282,8 @@ def _taken(part: Part, index: np.ndarray, kept: np.ndarray) -> Part:
 def _some_of(part: Part, index: np.ndarray) -> Part:
     """The samples at the positions `index`."""
     groups = None if part.groups is None else Strings.of(part.groups).take(index)
-    return Part(SomeImages(part.images, index), part.labels[index], Strings.of(part.ids).take(index), groups)
+    targets = None if part.targets is None else SomeTargets(part.targets, index)
+    return Part(SomeImages(part.images, index), part.labels[index], Strings.of(part.ids).take(index), groups, targets)
 
 
 def _fingerprint(whole: str, kept: np.ndarray, index: np.ndarray) -> str:

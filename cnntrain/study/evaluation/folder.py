@@ -12,8 +12,9 @@ import numpy as np
 from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.data.sets.dataset import Images
-from cnntrain.runs import predictions as files
-from cnntrain.runs.predictions import PREDICTIONS, Predictions
+from cnntrain.runs.counts import Counts, leave
+from cnntrain.runs.predictions import Predictions
+from cnntrain.study.evaluation import pixels
 from cnntrain.study.evaluation.measures import confusion
 
 EVALUATION = "eval.json"
@@ -39,8 +40,9 @@ def _identity(result: Mapping[str, Any]) -> list[Any]:
     return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in IDENTITY[1:])]
 
 
-def write(folder: Path, result: Mapping[str, Any], predictions: Predictions, images: Images | None) -> None:
-    """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``.
+def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts, images: Images | None) -> None:
+    """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``; of answers for each pixel
+    ``per_image.parquet`` and ``per_class.csv``.
 
     Args:
         images: of the predictions; then ``confusion.png``, ``reliability.png`` and ``mistakes.png`` are drawn, too.
@@ -49,11 +51,13 @@ def write(folder: Path, result: Mapping[str, Any], predictions: Predictions, ima
         RunError: the disk is full or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / PREDICTIONS, predictions)
-    if predictions.labels.ndim == 1:
-        counts = _write_tables(folder, result, predictions)
+    leave(folder, answers)
+    if isinstance(answers, Counts):
+        pixels.write_table(folder, result["per_class"])
+    elif answers.labels.ndim == 1:
+        counts = _write_tables(folder, result, answers)
         if images is not None:
-            _draw(folder, result, predictions, images, counts)
+            _draw(folder, result, answers, images, counts)
     write_atomic(folder / EVALUATION, plain_json.text(result, indent=2).encode())
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cnntrain.core.limits import NotNegative, Share
+from cnntrain.core.targets import Target
 from cnntrain.tasks.base import Column, Objective, Task
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 GAMMA = {"bce": 0.0, "focal": 2.0, "asymmetric": 4.0}  # of their papers
@@ -28,7 +30,7 @@ COLUMNS = (
 @dataclass(frozen=True)
 class Multilabel(Task):
     fixed: ClassVar[tuple[str, ...]] = ("loss", "gamma", "margin")
-    several_labels: ClassVar[bool] = True
+    target: ClassVar[Target] = "labels"
 
     loss: Literal["bce", "focal", "asymmetric"]
     gamma: NotNegative | None  # of focal; of asymmetric that of labels that an image has not; None: as `GAMMA`
@@ -56,6 +58,11 @@ class Multilabel(Task):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
+
+    def made_up(self, count: int, classes: int, side: int, device: torch.device) -> Tensor:
+        from torch.nn.functional import one_hot
+
+        return one_hot(super().made_up(count, classes, side, device), classes).bool()
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None

@@ -14,6 +14,7 @@ from torch import Tensor
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan
+from cnntrain.data.batches.structure import sent, taken
 
 Values = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -53,11 +54,13 @@ class Held:
 
     Attributes:
         tensors: on the device where they fit, whatever the `place` is in which they are kept.
+        targets: the same of targets that are seen as the images are; None: each image has its label.
     """
 
     tensors: list[Tensor]
     views: int
     place: str
+    targets: Any = None
 
 
 class Kept:
@@ -77,9 +80,10 @@ class Kept:
             rows = positions + first
             pairs = zip(self.held.tensors, self.dtypes, strict=True)
             values = tuple(_sent(tensor.index_select(0, rows), device, dtype) for tensor, dtype in pairs)
-            labels = self.labels[there]
+            dense = self.held.targets
+            targets = self.labels[there] if dense is None else sent(taken(dense, rows), device)
             self.waited += time.perf_counter() - start
-            yield Batch(values, labels, len(positions))
+            yield Batch(values, targets, len(positions))
 
 
 def _sent(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -97,6 +97,7 @@ def _divide(model: nn.Module, trained: Trace, evaluated: Trace, fixed: set[str],
     values = _values(model, evaluated, fixed, images)
     batches = {key for key, value in values.items() if isinstance(value, Tensor) and _is_batch(value, images)}
     known = {key: value for key, value in values.items() if isinstance(value, (torch.device, torch.dtype, NoneType))}
+    known |= _sizes(values, _values(model, evaluated, fixed, images[:1]))
     needed = set().union(*(_needed(model, trace, fixed, batches, known) for trace in (trained, evaluated)))
     cut = [node for node in _unique(evaluated) if evaluated.keys[node] in needed]
     keys = [evaluated.keys[node] for node in cut]
@@ -122,6 +123,13 @@ def _values(model: nn.Module, trace: Trace, fixed: set[str], images: Tensor) -> 
         if trace.keys[node] in fixed:
             interpreter.env[node] = found[trace.keys[node]] = interpreter.run_node(node)
     return found
+
+
+def _sizes(values: Mapping[str, Any], alone: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that do not depend on how many images there are, such as their height, which are those of all images:
+    so that no images are needed behind the cut for the sake of their size."""
+    numbers = {key: value for key, value in values.items() if type(value) is int}
+    return {key: value for key, value in numbers.items() if alone[key] == value}
 
 
 def _is_batch(value: Tensor, images: Tensor) -> bool:
@@ -179,7 +187,7 @@ def _suffix(trace: Trace, fixed: set[str], cut: list[str], known: Mapping[str, A
     """Everything that is not fixed, in its order, and of the fixed part only sizes and weights that it reads.
 
     Args:
-        known: values that are written into the graph as they are: devices, types, None.
+        known: values that are written into the graph as they are: devices, types, None, sizes.
     """
     graph = fx.Graph()
     values: dict[str, Any] = {**known} | {key: graph.placeholder(f"cut_{number}") for number, key in enumerate(cut)}

@@ -20,6 +20,8 @@ from cnntrain.data.batches.filling import Filler
 from cnntrain.data.batches.loader import Loader
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.room import DISK, FOUND, OFF, RAM, Room, fits_device
+from cnntrain.data.batches.structure import like
+from cnntrain.data.batches.structure import tensors as of_targets
 from cnntrain.transfer.base import PartlyFrozen
 from cnntrain.transfer.frozen.activations import Held, Prefix
 from cnntrain.transfer.frozen.around import Around
@@ -58,7 +60,9 @@ def activations(
         if fits_device(entry.size, around.device):
             around.say(f"  {part}: in the memory of {around.device} too")
             tensors = [each.to(around.device) for each in tensors]
-        held[part] = Held(tensors, views[part], place)
+        width, loader = len(cut.shapes), around.loaders[part]
+        targets = like(loader.target, tensors[width:]) if tensors[width:] else None
+        held[part] = Held(tensors[:width], views[part], place, targets)
         if part == "train":
             seconds = filler.seconds
     return held, place, seconds
@@ -73,7 +77,7 @@ def _filler(around: Around, part: str, prefix: Prefix) -> Filler:
     loader: Loader = around.loaders[part]
 
     def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
-        return (prefix(batch.inputs) for batch in loader.batches(plan))
+        return ((*prefix(batch.inputs), *_dense(loader, batch.targets)) for batch in loader.batches(plan))
 
     return Filler(
         count=len(loader.samples),
@@ -108,8 +112,14 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
         "versions": [__version__, torch.__version__, torchvision.__version__, timm.__version__],
     }
     about: store.About = {"model": around.model, "data": around.data, "part": part, "cut": cut.names, "views": views}
-    shapes = [(len(samples) * views, *shape) for shape in cut.shapes]
-    return Entry(digest(depends_on), shapes, dtypes, about)
+    dense = _dense(loader, loader.target)
+    shapes = [(len(samples) * views, *shape) for shape in (*cut.shapes, *(each.shape for each in dense))]
+    return Entry(digest(depends_on), shapes, [*dtypes, *(each.dtype for each in dense)], about)
+
+
+def _dense(loader: Loader, targets: Any) -> list[Tensor]:
+    """What is kept beside the values: targets that are seen as the images are."""
+    return [] if loader.samples.part.targets is None else of_targets(targets)
 
 
 def _place(policy: PartlyFrozen, entries: list[Entry], room: Room) -> tuple[str, str]:

@@ -1,0 +1,15 @@
+"""What a sample's target is, in the words that tasks, data and networks share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Target = Literal["label", "labels", "mask"]
+
+IN_WORDS: dict[Target, str] = {
+    "label": "one label an image",
+    "labels": "any number of labels an image",
+    "mask": "a class for each pixel",
+}
+IGNORE = 255  # in a mask, uint8: a pixel from which nothing is learned and by which nothing is judged
+MOST_CLASSES = IGNORE

@@ -1,0 +1,74 @@
+"""What a network answered to each image of an evaluation that judges pixels: from it every other figure follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.core import plain_json
+from cnntrain.core.files import write_atomic
+from cnntrain.runs import predictions
+from cnntrain.runs.predictions import Predictions
+
+COUNTS = "per_image.parquet"
+KINDS = ("right", "there", "given")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Attributes:
+    ids: one name an image, as `Part.ids`.
+    counts: int64 [n, 3, classes]: pixels that were rightly given a class, that have it, that were given it.
+    losses: floating point [n].
+    about: plain values, as `Predictions` has them.
+    """
+
+    ids: Sequence[str]
+    counts: np.ndarray
+    losses: np.ndarray
+    classes: Sequence[str]
+    about: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+def write(path: Path, found: Counts) -> None:
+    """Write a Parquet file with the columns ``id loss right there given``, the last three with a number a class;
+    classes and `about` are in its metadata.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    width = len(found.classes)
+    rows = {
+        kind: pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(found.counts[:, number]).reshape(-1)), width
+        )
+        for number, kind in enumerate(KINDS)
+    }
+    table = pa.table({"id": pa.array(list(found.ids), pa.string()), "loss": pa.array(found.losses), **rows})
+    meta = plain_json.text({"classes": list(found.classes), "about": dict(found.about)}).encode()
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({b"cnntrain": meta}), buffer, compression="zstd")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, memoryview(buffer.getvalue()))
+
+
+def leave(folder: Path, found: Predictions | Counts) -> None:
+    """Write the answers of an evaluation into its folder.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
+    if isinstance(found, Counts):
+        write(folder / COUNTS, found)
+    else:
+        predictions.write(folder / predictions.PREDICTIONS, found)
