@@ -60,6 +60,11 @@ class Export(Command):
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         require_images(found.config.data, "cnntrain export")
+        if found.config.task.target == "mask":
+            raise InputError(
+                f"{path}: answers for each pixel, and an export is proven by answers to images as a "
+                "whole: not offered yet"
+            )
         asked = exporting.Asked(
             found=found,
             state=_with_places(state, found.config.data.places()),

@@ -1,0 +1,60 @@
+"""Runs that learn a class for each pixel: a frozen backbone computed once, predictions, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from composing import composed
+from PIL import Image
+
+from cnntrain.commands.eval import Eval
+from cnntrain.commands.predict import Predict
+from cnntrain.commands.train import Train
+from cnntrain.config.check import check
+from cnntrain.core import plain_json
+from cnntrain.core.errors import ConfigError
+from cnntrain.runs import checkpoint
+
+WORDS = (
+    "task=segment", "data=digit_scenes", "data.train_size=12", "data.val_size=5", "data.test_size=0", "data.canvas=32",
+    "data.batch_size=4", "model=fcn", "model.backbone=resnet20", "model.pretrained=false", "transfer=linear_probe",
+    "transfer.views=2", "augment=flip_crop", "trainer.device=cpu", "trainer.epochs=2", "report.html=false",
+)  # fmt: skip
+
+
+def trained_run(*words: str) -> Path:
+    return Path(str(check(composed((*WORDS, *words)), Train).execute([]).made))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained_run(f"output={tmp_path_factory.mktemp('run')}", "transfer.cache=ram")
+
+
+def test_masks_are_kept_with_the_activations_that_they_go_with(run: Path, tmp_path: Path) -> None:
+    """On disk as in memory, and the images behind them are not read again."""
+    again = trained_run(f"output={tmp_path}", "transfer.cache=disk", f"transfer.cache_dir={tmp_path / 'cache'}")
+    one, other = (checkpoint.load_run(each / checkpoint.LAST)["model"] for each in (run, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_evaluation_finds_what_the_run_found_and_refuses_what_has_no_meaning(run: Path) -> None:
+    made = Path(str(check(composed((f"run={run}", "part=val", "device=cpu"), "eval"), Eval).execute([]).made))
+    found = plain_json.read((made / "eval.json").read_bytes(), dict)
+    best = plain_json.read((run / "result.json").read_bytes(), dict)["best"]
+    assert found["miou"] == pytest.approx(best["val/miou"]) and len(found["per_class"]) == 11
+    low, high = found["interval"]["miou"]
+    assert 0 < low <= high < 1
+    with pytest.raises(ConfigError, match="tta=flip: of answers to images as a whole"):
+        check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
+
+
+def test_predicted_masks_are_painted_and_can_be_read_again(run: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)).save(tmp_path / "a.png")
+    words = (f"run={run}", f"images={tmp_path / 'a.png'}", f"output={tmp_path / 'out'}", "device=cpu")
+    check(composed(words, "predict"), Predict).execute([])
+    with Image.open(tmp_path / "out" / "a-mask.png") as mask, Image.open(tmp_path / "out" / "a.png") as painted:
+        assert mask.mode == "P" and mask.size == painted.size == (32, 32) and np.array(mask).max() < 11
