@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnntrain.config.labels import require_answers
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError, InputError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from cnntrain.data.batches.preprocess import Preprocess
     from cnntrain.data.sets.cues import Cues
     from cnntrain.data.sets.dataset import Labelled
-    from cnntrain.tasks.base import Task
 
 LATEST = "latest"
 DIVIDED = "the members' data or their splits differ, so val, from which one may have learned, is not looked at"
@@ -106,7 +106,8 @@ class Eval(Command):
         found = [bundle.read_any(path, device, self._adjusted) for path in self._checkpoints()]
         trained.require_same_classes(found)
         bundle.require_cpu(found, self.device)
-        self._require_fitting(found[0].config.task)
+        asked = self.ensemble, self.average, self.tta, bool(self.corruptions), self.cues
+        require_answers(found[0].config.task, *asked)
         members = [self._member(each, typed) for each in found]
         first = members[0]
         background = first.seen.background
@@ -137,32 +138,6 @@ class Eval(Command):
             cues=None if self.cues is None else self._conflicting(first, self.cues),
             pictures=self.pictures,
         )
-
-    def _require_fitting(self, task: Task) -> None:
-        """Raises ConfigError where what is asked for is not of the answers that a task gives."""
-        if task.target == "labels" and (self.ensemble or self.tta != "none"):
-            raise ConfigError(
-                f"task={task.name} gives each label a probability of its own, and ensemble=true and tta average "
-                "those of one label an image: leave them out"
-            )
-        if task.target == "labels" and self.cues is not None:
-            raise ConfigError(
-                f"task={task.name} gives any number of labels, and cues asks which one an image is taken for: "
-                "leave it out"
-            )
-        asked = {
-            "ensemble=true": self.ensemble,
-            f"average={self.average}": self.average,
-            f"tta={self.tta}": self.tta != "none",
-            "corruptions": self.corruptions,
-            "cues": self.cues,
-        }
-        wrong = [key for key, is_asked in asked.items() if is_asked]
-        if task.target == "mask" and wrong:
-            raise ConfigError(
-                f"{' and '.join(wrong)}: of answers to images as a whole, and task={task.name} answers for each "
-                "pixel: leave it out"
-            )
 
     def _member(self, found: Trained, typed: Sequence[str]) -> Member:
         """As it sees the images that are asked for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cnntrain.core.errors import ConfigError
 from cnntrain.data.base import Data
 from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
@@ -27,6 +28,29 @@ def require_fitting_labels(task: Task, data: Data, transfer: Transfer) -> None:
         raise ValueError(
             f"transfer={transfer.name} compares accuracies of one label an image, and task={task.name} is for any "
             "number of them: name another policy, transfer=linear_probe, freeze_depth or full"
+        )
+
+
+def require_answers(
+    task: Task, ensemble: bool, average: str | None, tta: str, corrupts: bool, cues: str | None
+) -> None:
+    """Raises ConfigError where an evaluation is asked for what is not of the answers that a task gives."""
+    if task.target == "labels" and (ensemble or tta != "none"):
+        raise ConfigError(
+            f"task={task.name} gives each label a probability of its own, and ensemble=true and tta average those of "
+            "one label an image: leave them out"
+        )
+    if task.target == "labels" and cues is not None:
+        raise ConfigError(
+            f"task={task.name} gives any number of labels, and cues asks which one an image is taken for: leave it out"
+        )
+    asked = {"ensemble=true": ensemble, f"average={average}": average, f"tta={tta}": tta != "none",
+             "corruptions": corrupts, "cues": cues}  # fmt: skip
+    wrong = [key for key, is_asked in asked.items() if is_asked]
+    if task.target == "mask" and wrong:
+        raise ConfigError(
+            f"{' and '.join(wrong)}: of answers to images as a whole, and task={task.name} answers for each pixel: "
+            "leave it out"
         )
 
 
