@@ -93,6 +93,8 @@ def present() -> tuple[Imported, ...]:
 
 def modules() -> list[ModuleType]:
     """The modules of the user's, and the ones that are in his packages and have been imported."""
+    if not _imported:  # most often; a process has thousands of modules, and this is asked hundreds of times
+        return []
     is_theirs = within(each.module for each in _imported)
     return [module for name, module in list(sys.modules.items()) if is_theirs(name)]
 

@@ -529,3 +529,10 @@ def test_what_cannot_be_imported_is_said(
         pass
     assert said in str(caught.value)
     assert Path(word).stem not in sys.modules or word == "json.py"
+
+
+def test_where_nothing_was_imported_no_module_of_the_process_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are thousands, and a check of a configuration asks hundreds of times."""
+    monkeypatch.setattr(imports, "_imported", ())
+    monkeypatch.setattr(imports, "sys", None)
+    assert imports.modules() == []
