@@ -45,10 +45,18 @@ PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoi
 NEEDED = {  # required, and only the user knows it
     ("data", "imagefolder"): {"root": "photos"},
     ("data", "masks"): {"root": "photos"},
+    ("data", "signals"): {"root": "signals.csv"},
+    ("data", "volumes"): {"root": "clips"},
+    ("data", "frames"): {"root": "clips"},
     ("data", "webdataset"): {"root": "shards"},
     ("data", "huggingface"): {"path": "owner/name"},
     ("transfer", "freeze_until"): {"until": "head"},
 }
+
+
+def augment_fits(data: str, augment: str) -> bool:
+    """Whether it is for such data: signals, images or volumes."""
+    return plugin_class("data", data).dimensions in plugin_class("augment", augment).dimensions
 
 
 def tree(**choices: str) -> Tree:
@@ -66,6 +74,10 @@ def tree(**choices: str) -> Tree:
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):
             whole["transfer"] = from_yaml("transfer", "linear_probe")
+    if whole["augment"]["name"] == "shift_noise" and not {"data", "task"} & choices.keys():
+        whole["data"] = from_yaml("data", "mnist1d")
+    if not augment_fits(whole["data"]["source"] or whole["data"]["name"], whole["augment"]["name"]):
+        whole["augment"] = from_yaml("augment", "none")
     return whole
 
 
@@ -167,6 +179,7 @@ def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
         needed += ["data=csv", "data.labels=several"] if file.stem == "multilabel" else []
         needed += ["task=segment"] if file.stem in ("digit_scenes", "masks", "voc_segmentation") else []
         needed += ["data=digit_scenes"] if file.stem == "segment" else []
+        needed += ["data=mnist1d"] if file.stem == "shift_noise" else []
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
 
 
