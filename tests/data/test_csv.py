@@ -66,7 +66,7 @@ def test_labels_that_look_alike_are_one_and_a_link_does_not_make_another_file(ta
     rows = "path,label,split\na.png,x,train\nb.png,y,train\nc.png,y ,train\nd.png, caf\u00e9,train\n"
     data = table(rows + "e.png,cafe\u0301,val\n")
     assert data.classes == ["caf\u00e9", "x", "y"] and data.train.labels.tolist() == [1, 2, 2, 0]
-    assert data.notes == ["one class, though written differently: 'y' and 'y '; ' caf\\xe9' and 'cafe\\u0301'"]
+    assert data.notes == ["one class, though written differently: ' caf\\xe9' and 'cafe\\u0301'; 'y' and 'y '"]
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png \(train\) and link\.png \(test\) are one file"):
         table(rows + f"e.png,x,val\n{tmp_path}/link.png,x,test\n")

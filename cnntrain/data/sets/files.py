@@ -141,7 +141,7 @@ def _one_spelling(found: Mapping[str, Listing]) -> tuple[dict[str, Listing], lis
     one: dict[str, Listing] = {}
     for part, samples in found.items():
         one[part] = replace(samples, names=tuple(map(normalised, samples.names)))
-        for name in samples.used:
+        for name in sorted(samples.used):  # a set has another order in each process
             spellings.setdefault(normalised(name), set()).add(name)
     several = [" and ".join(map(ascii, sorted(each))) for each in spellings.values() if len(each) > 1]
     return one, [f"one class, though written differently: {printable('; '.join(several), LINE)}"] if several else []

@@ -93,9 +93,12 @@ def test_a_gpu_sees_what_a_cpu_sees(augment: Augment, share: float) -> None:
 @pytest.mark.parametrize(
     ("augment", "at_once"),
     [
-        (FlipCrop("", "auto", 2, 0.5, **OFF | {"erasing": 0.5, "greyscale": 0.5, "mixup": 0.2}), 4),
-        (FlipCrop("", "auto", 0, 0.5, **OFF), 7),
-        (FlipCrop("", "auto", 2, 0.5, **OFF | {"auto": "rand"}), 1),  # what it does depends on what is beside
+        (FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF | {"erasing": 0.5, "greyscale": 0.5, "mixup": 0.2}), 4),
+        (FlipCrop("", "auto", 0, 0.5, "constant", False, **OFF), 7),
+        (
+            FlipCrop("", "auto", 2, 0.5, "constant", False, **OFF | {"auto": "rand"}),
+            1,
+        ),  # what it does depends on what is beside
     ],
 )
 def test_batches_that_are_made_at_once_are_what_each_is_alone(
