@@ -251,7 +251,7 @@ def test_help_shows_commands_groups_and_examples(cnn: Any, flag: str) -> None:
     for name in command_names():
         assert f"{name} " in text
     for group, choices in groups().items():
-        assert f"{group} {', '.join(choices) if group != 'model' else 'alexnet, '}" in text
+        assert f"{group} {', '.join(choices) if group != 'model' else 'airbench, alexnet, '}" in text
     assert sum(line.strip().startswith("cnntrain") for line in screen.out.split("examples")[1].splitlines()) >= 3
 
 
