@@ -2,11 +2,10 @@
 
     python scripts/fuzz.py [--configs 2000] [--files 10000] [--images 2000] [--seed 0]
 
-Configurations are command lines of right and wrong words and YAML of a user's with bytes changed; files are
-checkpoints and weights with bytes changed, cut or spliced, and checkpoints with values of other types under a right
-digest; images are files of all formats that Pillow writes, changed likewise. Each must end within a time, with
-success or an error of ours: no traceback, no write outside the folder of this trial, no program started, nothing
-unpickled. Prints each failure, and a line of counts.
+Configurations are command lines of right and wrong words and YAML of a user's with bytes changed; files are checkpoints
+and weights with bytes changed, cut or spliced, and checkpoints with values of other types under a right digest; images
+are files of all formats that Pillow writes, changed likewise. Each must end within a time, with success or an error of
+ours: no traceback, no write outside its folder, no program started, nothing unpickled. Prints failures and counts.
 """
 
 from __future__ import annotations

@@ -125,12 +125,13 @@ def _mismatches(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str,
     """What does not fit, in words."""
     may_differ = _heads(model)
     absent = tuple(f"{each}." for each in auxiliary.possible_heads(model) if each not in auxiliary.heads(model))
+    of_another_kind = tuple(f"{each}." for each in classifier_modules(model))
     problems = []
     for key, value in state.items():
         if not isinstance(value, Tensor):
             problems.append(f"{key} is a {type(value).__name__}, not a tensor")
         elif key not in own:
-            if not key.startswith(absent):
+            if not key.startswith((*absent, *of_another_kind)):
                 problems.append(f"{key} is not in the model")
         elif own[key].shape != value.shape and not key.startswith(may_differ):
             problems.append(f"{key} has shape {list(value.shape)}, the model's is {list(own[key].shape)}")

@@ -89,9 +89,7 @@ class Embed(Command):
     def _features_of(self, found: Trained, compute: Callable[[Tensor], Tensor], file: str) -> np.ndarray:
         from cnntrain.build import predicting
 
-        names, inputs = (
-            predicting.named(found, file) if found.seen.dimensions != 2 else ([file], predicting.files([file]))
-        )
+        names, inputs = predicting.named(found, file)
         if len(names) != 1:
             raise InputError(f"query={file}: holds {len(names):,}, and one is asked for")
         ((rows, problems),) = found.through(compute, inputs(found))

@@ -18,6 +18,7 @@ from cnntrain.core.lock import in_use
 from cnntrain.core.paths import expanded
 from cnntrain.runs import folder as folders
 from cnntrain.runs import index
+from cnntrain.schedule.base import Schedule
 
 # a change of these leaves every weight as an uninterrupted run would have it
 EXACT = {
@@ -214,8 +215,10 @@ def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
             "start a new run; model.weights=<run folder>/best.ckpt takes over the weights",
         )
     inexact = [key for key in changed if key not in EXACT]
-    if wanted["schedule"]["name"] in ("cosine", "triangle") and "trainer.epochs" in changed:
-        inexact.append("trainer.epochs")  # the whole curve depends on where it ends
+    name = wanted["schedule"]["name"]
+    schedule: Any = plugin_class("schedule", name) if name in plugin_names("schedule") else Schedule
+    if schedule.spans_the_run and "trainer.epochs" in changed:
+        inexact.append("trainer.epochs")
     return [
         f"{key}: {before} -> {after}"
         + ("  (inexact: the run will differ from an uninterrupted one)" if key in inexact else "")

@@ -11,7 +11,7 @@ from cnntrain.core.limits import Count, Whole
 from cnntrain.core.paths import absolute
 from cnntrain.core.targets import Target
 from cnntrain.data.base import Data
-from cnntrain.data.sets.checks import refuse_download
+from cnntrain.data.sets.checks import refuse_download, refuse_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +43,7 @@ class DigitScenes(Data):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_download(self)
-        if self.split is not None:
-            raise ValueError(
-                "split has no meaning for data=digit_scenes: train_size, val_size and test_size are its parts"
-            )
+        refuse_split(self)
         for key, (pair, most) in {"digits": (self.digits, 250), "digit_size": (self.digit_size, self.canvas)}.items():
             if len(pair) != 2 or not 1 <= pair[0] <= pair[1] <= most:
                 raise ValueError(f"{key} must be two numbers, the least and the most, from 1 to {most}, not {pair}")
@@ -86,6 +83,7 @@ class DigitScenes(Data):
 
     def _pools(self) -> dict[str, Pool]:
         """The digits of each part; those of MNIST's own test part are of test alone."""
+        from cnntrain.data.sets.handwritten import digits as handwritten
         from cnntrain.data.sets.stratify import PARTS, stratified
 
         names = [str(digit) for digit in range(10)]
@@ -95,17 +93,9 @@ class DigitScenes(Data):
             train, val = stratified(labels, [0.9, 0.1], self.split_seed, names)
             pools = {"train": (images[train], labels[train]), "val": (images[val], labels[val])}
             return pools | {"test": official["test"]}
-        images, labels = _sklearns()
+        images, labels = handwritten()
         pieces = stratified(labels, [0.6, 0.2, 0.2], self.split_seed, names)
         return {name: (images[piece], labels[piece]) for name, piece in zip(PARTS, pieces, strict=True)}
-
-
-def _sklearns() -> Pool:
-    import numpy as np
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return np.rint(bunch.images * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64)
 
 
 def _mnist(root: str) -> dict[str, Pool]:

@@ -25,13 +25,10 @@ class Digits(Data):
         refuse_download(self)
 
     def load(self) -> DataSet:
-        import numpy as np
-        from sklearn.datasets import load_digits
-
         from cnntrain.data.sets.arrays import Arrays, divided_set
+        from cnntrain.data.sets.handwritten import digits
 
-        bunch = load_digits()
-        images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # the set's own range is 0..16
-        everything = Arrays(images, bunch.target.astype(np.int64), [f"digits/{i}" for i in range(len(images))])
+        images, labels = digits()
+        everything = Arrays(images[:, None], labels, [f"digits/{i}" for i in range(len(images))])
         classes = [str(digit) for digit in range(10)]
         return divided_set(self, {"all": everything}, classes, [0.8, 0.1, 0.1])

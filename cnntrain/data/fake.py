@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from cnntrain.core.limits import Count, Whole
 from cnntrain.data.base import Data
-from cnntrain.data.sets.checks import refuse_download, refuse_root
+from cnntrain.data.sets.checks import refuse_download, refuse_root, refuse_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +30,7 @@ class Fake(Data):
         super().__post_init__()
         refuse_root(self)
         refuse_download(self)
-        if self.split is not None:
-            raise ValueError("split has no meaning for data=fake: train_size, val_size and test_size are its parts")
+        refuse_split(self)
 
     @property
     def class_count(self) -> int:

@@ -7,36 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnntrain.core.limits import Count
-from cnntrain.data.imagefolder import ClassFolders, ImageFolder
+from cnntrain.data.imagefolder import ClassFolders
+from cnntrain.data.volumes import Volumes
 
 if TYPE_CHECKING:
-    from cnntrain.data.sets.files import Show
     from cnntrain.data.sets.listing import Sample
 
 
 @dataclass(frozen=True)
-class Frames(ImageFolder):
+class Frames(Volumes):
     """``root/train/<class>/<clip>/0001.jpg`` and so on, or ``root/<class>/<clip>/0001.jpg``; a clip's frames are in the
     order of their names, and have one size."""
 
-    dimensions = 3
-
-    frames: (
-        Count | None
-    )  # that the network sees, from the middles of as many stretches; null: as many as it is made for
-
-    @property
-    def clip_length(self) -> int | None:
-        return self.frames
+    of_files = True
 
     def _folders(self) -> ClassFolders:
         return _Clips(self._path(), skips=self.on_bad == "skip")
-
-    def _show(self, folder: ClassFolders) -> Show:
-        from cnntrain.data.sets.clips import ClipImages
-
-        return lambda samples: ClipImages(str(folder.root), samples.ids, self.reading)
 
 
 class _Clips(ClassFolders):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnntrain.core.limits import Count, Whole
 from cnntrain.data.base import Data
-from cnntrain.data.sets.checks import refuse_download, refuse_root
+from cnntrain.data.sets.checks import refuse_download, refuse_root, refuse_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,10 +44,7 @@ class MovingDigits(Data):
         super().__post_init__()
         refuse_root(self)
         refuse_download(self)
-        if self.split is not None:
-            raise ValueError(
-                "split has no meaning for data=moving_digits: train_size, val_size and test_size are its parts"
-            )
+        refuse_split(self)
         if self.image_size is not None and self.image_size < 16:
             raise ValueError(f"image_size must be 16 or more for data=moving_digits, not {self.image_size}")
 
@@ -57,12 +54,12 @@ class MovingDigits(Data):
 
     def load(self) -> DataSet:
         import numpy as np
-        from sklearn.datasets import load_digits
 
         from cnntrain.data.sets.arrays import Arrays, array_set
+        from cnntrain.data.sets.handwritten import digits as handwritten
         from cnntrain.data.sets.stratify import PARTS
 
-        digits = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)  # the set's own range is 0..16
+        digits, _ = handwritten()
         order = np.random.default_rng([self.split_seed, 0]).permutation(len(digits))
         sixth = len(digits) // 6
         pools = (order[: 4 * sixth], order[4 * sixth : 5 * sixth], order[5 * sixth :])

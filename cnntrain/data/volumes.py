@@ -20,9 +20,8 @@ class Volumes(ImageFolder):
     dimensions = 3
     of_files = False
 
-    frames: (
-        Count | None
-    )  # that the network sees, from the middles of as many stretches; null: as many as it is made for
+    # that the network sees, from the middles of as many stretches; null: as many as it is made for
+    frames: Count | None
 
     @property
     def clip_length(self) -> int | None:

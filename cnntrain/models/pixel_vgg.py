@@ -44,7 +44,7 @@ class Scores(nn.Module):
 
 
 class FcnVgg16(PixelNet):
-    """The trunk has the names of timm's VGG16, so that `model.weights` takes a file of that.
+    """The trunk has the names of timm's VGG16, so that `model.weights` takes a file of that, whose head is another.
 
     The score layers begin with zeros, the transposed convolutions as interpolations; the last one is fixed, those
     between are learned.

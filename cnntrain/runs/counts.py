@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.core import plain_json
-from cnntrain.core.files import write_atomic
 from cnntrain.runs import predictions
-from cnntrain.runs.predictions import Predictions
+from cnntrain.runs.predictions import Predictions, column, write_columns
 
 COUNTS = "per_image.parquet"
 KINDS = ("right", "there", "given")
@@ -44,22 +42,8 @@ def write(path: Path, found: Counts) -> None:
     Raises:
         RunError: the disk is full or cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    width = len(found.classes)
-    rows = {
-        kind: pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(found.counts[:, number]).reshape(-1)), width
-        )
-        for number, kind in enumerate(KINDS)
-    }
-    table = pa.table({"id": pa.array(list(found.ids), pa.string()), "loss": pa.array(found.losses), **rows})
-    meta = plain_json.text({"classes": list(found.classes), "about": dict(found.about)}).encode()
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({b"cnntrain": meta}), buffer, compression="zstd")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, memoryview(buffer.getvalue()))
+    kinds = {kind: column(found.counts[:, number]) for number, kind in enumerate(KINDS)}
+    write_columns(path, found.ids, {"loss": column(found.losses), **kinds}, found.classes, found.about)
 
 
 def leave(folder: Path, found: Predictions | Counts) -> None:

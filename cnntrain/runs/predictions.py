@@ -53,28 +53,44 @@ def write(path: Path, predictions: Predictions) -> None:
     Raises:
         RunError: the disk is full or cannot be written.
     """
+    found = predictions
+    columns = {"label": column(found.labels), "loss": column(found.losses), "logits": column(found.logits)}
+    # half the time of reading, which a page of 1,000 classes is for the most part, and files smaller by a tenth
+    split = {"logits.list.element": "BYTE_STREAM_SPLIT"}
+    write_columns(path, found.ids, columns, found.classes, found.about, use_dictionary=["label"], column_encoding=split)
+
+
+def write_columns(
+    path: Path,
+    ids: Sequence[str],
+    columns: Mapping[str, Any],
+    classes: Sequence[str],
+    about: Mapping[str, Any],
+    **how: Any,
+) -> None:
+    """Write a Parquet file with the columns ``id`` and these; classes and `about` are in its metadata.
+
+    Args:
+        columns: of Arrow, in their order.
+        how: what else pyarrow is given.
+
+    Raises:
+        RunError: the disk is full or cannot be written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = predictions
-    columns = {
-        "id": pa.array(list(found.ids), pa.string()),
-        "label": _column(found.labels),
-        "loss": pa.array(found.losses),
-        "logits": _column(found.logits),
-    }
-    meta = Meta(format=FORMAT, classes=list(found.classes), about=dict(found.about))
+    columns = {"id": pa.array(list(ids), pa.string()), **columns}
+    meta = Meta(format=FORMAT, classes=list(classes), about=dict(about))
     schema = pa.schema([pa.field(name, each.type, nullable=False) for name, each in columns.items()])
     table = pa.table(columns, schema.with_metadata({META: plain_json.text(meta).encode()}))
     buffer = pa.BufferOutputStream()
-    # half the time of reading, which a page of 1,000 classes is for the most part, and files smaller by a tenth
-    split = {"logits.list.element": "BYTE_STREAM_SPLIT"}
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=["label"], column_encoding=split)
+    pq.write_table(table, buffer, compression="zstd", **how)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, memoryview(buffer.getvalue()))
 
 
-def _column(values: np.ndarray) -> Any:
+def column(values: np.ndarray) -> Any:
     """An Arrow array of a vector, or of the rows of a matrix."""
     import pyarrow as pa
 

@@ -24,10 +24,12 @@ class Schedule:
 
     The rate is a function of the position and, for a schedule that watches a metric, of what its `Course` was told; a
     resumed run therefore continues at the same rate. `fixed` are keys of its own that a run under way cannot change,
-    since the form or the meaning of what a checkpoint holds depends on them.
+    since the form or the meaning of what a checkpoint holds depends on them. Of one that `spans_the_run` the rate of
+    every step depends on where the run ends.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ()
+    spans_the_run: ClassVar[bool] = False
 
     name: str
     warmup_epochs: NotNegative  # the rate rises linearly over these, by the step; 0: no warm-up

@@ -11,6 +11,8 @@ from cnntrain.schedule.base import Position, Schedule
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
+    spans_the_run = True
+
     final_fraction: Fraction  # of the full rate, at the run's end
 
     def decay(self, position: Position) -> float:

@@ -10,6 +10,8 @@ from cnntrain.schedule.base import Position, Schedule
 
 @dataclass(frozen=True)
 class Triangle(Schedule):
+    spans_the_run = True
+
     first_fraction: Fraction  # of the full rate, at the run's start
     peak: Inside  # where in the run the rate is full
     final_fraction: Fraction  # of the full rate, at the run's end

@@ -118,6 +118,14 @@ def test_a_file_without_a_head_is_enough(tmp_path: Path) -> None:
     assert is_new(model)
 
 
+def test_a_head_of_another_kind_is_left_out(tmp_path: Path) -> None:
+    """As of a classifier whose trunk is a segmenter's."""
+    source, model = tiny(seed=1).state_dict(), tiny(seed=2)
+    source = {key: value for key, value in source.items() if not key.startswith("fc.")} | {"fc.1.weight": torch.ones(2)}
+    weights.load(model, weights.read(save("state dict", source, tmp_path)), CLASSES)
+    assert is_new(model) and same(model, {key: each for key, each in source.items() if key != "fc.1.weight"}, ("fc.",))
+
+
 def test_a_new_head_is_a_function_of_the_seed_and_a_net_from_scratch_has_its_own(
     make_run: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import torchvision.models.video as tv
 from torch import nn
 
 from cnntrain.models import registry
-from cnntrain.models.torchvision_adapter import _adapt
+from cnntrain.models.torchvision_adapter import adapt_first
 
 registry.register()
 
@@ -37,5 +37,5 @@ def test_s3d_computes_what_torchvisions_does_and_takes_smaller_volumes() -> None
 def test_a_kernel_of_volumes_is_summed_over_the_colours() -> None:
     conv = nn.Conv3d(3, 2, (3, 5, 7))
     before = conv.weight.detach().clone()
-    _adapt(conv, 1)
+    adapt_first(conv, 1)
     torch.testing.assert_close(conv.weight, before.sum(1, keepdim=True))

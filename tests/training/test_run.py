@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -18,12 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cnntrain.augment.batched.disturbed import Disturbed
 from cnntrain.core import dist, seeds
 from cnntrain.core.digest import digest
+from cnntrain.core.draws import Draws
 from cnntrain.core.errors import ConfigError, InputError, RunError, StopError
 from cnntrain.data.batches.plan import Share
 from cnntrain.runs import checkpoint
 from cnntrain.runs.report import Moment, Report
+from cnntrain.tasks.segment.metrics import Totals
+from cnntrain.tasks.segment.objective import Segmentation
 from cnntrain.training import loop, tuning
 from cnntrain.training.graphs import Recorded
 from cnntrain.training.precision import arithmetic
@@ -669,6 +673,12 @@ def no_waiting() -> Iterator[None]:
         ("augment=flip_crop", "augment.auto=autoaugment", "data.resident=ram"),
         ("augment=flip_crop", "data.resident=off", "data.num_workers=2"),
         ("transfer=linear_probe", "model.pretrained=false", "augment=none"),
+        (
+            "augment=flip_crop",
+            "augment.padding_mode=reflect",
+            "augment.alternate_flip=true",
+            "trainer.lookahead.every=2",
+        ),
     ],
 )
 def test_no_step_waits_for_the_gpu(words: tuple[str, ...], make_run: MakeRun) -> None:
@@ -687,6 +697,20 @@ def test_no_step_waits_for_the_gpu(words: tuple[str, ...], make_run: MakeRun) ->
             if run.run.step(loss):
                 run.run.step_done(run.report, run.saver)
     assert run.progress.step > before + 3
+
+
+@pytest.mark.gpu
+def test_neither_signals_nor_masks_wait_for_the_gpu() -> None:
+    cuda = torch.device("cuda")
+    signals, draws = torch.randn(6, 2, 40, device=cuda), Draws(0, 0, torch.arange(6), cuda)
+    change, totals = Disturbed(0.1, 0.1, 0.1, [0, 0], [1, 1]), Totals(cuda)
+    objective = Segmentation(class_weights=[1.0, 2.0, 3.0])
+    logits, masks = torch.randn(2, 3, 5, 5, device=cuda), torch.ones(2, 5, 5, dtype=torch.uint8, device=cuda)
+    for waiting in (nullcontext, no_waiting):  # the first time copies what all need
+        with waiting():
+            change(signals, None, draws)
+            totals.add(*objective.loss(logits, masks), masks)
+    assert totals.metrics()["count"] == 4
 
 
 @pytest.mark.gpu

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.augment.batched.constants import constant
 from cnntrain.core.draws import MOST, Draws
 
 
@@ -24,13 +25,13 @@ class Disturbed:
         self.shift = shift
         self.scale = scale
         self.noise = noise
-        self.mean = mean
-        self.std = std
+        self.mean = (*mean,)
+        self.std = (*std,)
 
     def __call__(self, images: Tensor, targets: Any, draws: Draws) -> tuple[Tensor, Any]:
         """Signals, float32 [samples, channels, length], to such."""
         move, size = 2 * draws.uniform("disturbed", 2) - 1
-        mean, std = (images.new_tensor(each)[:, None] for each in (self.mean, self.std))
+        mean, std = (constant(each, images.dtype, images.device)[:, None] for each in (self.mean, self.std))
         moved = _moved(images, (move * self.shift * images.shape[2]).round().long())
         scaled = (moved - mean) * (1 + size * self.scale).to(images.dtype)[:, None, None] + mean
         if not self.noise:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import log
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cnntrain.augment.batched.constants import constant
 from cnntrain.core.draws import Draws
 
 AREA = (0.02, 0.4)  # of the image's
@@ -36,13 +36,8 @@ class RandomErasing:
         top, left, high, wide = rectangles(height, width, self.probability, draws)[..., None]
         row, column = (torch.arange(side, device=images.device) for side in (height, width))
         rows, columns = (row >= top) & (row < top + high), (column >= left) & (column < left + wide)
-        fill = _colour(self.fill, images.dtype, images.device)[: images.shape[1]].view(-1, 1, 1)
+        fill = constant(self.fill, images.dtype, images.device)[: images.shape[1]].view(-1, 1, 1)
         return torch.where(rows[:, None, :, None] & columns[:, None, None, :], fill, images), targets
-
-
-@lru_cache(maxsize=8)  # a copy to a GPU for each batch would wait for it
-def _colour(fill: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(fill, dtype=dtype, device=device)
 
 
 def rectangles(height: int, width: int, probability: float, draws: Draws) -> Tensor:

@@ -87,7 +87,7 @@ class Holder:
             rows, images = torch.from_numpy(images.index), images.images
         if not isinstance(images, ArrayImages) or images.tensor.shape[1:] != self.seen.shape:
             return None
-        if not (loader.reads_alike and self.seen.shown_as_it_is):
+        if not (loader.reads_alike and self.seen.fit.changes_nothing_of_its_size):
             return None
         size = images.tensor.numel() * images.tensor.element_size()
         held = images.tensor.to(loader.device) if self._fits_device(size, loader.device) else images.tensor
@@ -123,7 +123,8 @@ class Holder:
                 images = images.to(loader.device)
             beyond = place == DISK and images.device.type == "cpu" and entry.size > self.room.free_memory(False)
             before = others[0] if loader.packing else None
-            targets = like(loader.target, others) if _are_read(loader) else _labels(loader)
+            dense = loader.dense
+            targets = _labels(loader) if dense is None else like(dense, others)
             loader.source = Resident(images, targets, None, True, loader.device, before, beyond)
             loader.is_packed = before is not None
 
@@ -143,12 +144,12 @@ class Holder:
         shapes: list[tuple[int, ...]] = [(count, *sides, self.seen.channels)]
         if loader.packing is not None:
             return Entry(key, [*shapes, (count, 2)], [DTYPES[self.seen.depth], torch.int32], about)
-        dense = tensors(loader.target) if _are_read(loader) else []
+        dense = tensors(loader.dense)
         shapes += [(count, *each.shape) for each in dense]
         return Entry(key, shapes, [DTYPES[self.seen.depth], *(each.dtype for each in dense)], about)
 
     def _filler(self, loader: Loader, say: Callable[[str], None], heed: Callable[[], None]) -> Filler:
-        packing, source = loader.packing, loader.source
+        packing, source, dense = loader.packing, loader.source, loader.samples.part.targets is not None
         if packing is not None:
             source = Reader(Samples(loader.samples.part, packing, None), source.workers, loader.device)
 
@@ -156,7 +157,7 @@ class Holder:
             for loaded in source.batches(plan):
                 assert loaded is not None, "the plan has no empty batch"
                 images = loaded[0].movedim(1, -1)
-                others = (loaded[1],) if packing else tensors(loaded[1]) if _are_read(loader) else ()
+                others = (loaded[1],) if packing else tensors(loaded[1]) if dense else ()
                 yield (images, *others)
 
         return Filler(
@@ -178,11 +179,6 @@ class Holder:
                 f"data.resident=device: {in_bytes(size)} of images, over {DEVICE_SHARE:.0%} of what {device} has free"
             )
         return False
-
-
-def _are_read(loader: Loader) -> bool:
-    """Whether targets are read with the images, whose geometry they share."""
-    return loader.samples.part.targets is not None
 
 
 def _labels(loader: Loader) -> Tensor:

@@ -53,9 +53,10 @@ class Loader:
         return self.source.waited
 
     @property
-    def target(self) -> Any:
-        """That of the first sample, whose structure, shapes and types all have."""
-        return self.samples.sample(0, 0)[1]
+    def dense(self) -> Any:
+        """The first sample's target, whose structure, shapes and types all have, where it is more than labels: read
+        with its image, whose geometry it shares; else None."""
+        return None if self.samples.part.targets is None else self.samples.sample(0, 0)[1]
 
     @property
     def packing(self) -> Packing | None:

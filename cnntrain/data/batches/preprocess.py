@@ -117,12 +117,6 @@ class Preprocess:
         return 1 if self.depth == NUMBERS else 2**self.depth - 1
 
     @property
-    def shown_as_it_is(self) -> bool:
-        """Whether `fit` changes nothing of a sample that has the shape already."""
-        fit = self.fit
-        return (fit.fit if isinstance(fit, Frames) else fit).changes_nothing_of_its_size
-
-    @property
     def fit(self) -> Fit | Frames | AsItIs:
         """A sample of any size to one of `shape`, as an evaluation sees it.
 

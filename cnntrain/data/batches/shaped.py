@@ -55,12 +55,13 @@ class Frames:
         self.frames = frames
         self.fit = fit
         self.least = fit.least
+        self.changes_nothing_of_its_size = fit.changes_nothing_of_its_size
 
     def __call__(self, volume: Tensor, target: Any) -> tuple[Tensor, Any]:
         count = volume.shape[1]
         if count != self.frames:
             volume = volume[:, middles(count, self.frames)]
-        if self.fit.changes_nothing_of_its_size and tuple(volume.shape[-2:]) == self.fit.size:
+        if self.changes_nothing_of_its_size and tuple(volume.shape[-2:]) == self.fit.size:
             return volume, target
         return torch.stack([self.fit(each, target)[0] for each in volume.unbind(1)], 1), target
 

@@ -125,7 +125,7 @@ def as_labelled(source: Data, found: Mapping[str, Arrays], classes: Sequence[str
     if name not in found:
         raise InputError(f"{source.root}: has no {part} part; choose part={' or part='.join(found)}")
     own = found[name]
-    notes = [f"it comes in no parts: all {len(own.labels):,} are evaluated"] if name == "all" else []
+    notes = [f"it comes in no parts: all {len(own.labels):,} are taken"] if name == "all" else []
     shown = Part(ArrayImages(own.images, source.channels), own.labels, own.ids)
     return Labelled([*classes], shown, name, _fingerprint({name: own}, classes, source.channels), notes)
 

@@ -27,7 +27,8 @@ def pairs(logits: Tensor, targets: Tensor) -> Tensor:
     ignored = classes * classes
     places = torch.where(wanted == IGNORE, ignored, wanted * classes + given)
     places = places + (ignored + 1) * torch.arange(batch, device=places.device)[:, None]
-    counts = torch.bincount(places.flatten(), minlength=batch * (ignored + 1))
+    counts = places.new_zeros(batch * (ignored + 1))  # bincount waits for a GPU
+    counts.scatter_add_(0, places.flatten(), counts.new_ones(()).expand(places.numel()))
     return counts.view(batch, ignored + 1)[:, :ignored].reshape(batch, classes, classes)
 
 

@@ -61,7 +61,7 @@ def activations(
             around.say(f"  {part}: in the memory of {around.device} too")
             tensors = [each.to(around.device) for each in tensors]
         width, loader = len(cut.shapes), around.loaders[part]
-        targets = like(loader.target, tensors[width:]) if tensors[width:] else None
+        targets = like(loader.dense, tensors[width:]) if tensors[width:] else None
         held[part] = Held(tensors[:width], views[part], place, targets)
         if part == "train":
             seconds = filler.seconds
@@ -77,7 +77,8 @@ def _filler(around: Around, part: str, prefix: Prefix) -> Filler:
     loader: Loader = around.loaders[part]
 
     def values(plan: Plan) -> Iterator[tuple[Tensor, ...]]:
-        return ((*prefix(batch.inputs), *_dense(loader, batch.targets)) for batch in loader.batches(plan))
+        dense = loader.samples.part.targets is not None
+        return ((*prefix(each.inputs), *(of_targets(each.targets) if dense else ())) for each in loader.batches(plan))
 
     return Filler(
         count=len(loader.samples),
@@ -112,14 +113,9 @@ def _entry(cut: Cut, policy: PartlyFrozen, around: Around, weights: str, part: s
         "versions": [__version__, torch.__version__, torchvision.__version__, timm.__version__],
     }
     about: store.About = {"model": around.model, "data": around.data, "part": part, "cut": cut.names, "views": views}
-    dense = _dense(loader, loader.target)
+    dense = of_targets(loader.dense)  # what is kept beside the values: targets that are seen as the images are
     shapes = [(len(samples) * views, *shape) for shape in (*cut.shapes, *(each.shape for each in dense))]
     return Entry(digest(depends_on), shapes, [*dtypes, *(each.dtype for each in dense)], about)
-
-
-def _dense(loader: Loader, targets: Any) -> list[Tensor]:
-    """What is kept beside the values: targets that are seen as the images are."""
-    return [] if loader.samples.part.targets is None else of_targets(targets)
 
 
 def _place(policy: PartlyFrozen, entries: list[Entry], room: Room) -> tuple[str, str]:

@@ -29,26 +29,14 @@ def cut(**changes: Any) -> Any:
     return SimpleNamespace(**{**given, **changes})
 
 
-class Samples:
-    """So many, with labels for targets."""
-
-    part = SimpleNamespace(targets=None)
-
-    def __init__(self, count: int):
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-
 def loader(**changes: Any) -> Any:
-    given = {"samples": Samples(5), "target": 0, "varied": None, "packing": None, "is_packed": False}
+    given = {"samples": range(5), "dense": None, "varied": None, "packing": None, "is_packed": False}
     return SimpleNamespace(**{**given, **changes})
 
 
 def around(train: Any = None, **changes: Any) -> Any:
     given = {
-        "loaders": {"train": train or loader(), "val": loader(samples=Samples(2))}, "depends_on": {"seed": 0},
+        "loaders": {"train": train or loader(), "val": loader(samples=range(2))}, "depends_on": {"seed": 0},
         "batch_size": 4, "device": CPU, "model": "lenet5", "data": "fake", "augment": "flip_crop", "is_random": False,
     }  # fmt: skip
     return SimpleNamespace(**{**given, **changes})
@@ -143,7 +131,7 @@ def test_the_key_is_of_everything_that_the_values_depend_on() -> None:
         entry(a_cut=cut(shapes=[torch.Size([3]), torch.Size([4])])),
         entry(a_cut=cut(dtypes=[torch.float32, torch.float32])),
         entry(weights="gh"),
-        entry(train=loader(samples=Samples(6))),
+        entry(train=loader(samples=range(6))),
         entry(train=seeds[0], views=2),
         entry(train=seeds[0]),
         entry(train=seeds[1]),
