@@ -50,6 +50,7 @@ DEAR = (
     "test_channels.py",
 )  # fmt: skip
 
+torch.set_num_threads(1)  # before the fixtures of modules, too: their runs are compared with those of tests
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
 _always.enter_context(composed_once())
@@ -198,11 +199,9 @@ class Trial:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """So that sums are added in one order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """So that sums are added in one order, whatever the last test chose."""
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

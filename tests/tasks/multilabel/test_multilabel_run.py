@@ -58,11 +58,7 @@ def trained_run(*words: str) -> Path:
 
 @pytest.fixture(scope="module")
 def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in each test
-    place = trained_run(*words_of(squares, tmp_path_factory.mktemp("runs")))
-    torch.set_num_threads(threads)
-    return place
+    return trained_run(*words_of(squares, tmp_path_factory.mktemp("runs")))
 
 
 def require_scikit_learns(metrics: dict[str, float], found: predictions.Predictions) -> None:
