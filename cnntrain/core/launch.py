@@ -109,19 +109,22 @@ def _contained() -> Iterator[None]:
 
     Its loggers are silent meanwhile: their lines and tracebacks would hide our own message. For events that nobody
     reads it looks this machine's whole name up again and again, for 20 seconds each where no DNS answers: it gets the
-    short one.
+    short one; and the source of every caller of its methods, for seconds: it gets their names' place alone.
     """
+    from torch.distributed.elastic.rendezvous import dynamic_rendezvous as rendezvous
+
     names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
-    looked_up = socket.getfqdn
+    looked_up, named = socket.getfqdn, rendezvous.get_method_name
     try:
         socket.getfqdn = lambda name="": name or socket.gethostname()
+        rendezvous.get_method_name = lambda depth=2: "method"
         with loggers_kept(), signals.handlers_kept():
             for each in list(logging.root.manager.loggerDict):
                 if is_within(each, names):
                     logging.getLogger(each).setLevel(logging.CRITICAL)
             yield
     finally:
-        socket.getfqdn = looked_up
+        socket.getfqdn, rendezvous.get_method_name = looked_up, named
         os.environ.pop(SIGNALS, None)
 
 

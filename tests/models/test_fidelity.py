@@ -107,10 +107,10 @@ CASES = [
 TABLES = sorted((Path(__file__).parent / "tables").glob("*.py"))
 CASES += [Case(**row) for table in TABLES for row in runpy.run_path(str(table))["ROWS"]]
 THOUSAND_LAYERS = {"preactresnet1001", "resnet1202"}
-MANY_LAYERS = {  # whose export takes seconds
-    "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "nasnetamobile",
+MANY_LAYERS = {  # whose protocol takes seconds: here they are counted and trained, and the rest is among the slow tests
+    "bagnet33", "bn_inception", "densenetbc100", "fractalnet", "googlenet", "highway19", "nasnetamobile", "prelunet_a",
     "preactresnet164", "resnet18a", "resnet50_2015", "shufflenet_g3", "tv_googlenet", "tv_shufflenet_v2",
-    "tv_squeezenet", "wrn16_4",
+    "tv_squeezenet", "vgg16_c", "wrn16_4",
 }  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def slow_if(names: set[str], cases: list[Case]) -> pytest.MarkDecorator:
 
 SHALLOW = [case for case in CASES if not case.deep]
 every = slow_if(THOUSAND_LAYERS, CASES)
-shallow = slow_if(set(), SHALLOW)
+shallow = slow_if(MANY_LAYERS, SHALLOW)
 
 
 def count(net: nn.Module) -> int:
@@ -266,7 +266,7 @@ def test_traces_with_timm(case):
         assert torch.equal(traced[stage], output)
 
 
-@slow_if(MANY_LAYERS, SHALLOW)
+@shallow
 def test_exports_with_a_dynamic_batch(case):
     net = case.whole()
     batch = torch.export.Dim("batch", min=1, max=64)
@@ -299,7 +299,7 @@ def test_gradient_checkpointing_changes_no_gradient(case):
         assert torch.equal(expected.grad, actual.grad), name
 
 
-@shallow
+@slow_if(set(), SHALLOW)
 def test_two_steps_of_sgd_lower_the_loss(case):
     net, images = case.build(drop_rate=0.0).train(), case.images(8)
     labels = torch.arange(8) % case.classes

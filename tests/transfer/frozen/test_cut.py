@@ -46,7 +46,14 @@ FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
     "fractalnet": ({"filters": (4, 4, 8, 8, 8)}, 32),
     "bagnet9": ({}, 32),
 }
-MANY_LAYERS = {"bagnet9", "densenet121", "efficientnet_b0", "inception_v3"}  # each takes seconds
+MANY_LAYERS = {
+    "bagnet9",
+    "densenet121",
+    "efficientnet_b0",
+    "highway19",
+    "inception_v3",
+    "shufflenet_g3",
+}  # each takes seconds
 CLASSES = 5
 
 
