@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cnntrain.build import weights
 from cnntrain.build.data import workers
 from cnntrain.build.layouts import as_timm
+from cnntrain.config.labels import INSTEAD
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
@@ -32,11 +33,7 @@ OWN = {
     "crop_fraction": 1.0,
     "interpolation": "bilinear",
 }  # where no weights say how they were trained
-ANSWERS: dict[Target, str] = {
-    "label": "answers for the image",
-    "mask": "answers for each pixel",
-    "image": "makes images",
-}
+ANSWERS: dict[Target, str] = {"label": "answers for the image", **INSTEAD}
 TASKS = {"mask": "segment", "image": "generate"}  # of networks that are not for labels
 MODELS = {"mask": "fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp", "image": "dcgan"}
 FRAMES = 16  # of volumes, where nothing says how many

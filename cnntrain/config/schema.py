@@ -170,9 +170,7 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
-        require_fitting_generation(
-            self.task, self.data, self.augment, self.transfer, self.schedule, self.trainer
-        )
+        require_fitting_generation(self.task, self.data, self.augment, self.transfer, self.schedule, self.trainer)
         require_fitting_masks(self.task, self.data, self.augment, self.transfer, self.trainer.class_weight)
         require_fitting_labels(self.task, self.data, self.transfer)
         require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)

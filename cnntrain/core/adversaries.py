@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -60,3 +60,13 @@ def latents(positions: range, size: int) -> Tensor:
 def made(network: Adversaries, positions: range, like: Tensor) -> Tensor:
     """The images of fixed `latents`, on the device and in the type of a tensor."""
     return network.generate(latents(positions, network.latent).to(like))
+
+
+def pixels(images: Tensor) -> Tensor:
+    """Values from -1 to 1 as image files have them, uint8."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()
+
+
+def pictures(network: Any, positions: range) -> Tensor:
+    """The images of fixed `latents`, uint8, by a network that stands where it was put."""
+    return pixels(made(network, positions, next(network.parameters())))

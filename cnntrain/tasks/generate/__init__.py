@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnntrain.core.limits import Count, Place
 from cnntrain.core.paths import absolute
 from cnntrain.core.targets import Target
 from cnntrain.tasks.base import Column, Objective, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FID = Column("fid", "FID", "Fréchet distance of a network's features", greater_is_better=False, in_training=False)
 OF_PIXELS = Column(
@@ -47,8 +50,14 @@ class Generate(Task):
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None
     ) -> Objective:
-        """Label smoothing is one-sided (Salimans et al. 2016, arXiv:1606.03498): real images are to be taken for real
-        with a probability of 1 less it."""
+        """Pixels are compared. Label smoothing is one-sided (Salimans et al. 2016, arXiv:1606.03498): real images are
+        to be taken for real with a probability of 1 less it."""
+        from cnntrain.tasks.generate.objective import Generation, shrunk
+
+        return Generation(self.columns[0].name, label_smoothing, self.samples, shrunk)
+
+    def comparing(self, label_smoothing: float, features: Callable[[Tensor], Tensor]) -> Objective:
+        """The same by features of images, uint8 [batch, channels, height, width] to [batch, size]."""
         from cnntrain.tasks.generate.objective import Generation
 
-        return Generation(self.columns[0].name, label_smoothing, self.samples)
+        return Generation(self.columns[0].name, label_smoothing, self.samples, features)

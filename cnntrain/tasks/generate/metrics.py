@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from cnntrain.core import dist
-from cnntrain.core.adversaries import Adversaries, Seen, made
+from cnntrain.core.adversaries import Adversaries, Seen, made, pixels
 from cnntrain.tasks.base import Metrics
 from cnntrain.tasks.generate.frechet import Sums, distance
 
@@ -124,8 +124,3 @@ class Judged(Totals):
             logits = self.network.discriminate(images).double()
             losses += torch.stack([softplus(logits).sum(), softplus(-logits).sum()])
         return sums, losses
-
-
-def pixels(images: Tensor) -> Tensor:
-    """Values from -1 to 1 as image files have them, uint8."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()

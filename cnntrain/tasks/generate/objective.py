@@ -28,22 +28,20 @@ class Generation:
     making it take made ones for real (the loss that does not saturate). A step minimises their sum, in which each has
     a gradient to its own network alone: see `Scores`.
 
-    Attributes:
-        features: by which made images are compared with those of a part.
-
     Args:
         name: of the column of their distance.
         label_smoothing: what real images' probability of being real is to be less than 1; of training alone.
         samples: images that are made for an evaluation.
+        features: by which they are compared with those of a part.
     """
 
     has_answers = False
 
-    def __init__(self, name: str, label_smoothing: float, samples: int):
+    def __init__(self, name: str, label_smoothing: float, samples: int, features: Features):
         self.name = name
         self.real = 1.0 - label_smoothing
         self.samples = samples
-        self.features: Features = shrunk
+        self.features = features
 
     def loss(self, outputs: Scores, targets: Any) -> tuple[Tensor, Losses]:
         real, fake, fooled = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in outputs)
