@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -52,7 +53,8 @@ class Features:
             return found
         tree = plain(compose.compose_config("train", [f"model={INCEPTION}"]))
         model = section({**tree["model"], "weights": str(place)}, Model, "model")
-        return embedding.published(model, device, adjust)
+        found = embedding.published(model, device, adjust)
+        return replace(found, seen=replace(found.seen, crop_fraction=1.0))  # whole images, as is usual for FID
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from cnntrain.training import loop
 WORDS = (
     "task=generate", "task.samples=40", "data=fake", "data.train_size=24", "data.val_size=9", "data.test_size=5",
     "data.image_size=16", "data.channels=1", "model=dcgan", "model.args.width=4", "model.args.latent=6",
-    "recipe=dcgan2016", "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2", "report.html=false",
+    "recipe=dcgan2016", "optim.lr=0.0002", "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2", "report.html=false",
 )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_grey_images_are_shown_to_inception_as_rgb(tmp_path: Path) -> None:
     mean, std = (torch.tensor(net.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
         maps = net.forward_features((images.expand(-1, 3, -1, -1) / 255 - mean) / std)
-    torch.testing.assert_close(found, maps.mean((2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, maps.mean((2, 3)), rtol=1e-3, atol=1e-5 * float(maps.max()))
     assert found.shape == (2, 2048)
 
 
@@ -205,20 +205,16 @@ def test_what_does_not_go_with_it_is_refused(words: tuple[str, ...], message: st
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("word", "message"),
     [
-        (
-            ("model=lenet5", "model.args={}"),
-            "model=lenet5 answers for the image, and task=generate learns to make images",
-        ),
-        (("task=classify", "~task.samples"), "model=dcgan makes images, and task=classify learns one label an image"),
+        ("model=lenet5", "model=lenet5 answers for the image, and task=generate learns to make images"),
+        ("task=classify", "model=dcgan makes images, and task=classify learns one label an image"),
     ],
 )
-def test_networks_are_for_their_tasks(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    chosen = WORDS if words[0].startswith("model") else tuple(each for each in WORDS if not each.startswith("task"))
-    words = tuple(each for each in words if not each.startswith("~"))
+def test_networks_are_for_their_tasks(word: str, message: str, tmp_path: Path) -> None:
+    others = [each for each in WORDS if not each.startswith(word.partition("=")[0])]
     with pytest.raises(ConfigError, match=message):
-        check(composed((*chosen, *words, f"output={tmp_path}")), Train).execute([])
+        check(composed((*others, word, f"output={tmp_path}")), Train).execute([])
 
 
 def test_what_is_of_answers_to_images_is_refused(run: Path, classifier: Path, tmp_path: Path) -> None:
@@ -231,12 +227,13 @@ def test_what_is_of_answers_to_images_is_refused(run: Path, classifier: Path, tm
         ("predict", Predict, (f"run={classifier}", "samples=2", out), "task=classify makes no images"),
         ("explain", Explain, (f"run={run}", f"images={run / 'samples'}", out), "task=generate makes images"),
         ("embed", Embed, (f"run={run}", f"images={run / 'samples'}", f"{out}.parquet"), "has no one classifier"),
-        ("diagnose", Diagnose, (f"run={run}",), "task=generate: diagnose is for"),
     ]
     for name, kind, words, message in asked:
         with pytest.raises((ConfigError, InputError), match=message):
             command(name, kind, *words)
     with pytest.raises(InputError, match="makes images, and an export"):
         check(composed((f"run={run}",), "export"), Export).execute([])
-    with pytest.raises(ConfigError, match="two networks of task=generate"):
+    with pytest.raises(ConfigError, match="task=generate: diagnose is for"):
+        check(composed((f"run={run}",), "diagnose"), Diagnose).execute([])
+    with pytest.raises(ConfigError, match="the two networks of task=generate"):
         check(composed(WORDS, "lr_find"), LrFind)
