@@ -22,6 +22,7 @@ from cnntrain.build.trained import Trained
 from cnntrain.build.trial import fitted
 from cnntrain.config import imports
 from cnntrain.config.check import check
+from cnntrain.config.labels import INSTEAD
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
@@ -87,7 +88,7 @@ def _built(config: TrainConfig) -> Run:
         raise ConfigError(f"transfer={config.transfer.name} trains networks side by side; diagnose looks at one")
     require_images(config.data, "cnntrain diagnose")
     run = build(replace(config, trainer=replace(config.trainer, ema_decay=None)))
-    if run.data.train.labels.ndim != 1:
+    if run.data.train.labels.ndim != 1 or config.task.target in INSTEAD:
         raise ConfigError(f"task={config.task.name}: diagnose is for images with one label each")
     return run
 

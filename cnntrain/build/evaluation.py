@@ -12,6 +12,7 @@ import torch
 from cnntrain.build import judging
 from cnntrain.build.judging import Answerer, Judged, Member, Views
 from cnntrain.core import dist
+from cnntrain.core.adversaries import pictures
 from cnntrain.core.errors import InputError
 from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
@@ -19,6 +20,7 @@ from cnntrain.runs import closing
 from cnntrain.runs.counts import Counts
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
+from cnntrain.runs.sheet import SHEET, SHOWN, write_sheet
 from cnntrain.runs.versions import versions
 from cnntrain.study.evaluation import conflicts, folder, pixels
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
@@ -74,6 +76,8 @@ def evaluate(asked: Asked, command: str) -> Path:
         path = folder.place(first.path.parent / f"eval-{first.config.data.name}-{asked.images.name}", result)
         images = asked.images.part.images if asked.pictures else None
         folder.write(path, result, _marked(found), images)
+        if first.config.task.target == "image":
+            write_sheet(path / SHEET, pictures(first.network, range(SHOWN)))
         conflicts.write(path, found.to_cues)
         noted = [*asked.images.notes, *(asked.cues.images.notes if asked.cues else ())]
         _show(result, first.config.task, [*first.notes, *(f"note: {each}" for each in noted)])
@@ -166,7 +170,6 @@ def _corrupted(answerer: Answerer, images: Labelled, kind: str) -> list[dict[str
 def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     first, images = asked.members[0], asked.images
     config, answers = first.found.config, found.judged.answers
-    assert answers is not None, "rank 0 has them"
     columns = config.task.columns
     return {
         "checkpoint": str(first.found.path),
@@ -193,16 +196,19 @@ def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     }
 
 
-def _figures(answers: Predictions | Counts, temperature: float | None) -> dict[str, Any]:
+def _figures(answers: Predictions | Counts | None, temperature: float | None) -> dict[str, Any]:
+    if answers is None:  # made images are answers to none
+        return {}
     if isinstance(answers, Counts):
         return {"per_class": pixels.per_class(answers)}
     return measures(answers, temperature) if answers.labels.ndim == 1 else {}
 
 
-def _marked(found: Findings) -> Predictions | Counts:
+def _marked(found: Findings) -> Predictions | Counts | None:
     """The answers, with what was found for them elsewhere."""
     answers = found.judged.answers
-    assert answers is not None, "rank 0 has them"
+    if answers is None:
+        return None
     return replace(answers, about={**answers.about, "temperature": found.temperature})
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from cnntrain.build import objectives
 from cnntrain.build.trained import Trained
 from cnntrain.core import dist, stopping
 from cnntrain.core.errors import InputError
@@ -57,8 +58,7 @@ class Member:
 
     @property
     def objective(self) -> Objective:
-        config = self.found.config
-        return config.task.start(config.trainer.label_smoothing, config.model.aux_weight)
+        return objectives.start(self.found.config, self.found.device)
 
     def judged(self, images: Labelled, views: Views = "none", objective: Objective | None = None) -> Judged:
         """On images whose labels are positions in its classes, by the function that training used. All ranks call

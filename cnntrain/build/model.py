@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from cnntrain.build import weights
 from cnntrain.build.data import workers
 from cnntrain.build.layouts import as_timm
+from cnntrain.config.labels import INSTEAD
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.targets import IN_WORDS
+from cnntrain.core.targets import IN_WORDS, Target
 from cnntrain.core.version import __version__
 from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
@@ -32,6 +33,9 @@ OWN = {
     "crop_fraction": 1.0,
     "interpolation": "bilinear",
 }  # where no weights say how they were trained
+ANSWERS: dict[Target, str] = {"label": "answers for the image", **INSTEAD}
+TASKS = {"mask": "segment", "image": "generate"}  # of networks that are not for labels
+MODELS = {"mask": "fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp", "image": "dcgan"}
 FRAMES = 16  # of volumes, where nothing says how many
 
 
@@ -67,13 +71,18 @@ def build_model(
 
 def _require_answers(config: TrainConfig, model: nn.Module) -> None:
     """Raises ConfigError where the network's answers are not what the task learns."""
-    gives, learns = (getattr(each, "target", "label") == "mask" for each in (model, config.task))
+    gives, learns = (_answer(getattr(each, "target", "label")) for each in (model, config.task))
     if gives != learns:
-        ways = "model=fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp" if learns else "task=segment"
+        ways = f"model={MODELS[learns]}" if learns in MODELS else f"task={TASKS[gives]}"
         raise ConfigError(
-            f"model={config.model.name} answers for {'each pixel' if gives else 'the image'}, and "
-            f"task={config.task.name} learns {IN_WORDS[config.task.target]}: take {ways}"
+            f"model={config.model.name} {ANSWERS[gives]}, and task={config.task.name} learns "
+            f"{IN_WORDS[config.task.target]}: take {ways}"
         )
+
+
+def _answer(target: Target) -> Target:
+    """Whether an image has one label or several makes no other network."""
+    return "label" if target == "labels" else target
 
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:
@@ -113,7 +122,7 @@ def _preprocess(
     shown["sides"] = _sides(config, data, model, shown["image_size"], source)
     seen = Preprocess(data.channels, **{**own, **asked, **shown})
     choice = config.augment.normalize
-    if choice == "model" or (choice == "auto" and trained):
+    if choice == "model" or (choice == "auto" and (trained or getattr(model, "bounded", False))):
         return seen
     mean, std = _statistics(config, data, replace(seen, mean=[0.5] * data.channels))
     return replace(seen, mean=mean, std=std)

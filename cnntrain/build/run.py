@@ -13,6 +13,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
+from cnntrain.build import objectives
 from cnntrain.build.data import begin, decision, load_data, make_loaders, where_it_was
 from cnntrain.build.model import build_model, prepared
 from cnntrain.config import imports
@@ -82,7 +83,7 @@ def build(config: TrainConfig, saved: dict[str, Any] | None = None, usage: Usage
         device=device,
         state=state,
         step=Step(state, trainer.grad_accum, *lengths, trainer.clip_norm),
-        objective=config.task.start(trainer.label_smoothing, config.model.aux_weight, weights),
+        objective=objectives.start(config, device, weights),
         loaders=loaders,
         precision=precision,
         macs=macs,

@@ -19,6 +19,7 @@ from cnntrain.build.data import eval_loader, found_places, workers
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, methods, since
+from cnntrain.config.labels import INSTEAD
 from cnntrain.config.method import Method
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
@@ -152,10 +153,12 @@ class Trained:
         return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
 
     def _require_whole_images(self, what: str) -> None:
-        if self.config.task.target == "mask":
+        task = self.config.task
+        if task.target in INSTEAD:
+            ways = {"mask": "output=<folder> paints its masks", "image": "samples=64 output=<folder> writes some"}
             raise InputError(
-                f"{self.path}: {what} is of answers to images as a whole, and task={self.config.task.name} answers for "
-                "each pixel; cnntrain predict output=<folder> paints its masks"
+                f"{self.path}: {what} is of answers to images as a whole, and task={task.name} {INSTEAD[task.target]}; "
+                f"cnntrain predict {ways[task.target]}"
             )
 
     def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:

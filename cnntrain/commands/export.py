@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cnntrain.config.labels import INSTEAD
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
@@ -60,9 +61,9 @@ class Export(Command):
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         require_images(found.config.data, "cnntrain export")
-        if found.config.task.target == "mask":
+        if found.config.task.target in INSTEAD:
             raise InputError(
-                f"{path}: answers for each pixel, and an export is proven by answers to images as a "
+                f"{path}: {INSTEAD[found.config.task.target]}, and an export is proven by answers to images as a "
                 "whole: not offered yet"
             )
         asked = exporting.Asked(

@@ -33,6 +33,11 @@ class LrFind(Searching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.task.target == "image":
+            raise ValueError(
+                f"lr_find looks for the rate at which a loss falls, and the two networks of task={self.task.name} have "
+                "one that tells how well they match: optim.lr=0.0002 is that of recipe=dcgan2016"
+            )
         if self.lowest >= self.highest:
             raise ValueError(f"lowest={self.lowest:g} must be below highest={self.highest:g}")
         if self.steps < LEAST_STEPS:

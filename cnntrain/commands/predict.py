@@ -27,6 +27,7 @@ class Predict(Command):
 
     run: list[Place]
     images: Place | None
+    samples: Count | None  # images that a run of task=generate makes
     topk: Count
     reject: Inside | None  # the share of right answers that may be lost
     format: Literal["table", "csv", "json", "parquet"] | None
@@ -39,8 +40,10 @@ class Predict(Command):
     def __post_init__(self) -> None:
         if not self.run:
             raise ValueError("run is required: run=<run folder>, or run=[a,b] for several that answer as one")
-        if self.images is None:
+        if self.images is None and self.samples is None:
             raise ValueError("images is required: images=<file, folder, pattern, table *.csv or ->")
+        if self.images is not None and self.samples is not None:
+            raise ValueError("samples is of images that are made, images of those that are judged: give one of them")
         if self._format == "parquet" and self.output is None:
             raise ValueError("format=parquet goes into a file: output=<file>.parquet")
 
@@ -56,11 +59,14 @@ class Predict(Command):
         from cnntrain.core import dist
         from cnntrain.export import bundle
 
-        assert self.images is not None
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
         members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust, bundle.read_any)
         bundle.require_cpu(members, self.device)
-        if members[0].config.task.target == "mask":
+        target = members[0].config.task.target
+        if target == "image" or self.samples is not None:
+            return self._made(members)
+        assert self.images is not None
+        if target == "mask":
             return self._painted(members)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
@@ -70,6 +76,44 @@ class Predict(Command):
         layout = _Layout(members[0].classes, min(self.topk, len(members[0].classes)), least)
         with self._written(files, layout) as write:
             return reading.each_batch(files, predicting.answers(members, inputs), layout.columns, write, self.output)
+
+    def _made(self, members: Sequence[Trained]) -> Ended:
+        """Images of random numbers.
+
+        Raises:
+            ConfigError: the run makes none, or what is asked for is of answers to images.
+        """
+        from cnntrain.build import making
+        from cnntrain.core import signals
+
+        task = members[0].config.task
+        if task.target != "image":
+            raise ConfigError(f"samples={self.samples}: task={task.name} makes no images; images= are what it judges")
+        self._refuse_of_answers(members, "makes images")
+        if self.samples is None or self.output is None:
+            raise ConfigError(
+                f"task={task.name} makes images and judges none: give samples=64, or so many, and output=<a new folder>"
+            )
+        made = making.make(members[0], self.samples, Path(self.output))
+        if made < self.samples:
+            tell(f"cnntrain: stopped after {made:,} of {self.samples:,} images, which are written", sys.stderr)
+        return Ended(0 if made == self.samples else signals.STOPPED, self.output)
+
+    def _refuse_of_answers(self, members: Sequence[Trained], instead: str) -> None:
+        """Raises ConfigError where what is asked for is of answers to images as a whole.
+
+        Args:
+            instead: what the task does, in words.
+        """
+        asked = {
+            "several runs": len(members) > 1,
+            "reject": self.reject is not None,
+            f"format={self.format}": self.format in ("csv", "parquet"),
+        }
+        wrong = [key for key, is_asked in asked.items() if is_asked]
+        if wrong:
+            task = members[0].config.task.name
+            raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} {instead}")
 
     def _painted(self, members: Sequence[Trained]) -> Ended:
         """Masks, painted over what the network sees of the images.
@@ -82,16 +126,9 @@ class Predict(Command):
         from cnntrain.data.sets.named import names
         from cnntrain.runs import rows
 
-        asked = {
-            "several runs": len(members) > 1,
-            "reject": self.reject is not None,
-            f"format={self.format}": self.format in ("csv", "parquet"),
-        }
-        wrong = [key for key, is_asked in asked.items() if is_asked]
-        task = members[0].config.task.name
-        if wrong:
-            raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} paints masks")
+        self._refuse_of_answers(members, "paints masks")
         if self.output is None:
+            task = members[0].config.task.name
             raise ConfigError(f"task={task} paints masks over the images: give output=<a new folder> for them")
         assert self.images is not None
         files, painter = names(self.images), Painter(members[0], Path(self.output))

@@ -130,6 +130,10 @@ def _look_on(run: Run, place: Path, report: Report) -> None:
     from cnntrain.training.watching import Watcher
 
     state = run.state
+    if run.config.task.target == "image":
+        from cnntrain.training.sampling import Sampler
+
+        report.sinks.append(Sampler(place, state, report))
     if run.config.trainer.profile:
         run.profiler = Profiler(place, report.say)
     if run.config.trainer.watch:

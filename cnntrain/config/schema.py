@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from cnntrain.augment.base import Augment
 from cnntrain.config.ended import Ended
+from cnntrain.config.generation import require_fitting_generation
 from cnntrain.config.labels import require_fitting_labels, require_weights
 from cnntrain.config.masks import require_fitting_masks
 from cnntrain.config.model import Model
@@ -169,6 +170,7 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
+        require_fitting_generation(self.task, self.data, self.augment, self.transfer, self.schedule, self.trainer)
         require_fitting_masks(self.task, self.data, self.augment, self.transfer, self.trainer.class_weight)
         require_fitting_labels(self.task, self.data, self.transfer)
         require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)
@@ -208,7 +210,9 @@ class TrainConfig(Command):
         model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
         checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
         trainer = replace(self.trainer, memory_format=settled_format(self.data, self.trainer.memory_format))
-        return replace(self, model=model, schedule=schedule, checkpoint=checkpoint, trainer=trainer)
+        return replace(
+            self, task=self.task.settled(), model=model, schedule=schedule, checkpoint=checkpoint, trainer=trainer
+        )
 
     @property
     def device_name(self) -> Literal["auto", "cpu", "cuda"]:

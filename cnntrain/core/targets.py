@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-Target = Literal["label", "labels", "mask"]
+Target = Literal["label", "labels", "mask", "image"]
 
 IN_WORDS: dict[Target, str] = {
     "label": "one label an image",
     "labels": "any number of labels an image",
     "mask": "a class for each pixel",
+    "image": "to make images",
 }
 IGNORE = 255  # in a mask, uint8: a pixel from which nothing is learned and by which nothing is judged
 MOST_CLASSES = IGNORE

@@ -14,10 +14,10 @@ def before_classifier(network: Any) -> Callable[[Tensor], Tensor]:
     """Of images what the classifier is given, float32 [images, features].
 
     Raises:
-        InputError: the network has several classifiers.
+        InputError: the network has several classifiers, or none.
     """
     if not hasattr(network, "forward_head"):
-        raise InputError(f"{type(network).__name__} has several classifiers: give layer=<name> of what is before them")
+        raise InputError(f"{type(network).__name__} has no one classifier: give layer=<name>, whose output is taken")
     return lambda seen: pooled(network.forward_head(network.forward_features(seen), pre_logits=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from cnntrain.core.errors import InputError
 from cnntrain.core.targets import Target
@@ -103,7 +103,8 @@ class Totals(Protocol):
 
 
 class Objective(Protocol):
-    """A task at work."""
+    """A task at work. One that answers to no image says ``has_answers = False``; `each_loss` and `answers` are then not
+    asked for."""
 
     def loss(self, outputs: Any, targets: Any) -> tuple[Tensor, Any]:
         """What training minimises, and what of the outputs is judged."""
@@ -153,6 +154,10 @@ class Task:
     def offered(self) -> Sequence[str]:
         """Names of further metrics, that `columns` have where ``task.metrics`` lists them."""
         return ()
+
+    def settled(self) -> Self:
+        """The task as a run keeps it: files that it names are found from whatever folder."""
+        return self
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None

@@ -25,11 +25,14 @@ class Answers:
 
     def __init__(self, objective: Objective, setting: int | None = None):
         self._objective = objective
+        self._has_answers = getattr(objective, "has_answers", True)
         self._setting = setting
         self._kept: list[Tensor] = []
         self._losses: list[Tensor] = []
 
-    def __call__(self, judged: Tensor, targets: Any) -> None:
+    def __call__(self, judged: Any, targets: Any) -> None:
+        if not self._has_answers:
+            return
         if self._setting is None and judged.ndim == 3:
             raise UnchosenError
         judged = judged if self._setting is None else judged[self._setting]
@@ -38,8 +41,10 @@ class Answers:
         self._losses.append(self._objective.each_loss(judged, targets))
 
     def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | Counts | None:
-        """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others. All ranks
-        call this."""
+        """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others, and where the
+        task answers to none. All ranks call this."""
+        if not self._has_answers:
+            return None
         kept, losses = (_in_order(dist.gathered(_together(each))) for each in (self._kept, self._losses))
         if kept is None or losses is None:
             return None

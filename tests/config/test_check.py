@@ -179,6 +179,7 @@ def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
         needed += ["data=csv", "data.labels=several"] if file.stem == "multilabel" else []
         needed += ["task=segment"] if file.stem in ("digit_scenes", "masks", "voc_segmentation") else []
         needed += ["data=digit_scenes"] if file.stem == "segment" else []
+        needed += ["schedule=constant"] if file.stem == "generate" else []
         needed += ["data=mnist1d"] if file.stem == "shift_noise" else []
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))
 

@@ -40,9 +40,9 @@ def _identity(result: Mapping[str, Any]) -> list[Any]:
     return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in IDENTITY[1:])]
 
 
-def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts, images: Images | None) -> None:
+def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts | None, images: Images | None) -> None:
     """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``; of answers for each pixel
-    ``per_image.parquet`` and ``per_class.csv``.
+    ``per_image.parquet`` and ``per_class.csv``; of a network that answers to no image ``eval.json`` alone.
 
     Args:
         images: of the predictions; then ``confusion.png``, ``reliability.png`` and ``mistakes.png`` are drawn, too.
@@ -51,10 +51,11 @@ def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts
         RunError: the disk is full or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    leave(folder, answers)
+    if answers is not None:
+        leave(folder, answers)
     if isinstance(answers, Counts):
         pixels.write_table(folder, result["per_class"])
-    elif answers.labels.ndim == 1:
+    elif answers is not None and answers.labels.ndim == 1:
         counts = _write_tables(folder, result, answers)
         if images is not None:
             _draw(folder, result, answers, images, counts)
