@@ -18,7 +18,7 @@ from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.targets import IN_WORDS
+from cnntrain.core.targets import DENSE, IN_WORDS, Target
 from cnntrain.core.version import __version__
 from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
@@ -32,6 +32,11 @@ OWN = {
     "crop_fraction": 1.0,
     "interpolation": "bilinear",
 }  # where no weights say how they were trained
+WAYS: dict[Target | None, str] = {
+    "mask": "model=fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp",
+    "boxes": "model=faster_rcnn or mask_rcnn",
+}
+TASKS: dict[Target | None, str] = {"mask": "segment", "boxes": "detect"}  # of networks that answer for places
 FRAMES = 16  # of volumes, where nothing says how many
 
 
@@ -67,13 +72,18 @@ def build_model(
 
 def _require_answers(config: TrainConfig, model: nn.Module) -> None:
     """Raises ConfigError where the network's answers are not what the task learns."""
-    gives, learns = (getattr(each, "target", "label") == "mask" for each in (model, config.task))
+    gives, learns = (_place(getattr(each, "target", "label")) for each in (model, config.task))
     if gives != learns:
-        ways = "model=fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp" if learns else "task=segment"
+        answers = {"mask": "for each pixel", "boxes": "with boxes", None: "for the image"}[gives]
         raise ConfigError(
-            f"model={config.model.name} answers for {'each pixel' if gives else 'the image'}, and "
-            f"task={config.task.name} learns {IN_WORDS[config.task.target]}: take {ways}"
+            f"model={config.model.name} answers {answers}, and task={config.task.name} learns "
+            f"{IN_WORDS[config.task.target]}: take {WAYS.get(learns) or f'task={TASKS[gives]}'}"
         )
+
+
+def _place(target: Target) -> Target | None:
+    """What is answered for places in an image; None: for the whole."""
+    return target if target in DENSE else None
 
 
 def _image_size(config: TrainConfig, data: DataSet, source: weights.Source | None, loads: bool) -> int | None:

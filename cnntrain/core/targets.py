@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-Target = Literal["label", "labels", "mask"]
+Target = Literal["label", "labels", "mask", "boxes"]
 
 IN_WORDS: dict[Target, str] = {
     "label": "one label an image",
     "labels": "any number of labels an image",
     "mask": "a class for each pixel",
+    "boxes": "objects in boxes",
 }
+DENSE: tuple[Target, ...] = ("mask", "boxes")  # what goes with the places in an image
 IGNORE = 255  # in a mask, uint8: a pixel from which nothing is learned and by which nothing is judged
 MOST_CLASSES = IGNORE
