@@ -16,7 +16,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
-from cnntrain.runs.counts import Counts
+from cnntrain.runs.counts import Counts, Given
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.versions import versions
@@ -193,13 +193,13 @@ def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     }
 
 
-def _figures(answers: Predictions | Counts, temperature: float | None) -> dict[str, Any]:
+def _figures(answers: Given, temperature: float | None) -> dict[str, Any]:
     if isinstance(answers, Counts):
         return {"per_class": pixels.per_class(answers)}
     return measures(answers, temperature) if answers.labels.ndim == 1 else {}
 
 
-def _marked(found: Findings) -> Predictions | Counts:
+def _marked(found: Findings) -> Given:
     """The answers, with what was found for them elsewhere."""
     answers = found.judged.answers
     assert answers is not None, "rank 0 has them"

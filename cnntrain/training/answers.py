@@ -11,7 +11,8 @@ from torch import Tensor
 
 from cnntrain.core import dist
 from cnntrain.data.sets.dataset import Part
-from cnntrain.runs.counts import Counts
+from cnntrain.runs.counts import Counts, Given
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
 from cnntrain.tasks.base import Objective, UnchosenError
 
@@ -29,21 +30,26 @@ class Answers:
         self._kept: list[Tensor] = []
         self._losses: list[Tensor] = []
 
-    def __call__(self, judged: Tensor, targets: Any) -> None:
-        if self._setting is None and judged.ndim == 3:
-            raise UnchosenError
-        judged = judged if self._setting is None else judged[self._setting]
-        judged = judged if judged.dtype == torch.float64 else judged.float()
+    def __call__(self, judged: Any, targets: Any) -> None:
+        judged = self._logits(judged) if isinstance(judged, Tensor) else judged
         self._kept.append(self._objective.answers(judged, targets))
         self._losses.append(self._objective.each_loss(judged, targets))
 
-    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | Counts | None:
+    def _logits(self, judged: Tensor) -> Tensor:
+        if self._setting is None and judged.ndim == 3:
+            raise UnchosenError
+        judged = judged if self._setting is None else judged[self._setting]
+        return judged if judged.dtype == torch.float64 else judged.float()
+
+    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Given | None:
         """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others. All ranks
         call this."""
         kept, losses = (_in_order(dist.gathered(_together(each))) for each in (self._kept, self._losses))
         if kept is None or losses is None:
             return None
         assert len(kept) == len(part), "every sample is judged once"
+        if kept.ndim > 2 and kept.dtype.kind == "f":  # of each image a table
+            return Objects(part.ids, kept, losses, classes, about)
         if kept.ndim > 2:  # more than a row of logits each
             return Counts(part.ids, kept, losses, classes, about)
         return Predictions(part.ids, part.labels, kept, losses, classes, about)

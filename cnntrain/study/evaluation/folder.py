@@ -12,7 +12,7 @@ import numpy as np
 from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.data.sets.dataset import Images
-from cnntrain.runs.counts import Counts, leave
+from cnntrain.runs.counts import Counts, Given, leave
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation import pixels
 from cnntrain.study.evaluation.measures import confusion
@@ -40,7 +40,7 @@ def _identity(result: Mapping[str, Any]) -> list[Any]:
     return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in IDENTITY[1:])]
 
 
-def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts, images: Images | None) -> None:
+def write(folder: Path, result: Mapping[str, Any], answers: Given, images: Images | None) -> None:
     """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``; of answers for each pixel
     ``per_image.parquet`` and ``per_class.csv``.
 
