@@ -17,10 +17,11 @@ from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
 from cnntrain.runs.counts import Counts, Given
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.versions import versions
-from cnntrain.study.evaluation import conflicts, folder, pixels
+from cnntrain.study.evaluation import conflicts, folder, objects, pixels
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
 from cnntrain.study.evaluation.gain import gains
 from cnntrain.study.evaluation.measures import measures
@@ -196,6 +197,8 @@ def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
 def _figures(answers: Given, temperature: float | None) -> dict[str, Any]:
     if isinstance(answers, Counts):
         return {"per_class": pixels.per_class(answers)}
+    if isinstance(answers, Objects):
+        return {"per_class": objects.per_class(answers)}
     return measures(answers, temperature) if answers.labels.ndim == 1 else {}
 
 

@@ -24,6 +24,7 @@ from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.targets import OF_PLACES
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -152,10 +153,11 @@ class Trained:
         return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
 
     def _require_whole_images(self, what: str) -> None:
-        if self.config.task.target == "mask":
+        target = self.config.task.target
+        if target in OF_PLACES:
             raise InputError(
-                f"{self.path}: {what} is of answers to images as a whole, and task={self.config.task.name} answers for "
-                "each pixel; cnntrain predict output=<folder> paints its masks"
+                f"{self.path}: {what} is of answers to images as a whole, and task={self.config.task.name} "
+                f"{OF_PLACES[target]}; cnntrain predict output=<folder> draws them"
             )
 
     def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:

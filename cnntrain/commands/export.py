@@ -13,6 +13,7 @@ from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Count, NotNegative, Place
+from cnntrain.core.targets import OF_PLACES
 from cnntrain.core.words import tell
 
 LATEST = "latest"
@@ -60,9 +61,10 @@ class Export(Command):
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         require_images(found.config.data, "cnntrain export")
-        if found.config.task.target == "mask":
+        target = found.config.task.target
+        if target in OF_PLACES:
             raise InputError(
-                f"{path}: answers for each pixel, and an export is proven by answers to images as a "
+                f"{path}: {OF_PLACES[target]}, and an export is proven by answers to images as a "
                 "whole: not offered yet"
             )
         asked = exporting.Asked(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.limits import Count, Inside, Place, Whole
+from cnntrain.core.targets import OF_PLACES
 from cnntrain.core.words import CELL, printable, tell
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Predict(Command):
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
         members = reading.members(self.run, self.runs, dist.pick_device(self.device), adjust, bundle.read_any)
         bundle.require_cpu(members, self.device)
-        if members[0].config.task.target == "mask":
+        if members[0].config.task.target in OF_PLACES:
             return self._painted(members)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
@@ -72,13 +73,12 @@ class Predict(Command):
             return reading.each_batch(files, predicting.answers(members, inputs), layout.columns, write, self.output)
 
     def _painted(self, members: Sequence[Trained]) -> Ended:
-        """Masks, painted over what the network sees of the images.
+        """Masks or boxes, drawn over what the network sees of the images.
 
         Raises:
             ConfigError: what is asked for is of answers to images as a whole.
         """
-        from cnntrain.build import reading
-        from cnntrain.build.painting import Painter, lines
+        from cnntrain.build import boxing, painting, reading
         from cnntrain.data.sets.named import names
         from cnntrain.runs import rows
 
@@ -88,13 +88,16 @@ class Predict(Command):
             f"format={self.format}": self.format in ("csv", "parquet"),
         }
         wrong = [key for key, is_asked in asked.items() if is_asked]
-        task = members[0].config.task.name
+        task, of_boxes = members[0].config.task.name, members[0].config.task.target == "boxes"
+        what = "boxes" if of_boxes else "masks"
         if wrong:
-            raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} paints masks")
+            raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} draws {what}")
         if self.output is None:
-            raise ConfigError(f"task={task} paints masks over the images: give output=<a new folder> for them")
+            raise ConfigError(f"task={task} draws {what} over the images: give output=<a new folder> for them")
         assert self.images is not None
-        files, painter = names(self.images), Painter(members[0], Path(self.output))
+        files = names(self.images)
+        painter = (boxing.Boxer if of_boxes else painting.Painter)(members[0], Path(self.output))
+        lines = boxing.lines if of_boxes else painting.lines
         with rows.written(None, rows.json_lines if self.format == "json" else lines) as write:
             return reading.each_batch(files, painter.answers(files), painter.columns, write, self.output)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.targets import OF_PLACES
 from cnntrain.data.base import Data
 from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
@@ -47,9 +48,9 @@ def require_answers(
     asked = {"ensemble=true": ensemble, f"average={average}": average, f"tta={tta}": tta != "none",
              "corruptions": corrupts, "cues": cues}  # fmt: skip
     wrong = [key for key, is_asked in asked.items() if is_asked]
-    if task.target == "mask" and wrong:
+    if task.target in OF_PLACES and wrong:
         raise ConfigError(
-            f"{' and '.join(wrong)}: of answers to images as a whole, and task={task.name} answers for each pixel: "
+            f"{' and '.join(wrong)}: of answers to images as a whole, and task={task.name} {OF_PLACES[task.target]}: "
             "leave it out"
         )
 

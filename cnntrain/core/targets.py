@@ -12,6 +12,7 @@ IN_WORDS: dict[Target, str] = {
     "mask": "a class for each pixel",
     "boxes": "objects in boxes",
 }
-DENSE: tuple[Target, ...] = ("mask", "boxes")  # what goes with the places in an image
+OF_PLACES: dict[Target, str] = {"mask": "answers for each pixel", "boxes": "answers with boxes"}
+DENSE: tuple[Target, ...] = tuple(OF_PLACES)  # what goes with the places in an image
 IGNORE = 255  # in a mask, uint8: a pixel from which nothing is learned and by which nothing is judged
 MOST_CLASSES = IGNORE

@@ -147,11 +147,11 @@ def rows(found: Sequence[Objects], first: int, most: int) -> Tensor:
     """
     padded = found[0]["boxes"].new_zeros(len(found), most, COLUMNS)
     padded[..., 0] = NONE
-    for row, each in zip(padded, found, strict=True):
+    for number, each in enumerate(found):
         count = len(each["boxes"])
-        row[:count, 0] = each["labels"].to(row) - first
-        row[:count, 1] = each["scores"]
-        row[:count, 2:] = each["boxes"]
+        padded[number, :count, 0] = each["labels"].to(padded) - first
+        padded[number, :count, 1] = each["scores"]
+        padded[number, :count, 2:] = each["boxes"]
     return padded
 
 

@@ -161,6 +161,7 @@ class TwoStages(BoxHead):
         heads = self.roi_heads
         return widened(heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(maps, boxes, sizes))))
 
+    @torch.no_grad()
     def _detections(
         self, maps: Maps, proposals: list[Tensor], sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, list[Tensor] | None]:

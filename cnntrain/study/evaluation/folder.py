@@ -13,8 +13,9 @@ from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.data.sets.dataset import Images
 from cnntrain.runs.counts import Counts, Given, leave
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
-from cnntrain.study.evaluation import pixels
+from cnntrain.study.evaluation import objects, pixels
 from cnntrain.study.evaluation.measures import confusion
 
 EVALUATION = "eval.json"
@@ -42,7 +43,7 @@ def _identity(result: Mapping[str, Any]) -> list[Any]:
 
 def write(folder: Path, result: Mapping[str, Any], answers: Given, images: Images | None) -> None:
     """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``; of answers for each pixel
-    ``per_image.parquet`` and ``per_class.csv``.
+    and of boxes ``per_image.parquet`` and ``per_class.csv``.
 
     Args:
         images: of the predictions; then ``confusion.png``, ``reliability.png`` and ``mistakes.png`` are drawn, too.
@@ -54,6 +55,8 @@ def write(folder: Path, result: Mapping[str, Any], answers: Given, images: Image
     leave(folder, answers)
     if isinstance(answers, Counts):
         pixels.write_table(folder, result["per_class"])
+    elif isinstance(answers, Objects):
+        objects.write_table(folder, result["per_class"])
     elif answers.labels.ndim == 1:
         counts = _write_tables(folder, result, answers)
         if images is not None:
