@@ -34,7 +34,7 @@ OWN = {
 }  # where no weights say how they were trained
 WAYS: dict[Target | None, str] = {
     "mask": "model=fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp",
-    "boxes": "model=faster_rcnn or mask_rcnn",
+    "boxes": "model=faster_rcnn, mask_rcnn, retinanet or ssdlite",
 }
 TASKS: dict[Target | None, str] = {"mask": "segment", "boxes": "detect"}  # of networks that answer for places
 FRAMES = 16  # of volumes, where nothing says how many

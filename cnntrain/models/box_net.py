@@ -18,7 +18,7 @@ Targets = Mapping[str, Tensor]  # of a batch, see `data.sets.boxes`
 Objects = dict[str, Tensor]  # of an image, as torchvision has them
 COLUMNS = 6  # of a detection: class, score, left, top, right, bottom; in pixels
 NONE = -1.0  # class of a row without a detection
-COARSER = 8  # an anchor's side, of the stride of its map, as torchvision has it
+COARSER = 8.0  # an anchor's side, of the stride of its map, as torchvision has it
 EVERY_IMAGE = 0  # seed of what an evaluation draws for an image
 
 
@@ -88,8 +88,10 @@ def _smaller(info: list[dict[str, Any]], levels: int) -> list[int]:
     return found
 
 
-def anchor_sizes(strides: Sequence[int], side: int, asked: Sequence[float] | None) -> list[float]:
-    """A side of the anchors of each map: as asked for, or `COARSER` times its stride, all made smaller alike where the
+def anchor_sizes(
+    strides: Sequence[int], side: int, asked: Sequence[float] | None, times: float = COARSER
+) -> list[float]:
+    """A side of the anchors of each map: as asked for, or so many times its stride, all made smaller alike where the
     largest were larger than the image.
 
     Raises:
@@ -99,8 +101,8 @@ def anchor_sizes(strides: Sequence[int], side: int, asked: Sequence[float] | Non
         if len(asked) != len(strides) or not all(each > 0 for each in asked):
             raise ValueError(f"anchor_sizes must be {len(strides)} pixels, one a map, the finest first, not {[*asked]}")
         return [float(each) for each in asked]
-    share = min(1.0, side / (COARSER * max(strides)))
-    return [COARSER * each * share for each in strides]
+    share = min(1.0, side / (times * max(strides)))
+    return [times * each * share for each in strides]
 
 
 def canvas(maps: Sequence[Tensor], height: int, width: int) -> tuple[ImageList, list[Tensor]]:
