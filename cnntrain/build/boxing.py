@@ -84,7 +84,8 @@ class Boxer(Painter):
             picture = draw_segmentation_masks(picture, masks, alpha=OPACITY, colors=shades)
         if len(boxes):
             words = [
-                f"{printable(self.found.classes[int(number)], CELL)} {score:.0%}" for number, score in boxes[:, :2].tolist()
+                f"{printable(self.found.classes[int(number)], CELL)} {score:.0%}"
+                for number, score in boxes[:, :2].tolist()
             ]
             picture = draw_bounding_boxes(picture, times * boxes[:, 2:], words, shades, width=2)
         return png(Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())))

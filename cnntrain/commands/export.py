@@ -61,11 +61,10 @@ class Export(Command):
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         require_images(found.config.data, "cnntrain export")
-        target = found.config.task.target
-        if target in OF_PLACES:
+        answers = OF_PLACES.get(found.config.task.target)
+        if answers is not None:
             raise InputError(
-                f"{path}: {OF_PLACES[target]}, and an export is proven by answers to images as a "
-                "whole: not offered yet"
+                f"{path}: {answers}, and an export is proven by answers to images as a whole: not offered yet"
             )
         asked = exporting.Asked(
             found=found,

@@ -58,7 +58,9 @@ class Model:
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
         if (self.backbone is not None) != (self.name in OVER_ANOTHER):
-            raise ValueError(f"backbone=<name> goes with model={' or '.join(OVER_ANOTHER)}, and the model is {self.name}")
+            raise ValueError(
+                f"backbone=<name> goes with model={' or '.join(OVER_ANOTHER)}, and the model is {self.name}"
+            )
         if self.backbone is not None and "backbone" in self.args:
             raise ValueError("backbone=<name> and args.backbone say the same in two ways: leave one of them out")
         if self.genotype is not None and self.name != "found":

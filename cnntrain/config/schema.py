@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Literal, Self
 from cnntrain.augment.base import Augment
 from cnntrain.config.ended import Ended
 from cnntrain.config.labels import require_fitting_labels, require_weights
-from cnntrain.config.places import require_fitting_boxes, require_fitting_places
 from cnntrain.config.model import Model
 from cnntrain.config.pictures import require_fitting_inputs, require_pictures, settled_format
+from cnntrain.config.places import require_fitting_boxes, require_fitting_places
 from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 NONE = -1  # label of a row without an object: rows are as many for each image of a set
 VISIBLE = 0.25  # of a box's area, from which on its object is still there

@@ -25,8 +25,8 @@ Pool = tuple["np.ndarray", "np.ndarray"]  # digits, uint8 [n, height, width], an
 
 @dataclass(frozen=True)
 class DigitScenes(Data):
-    """Scikit-learn's digits, or MNIST's where `root` has them, pasted on noise: what is where is known exactly, for each pixel
-    or, with their boxes, for each digit.
+    """Scikit-learn's digits, or MNIST's where `root` has them, pasted on noise: what is where is known exactly, for
+    each pixel or, with their boxes, for each digit.
 
     Each scene is a function of (`split_seed`, part, number). The digits of one part are in no other.
     """
@@ -82,9 +82,7 @@ class DigitScenes(Data):
             images = np.stack([each.image for each in scenes])[:, None]
             arrays[name] = Arrays(images, there, [f"{name}/{each}" for each in range(size)])
         data = array_set(arrays, names, self.channels)
-        parts: dict[str, Part] = {
-            name: replace(part, targets=targets[name]) for name, part in data.parts().items()
-        }
+        parts: dict[str, Part] = {name: replace(part, targets=targets[name]) for name, part in data.parts().items()}
         return replace(
             data, train=parts["train"], val=parts["val"], test=parts.get("test"),
             fingerprint=_with(data.fingerprint, masks),

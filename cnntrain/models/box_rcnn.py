@@ -13,18 +13,36 @@ from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.roi_heads import fastrcnn_loss, maskrcnn_inference, maskrcnn_loss, paste_masks_in_image
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import (
+    fastrcnn_loss,
+    maskrcnn_inference,
+    maskrcnn_loss,
+    paste_masks_in_image,
+)
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from cnntrain.models.base import default_cfg
 from cnntrain.models.box_net import (
-    BoxHead, BoxNet, Detected, Objects, Targets, anchor_sizes, canvas, drawing, objects, rows, widened,
-)  # fmt: skip
+    BoxHead,
+    BoxNet,
+    Detected,
+    Objects,
+    Targets,
+    anchor_sizes,
+    canvas,
+    drawing,
+    objects,
+    rows,
+    widened,
+)
 from cnntrain.models.trunk import build_over
 
 RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
+LAYERS = 4  # of convolutions before a mask
 FIRST = 1  # class of an object; 0 is the background
 Maps = dict[str, Tensor]
 
@@ -50,7 +68,7 @@ class TwoStages(BoxHead):
         anchors: see `box_net.anchor_sizes`.
         channels: of the pyramid's maps.
         hidden: features of a proposal.
-        masks: whether each object gets one.
+        masks: channels of the layers that give each object one; None: there are no masks.
         more: keys of torchvision's FasterRCNN, such as ``box_batch_size_per_image``.
     """
 
@@ -64,7 +82,7 @@ class TwoStages(BoxHead):
         anchors: Sequence[float] | None,
         channels: int,
         hidden: int,
-        masks: bool,
+        masks: int | None,
         more: Mapping[str, Any],
     ):
         super().__init__()
@@ -72,23 +90,19 @@ class TwoStages(BoxHead):
         sizes = anchor_sizes([*strides, 2 * strides[-1]], side, anchors)
         generator = AnchorGenerator(tuple((each,) for each in sizes), (RATIOS,) * len(sizes))
         names = [str(number) for number in range(len(depths))]
-        pools = {"box_roi_pool": MultiScaleRoIAlign(names, 7, 2)}
-        if masks:
-            pools["mask_roi_pool"] = MultiScaleRoIAlign(names, 14, 2)
-        made = (MaskRCNN if masks else FasterRCNN)(
-            self.pyramid, num_classes + FIRST, rpn_anchor_generator=generator, **pools, **more
-        )
+        classes, side_of_box = num_classes + FIRST, 7
+        parts: dict[str, Any] = {
+            "box_roi_pool": MultiScaleRoIAlign(names, side_of_box, 2),
+            "box_head": TwoMLPHead(channels * side_of_box**2, hidden),
+            "box_predictor": FastRCNNPredictor(hidden, classes),
+        }
+        if masks is not None:
+            parts["mask_roi_pool"] = MultiScaleRoIAlign(names, 2 * side_of_box, 2)
+            parts["mask_head"] = MaskRCNNHeads(channels, (masks,) * LAYERS, 1)
+            parts["mask_predictor"] = MaskRCNNPredictor(masks, masks, classes)
+        kind = FasterRCNN if masks is None else MaskRCNN
+        made = kind(self.pyramid, rpn_anchor_generator=generator, **parts, **more)
         self.rpn, self.roi_heads = made.rpn, made.roi_heads
-        self._narrow(hidden)
-
-    def _narrow(self, hidden: int) -> None:
-        """Torchvision makes the hidden layers of as many features as are published."""
-        head, predictor = self.roi_heads.box_head, self.roi_heads.box_predictor
-        if hidden == head.fc7.out_features:
-            return
-        self.roi_heads.box_head = type(head)(head.fc6.in_features, hidden)
-        count = predictor.cls_score.out_features
-        self.roi_heads.box_predictor = type(predictor)(hidden, count)
 
     def forward(self, maps: list[Tensor], height: int, width: int) -> Detected:
         found, sizes = self.pyramid(maps), [(height, width)] * len(maps[0])
@@ -169,7 +183,9 @@ class TwoStages(BoxHead):
         found = heads.postprocess_detections(*self._judged(maps, proposals, sizes), proposals, sizes)
         boxes, labels = found[0], found[2]
         names = ("boxes", "scores", "labels")
-        padded = rows([dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)], FIRST, heads.detections_per_img)
+        padded = rows(
+            [dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)], FIRST, heads.detections_per_img
+        )
         if not heads.has_mask():
             return padded, None
         masks = maskrcnn_inference(self._masked(maps, boxes, sizes), labels)
@@ -185,6 +201,8 @@ class Rcnn(BoxNet):
     hidden: features of a proposal.
     more: keys of torchvision's FasterRCNN that say how proposals are chosen and judged.
     """
+
+    mask_channels: int | None = None
 
     def __init__(
         self,
@@ -206,16 +224,24 @@ class Rcnn(BoxNet):
             anchors=anchor_sizes,
             channels=channels,
             hidden=hidden,
-            masks=self.has_masks,
+            masks=self.mask_channels,
             more=more,
         )
         super().__init__(head, num_classes, in_chans, backbone, levels, pretrained_backbone)
 
 
 class MaskedRcnn(Rcnn):
-    """With a mask of each object."""
+    """With a mask of each object.
+
+    Args:
+        mask_channels: of the layers that give it.
+    """
 
     has_masks = True
+
+    def __init__(self, *args: Any, mask_channels: int = 256, **kwargs: Any):
+        self.mask_channels = mask_channels  # before the head is made
+        super().__init__(*args, **kwargs)
 
 
 _CFG = default_cfg("backbone", (3, 800, 800), 90, classifier="head", fixed_input_size=True)

@@ -19,7 +19,18 @@ from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, box_iou
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from cnntrain.models.base import default_cfg
-from cnntrain.models.box_net import BoxHead, BoxNet, Detected, Objects, Targets, anchor_sizes, canvas, objects, rows, widened
+from cnntrain.models.box_net import (
+    BoxHead,
+    BoxNet,
+    Detected,
+    Objects,
+    Targets,
+    anchor_sizes,
+    canvas,
+    objects,
+    rows,
+    widened,
+)
 from cnntrain.models.trunk import build_over
 
 RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width

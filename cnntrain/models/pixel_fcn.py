@@ -48,9 +48,7 @@ class Fcn(OverTrunk):
         skips: int = 2,
         pretrained_backbone: Mapping[str, Any] | None = None,
     ):
-        super().__init__(
-            num_classes, in_chans, backbone, lambda info: _coarsest(info, 1 + skips), pretrained_backbone
-        )
+        super().__init__(num_classes, in_chans, backbone, lambda info: _coarsest(info, 1 + skips), pretrained_backbone)
         self.head = FusedHead(self.depths, num_classes, drop_rate)
 
     def forward(self, images: Tensor) -> Tensor:

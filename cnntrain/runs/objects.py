@@ -49,7 +49,9 @@ def write(path: Path, found: Objects) -> None:
     boxes = pa.list_(pa.list_(pa.float32(), 4))
 
     def lists(which: np.ndarray, what: Any, kind: Any) -> Any:
-        return pa.array([rows[chosen][..., what].tolist() for rows, chosen in zip(found.rows, which, strict=True)], kind)
+        return pa.array(
+            [rows[chosen][..., what].tolist() for rows, chosen in zip(found.rows, which, strict=True)], kind
+        )
 
     def ignored(rows: np.ndarray) -> list[bool]:
         kept: list[bool] = (rows[:, layout.KIND] == layout.IGNORED).tolist()

@@ -14,9 +14,7 @@ from cnntrain.core.targets import IGNORE
 OUTSIDE = 256 - IGNORE  # of 8 bits: added, what is ignored is 0, as what comes from outside is
 
 
-def along(
-    targets: Any, move: Callable[[Tensor], Tensor], objects: Callable[[Any], Any] = lambda found: found
-) -> Any:
+def along(targets: Any, move: Callable[[Tensor], Tensor], objects: Callable[[Any], Any] = lambda found: found) -> Any:
     """Masks [samples, height, width] as `move` moves images [samples, 1, height, width], boxes and their labels, dicts
     of such, by `objects`; other targets as they are.
 

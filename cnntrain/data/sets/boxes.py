@@ -45,7 +45,11 @@ class Boxes:
     """
 
     def __init__(
-        self, objects: Sequence[Objects], most: int, sizes: np.ndarray, instances: Sequence[np.ndarray] | None = None
+        self,
+        objects: Sequence[Objects],
+        most: int,
+        sizes: np.ndarray,
+        instances: Sequence[np.ndarray] | np.ndarray | None = None,
     ):
         self.objects = objects
         self.most = most
@@ -64,7 +68,7 @@ class Boxes:
         ignored[: len(each)] = torch.from_numpy(each.ignored)
         found = {
             # not ended at the rim on their way: how much of them is left is asked at the end
-            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size, clamping_mode=None),  # type: ignore[call-overload]
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size, clamping_mode=None),
             "labels": labels,
             "ignored": ignored,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,6 @@ from cnntrain.tasks.detect import rows as layout
 
 OVERLAPS = tuple(np.linspace(0.5, 0.95, 10))  # from which on a detection can be an object
 WHOLE = [[0.0, 1e10]]  # pixels of objects: all sizes
-DESCRIPTION = {"info": {}, "licenses": []}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,6 @@ def _described(table: np.ndarray, there: bool, classes: int) -> COCO:
             )
     found = COCO()
     found.dataset = {
-        **DESCRIPTION,
         "images": [{"id": each} for each in range(len(table))],
         "categories": [{"id": each} for each in range(classes)],
         "annotations": notes,
@@ -91,7 +89,7 @@ def _described(table: np.ndarray, there: bool, classes: int) -> COCO:
     return found
 
 
-class _Judge(COCOeval):  # type: ignore[misc]
+class _Judge(COCOeval):
     """COCO's, that takes overlaps from a table where it is given one."""
 
     table: np.ndarray | None = None
@@ -109,8 +107,9 @@ class _Judge(COCOeval):  # type: ignore[misc]
         return self.table[imgId][np.ix_(lines, columns)].astype(np.float64)
 
 
-def _of_class(found: Sequence[Mapping[str, Any] | None]) -> Matched:
+def _of_class(found: Iterable[Mapping[str, Any] | None]) -> Matched:
     """Of each image what was found of a class; None where there is nothing."""
+    found = [*found]
     there = np.array([0 if each is None else int((np.asarray(each["gtIgnore"]) == 0).sum()) for each in found])
     some = [(number, each) for number, each in enumerate(found) if each is not None]
     empty = np.zeros((len(OVERLAPS), 0))

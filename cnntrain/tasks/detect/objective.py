@@ -45,7 +45,9 @@ class Detection:
         """Raises ConfigError where masks are to be judged, and the network has none."""
         assert outputs.boxes is not None, "an evaluation is in evaluation mode"
         if self.of_masks and outputs.masks is None:
-            raise ConfigError("task.metrics: mask_map and mask_map50 are of model=mask_rcnn, and this network has no masks")
+            raise ConfigError(
+                "task.metrics: mask_map and mask_map50 are of model=mask_rcnn, and this network has no masks"
+            )
         each = outputs.losses(targets)
         judged = Judged(each, rows(outputs.boxes, targets, outputs.masks if self.of_masks else None))
         return each.double().mean(), judged
