@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from cnntrain.models import registry
 from cnntrain.models.box_net import anchor_sizes
 from cnntrain.models.box_net import objects as listed
-from cnntrain.transfer.freezing import Freezing
-from cnntrain.transfer.full import Full
 from cnntrain.transfer.groups import coarse_groups
 
 registry.register()
@@ -73,9 +71,7 @@ def test_sizes_are_the_published_ones(name: str) -> None:
 def test_losses_are_of_each_image_by_itself_and_reach_every_parameter(name: str) -> None:
     net = small(name).eval()  # batch norms that do not look at the others
     whole = net(images()).losses(targets())
-    alone = [
-        net(images()[each : each + 1]).losses(some_of(targets(), slice(each, each + 1))) for each in range(COUNT)
-    ]
+    alone = [net(images()[each : each + 1]).losses(some_of(targets(), slice(each, each + 1))) for each in range(COUNT)]
     torch.testing.assert_close(whole, torch.cat(alone), rtol=1e-4, atol=1e-4)
     net.train()
     net(images()).losses(targets()).mean().backward()
@@ -119,12 +115,11 @@ def test_losses_and_detections_are_torchvisions() -> None:
 
 
 @pytest.mark.parametrize(("name", "backbone"), [("faster_rcnn", "convnext_atto"), ("ssdlite", "mobilenetv3_small_050")])
-def test_any_network_of_timms_is_a_trunk_and_stays_as_it_is_where_it_is_frozen(name: str, backbone: str) -> None:
+def test_any_network_of_timms_is_a_trunk(name: str, backbone: str) -> None:
     net = small(name, backbone=backbone)
     groups = coarse_groups(net)
     assert groups[-1].parameters == tuple(n for n, _ in net.named_parameters() if n.startswith("head."))
     assert len(groups) >= 4
-    Freezing(net, Full(name="full")).train_mode()
 
 
 def test_anchors_are_torchvisions_where_images_are_large() -> None:
