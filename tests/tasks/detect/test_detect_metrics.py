@@ -41,7 +41,8 @@ def made(seed: int = 0, ignored: bool = False) -> tuple[Tensor, dict[str, Tensor
     seen = (instances[:, None] == torch.arange(1, 1 + MOST)[:, None, None]).flatten(2).any(2)
     labels[~seen] = -1  # torchmetrics counts no object without pixels
     near = boxes.repeat(1, 2, 1) + 3 * torch.randn(IMAGES, 2 * MOST, 4, generator=draws)
-    near[..., 2:] = torch.maximum(near[..., 2:], near[..., :2] + 1)
+    near[..., :2] = near[..., :2].clamp(0, SIDE - 3)
+    near[..., 2:] = torch.maximum(near[..., 2:], near[..., :2] + 2)  # torchmetrics leaves masks without pixels out
     kinds = labels.repeat(1, 2).clamp(min=0)
     wrong = torch.rand(kinds.shape, generator=draws) < 0.3
     kinds[wrong] = torch.randint(0, CLASSES, (int(wrong.sum()),), generator=draws)

@@ -1,8 +1,8 @@
-"""Runs that find objects: stopped and resumed, evaluated, drawn, over a backbone that is frozen, and what is refused."""
+"""Runs that find objects: stopped and resumed, evaluated, drawn, over a frozen backbone, and what is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from composing import composed
 from PIL import Image
 
+from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.predict import Predict
 from cnntrain.commands.train import Train
@@ -19,7 +20,10 @@ from cnntrain.config.check import check
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, StopError
 from cnntrain.runs import checkpoint
+from cnntrain.runs.report import Report
 from cnntrain.training import loop
+from cnntrain.training.run import Run
+from cnntrain.training.saver import Saver
 
 WORDS = (
     "task=detect", "data=digit_scenes", "data.train_size=12", "data.val_size=5", "data.test_size=4", "data.canvas=32",
@@ -49,26 +53,32 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_of(f"output={tmp_path_factory.mktemp('run')}")
 
 
+def begun(folder: Path, words: Sequence[str]) -> tuple[Run, Report, Saver]:
+    """A run as `commands.train` makes it, from its last checkpoint where there is one."""
+    folder.mkdir(exist_ok=True)
+    asked, last = check(composed((*words, f"output={folder}")), Train), folder / checkpoint.LAST
+    run = build(asked, checkpoint.load(last) if last.exists() else None)
+    return run, Report(asked.task.columns, []), Saver(folder, run.state, 1.0, 1)
+
+
 @pytest.mark.parametrize("words", [MASKED, RETINA], ids=["mask_rcnn", "retinanet"])
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
-    make_run: Callable[..., Any], tmp_path: Path, words: tuple[str, ...]
-) -> None:
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, words: tuple[str, ...]) -> None:
     """To the bit: what torchvision's samplers draw, and within an epoch what was summed."""
-    whole = make_run(*words)
-    assert whole.fit() == loop.FINISHED
-    first = make_run(*words, folder=tmp_path / "run")
+    whole = begun(tmp_path / "whole", words)
+    assert loop.fit(*whole) == loop.FINISHED
+    first = begun(tmp_path / "half", words)
 
     def stop() -> None:
-        if first.progress.step == 2:
+        if first[0].state.progress.step == 2:
             raise StopError
 
-    first.run.heed = stop
-    assert first.fit() == loop.STOPPED
-    again = make_run(*words, folder=tmp_path / "run")
-    assert again.progress.step_in_epoch == 2 and again.fit() == loop.FINISHED
-    one, other = (each.state.model.state_dict() for each in (whole, again))
+    first[0].heed = stop
+    assert loop.fit(*first) == loop.STOPPED
+    again = begun(tmp_path / "half", words)
+    assert again[0].state.progress.step_in_epoch == 2 and loop.fit(*again) == loop.FINISHED
+    one, other = (each[0].state.model.state_dict() for each in (whole, again))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert again.progress.best == whole.progress.best
+    assert again[0].state.progress.best == whole[0].state.progress.best
 
 
 def test_two_processes_judge_what_one_judges(ranks: Callable[..., Any], tmp_path: Path) -> None:
@@ -120,7 +130,7 @@ def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_ti
     [
         (("augment=imagenet",), "augment=imagenet: for images with labels"),
         (("augment.padding_mode=reflect",), "augment=flip_crop: for images with labels"),
-        (("data=digits",), "task=detect goes with data=digit_scenes"),
+        (("data.gives=mask",), "task=detect goes with data=digit_scenes"),
         (("trainer.compile=on",), "trainer.compile=on: not for task=detect"),
         (("trainer.label_smoothing=0.1",), "trainer.label_smoothing=0.1: not for task=detect"),
         (("task.metrics=[map75,map75]",), "names map75 twice"),
@@ -132,11 +142,12 @@ def test_what_is_for_labels_is_refused(words: tuple[str, ...], why: str) -> None
 
 
 def test_networks_and_tasks_that_do_not_go_together_are_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match="model=lenet5 answers for the image, and task=detect learns objects in boxes"
+    few = ("data.train_size=8", "data.val_size=2", "data.test_size=0", f"output={tmp_path}", "trainer.device=cpu")
+    small = ("model=retinanet", "model.backbone=resnet20", "model.args={channels: 16}")
+    for words, why in (
+        (("model=lenet5",), "model=lenet5 answers for the image, and task=detect learns objects in boxes"),
+        ((*small, "task.metrics=[mask_map]"), "mask_map and mask_map50 are of model=mask_rcnn"),
     ):
-        words = ("task=detect", "data=digit_scenes", "data.train_size=8", "data.val_size=2", "model=lenet5")
-        check(composed((*words, f"output={tmp_path}", "trainer.device=cpu")), Train).execute([])
-    with pytest.raises(ConfigError, match="mask_map and mask_map50 are of model=mask_rcnn"):
-        words = (*RETINA, "task.metrics=[mask_map]", f"output={tmp_path}")
-        check(composed(words), Train).execute([])
+        asked = check(composed(("task=detect", "data=digit_scenes", *few, *words)), Train)
+        with pytest.raises(ConfigError, match=why):
+            asked.execute([])
