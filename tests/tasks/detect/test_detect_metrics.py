@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
@@ -39,10 +40,10 @@ def made(seed: int = 0, ignored: bool = False) -> tuple[Tensor, dict[str, Tensor
         left, top, right, bottom = boxes[image, row].int().tolist()
         instances[image, top:bottom, left:right] = row + 1
     seen = (instances[:, None] == torch.arange(1, 1 + MOST)[:, None, None]).flatten(2).any(2)
-    labels[~seen] = -1  # torchmetrics counts no object without pixels
+    labels[~seen] = -1  # an object has pixels
     near = boxes.repeat(1, 2, 1) + 3 * torch.randn(IMAGES, 2 * MOST, 4, generator=draws)
     near[..., :2] = near[..., :2].clamp(0, SIDE - 3)
-    near[..., 2:] = torch.maximum(near[..., 2:], near[..., :2] + 2)  # torchmetrics leaves masks without pixels out
+    near[..., 2:] = torch.maximum(near[..., 2:], near[..., :2] + 2)  # inside of the image
     kinds = labels.repeat(1, 2).clamp(min=0)
     wrong = torch.rand(kinds.shape, generator=draws) < 0.3
     kinds[wrong] = torch.randint(0, CLASSES, (int(wrong.sum()),), generator=draws)
@@ -53,50 +54,73 @@ def made(seed: int = 0, ignored: bool = False) -> tuple[Tensor, dict[str, Tensor
     masks = []
     for each in found:
         there = each[each[:, 0] >= 0, 2:].round().int().clamp(0, SIDE)
-        mask = torch.zeros(len(there), SIDE, SIDE)
+        each_mask = torch.zeros(len(there), SIDE, SIDE)
         for number, (left, top, right, bottom) in enumerate(there.tolist()):
-            mask[number, top:bottom, left:right] = 0.9
-        masks.append(mask)
+            each_mask[number, top:bottom, left:right] = 0.9
+        masks.append(each_mask)
     skipped = (torch.rand(labels.shape, generator=draws) < 0.2) & ignored
     return found, {"boxes": boxes, "labels": labels, "ignored": skipped, "instances": instances}, masks
 
 
-def of_torchmetrics(found: Tensor, targets: dict[str, Tensor], masks: list[Tensor], kind: Any) -> dict[str, Tensor]:
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_of_boxes_are_those_of_torchmetrics(seed: int) -> None:
+    found, targets, _ = made(seed)
     recalls = np.linspace(0, 1, 101).tolist()  # its own are of single precision, which a recall of 3/15 does not reach
-    judge = MeanAveragePrecision(iou_type=kind, rec_thresholds=recalls, iou_thresholds=[*matching.OVERLAPS])
+    judge = MeanAveragePrecision(rec_thresholds=recalls, iou_thresholds=[*matching.OVERLAPS])
     for number, each in enumerate(found):
-        each = each[each[:, 0] >= 0]
-        there = targets["labels"][number] >= 0
-        objects = targets["instances"][number] == (1 + there.nonzero())[..., None]
+        each, there = each[each[:, 0] >= 0], targets["labels"][number] >= 0
         judge.update(
-            [{"boxes": each[:, 2:], "scores": each[:, 1], "labels": each[:, 0].long(), "masks": masks[number] >= 0.5}],
-            [{"boxes": targets["boxes"][number][there], "labels": targets["labels"][number][there], "masks": objects}],
+            [{"boxes": each[:, 2:], "scores": each[:, 1], "labels": each[:, 0].long()}],
+            [{"boxes": targets["boxes"][number][there], "labels": targets["labels"][number][there]}],
         )
-    return judge.compute()
+    wanted = judge.compute()
+    values = figures(rows(found, targets).numpy(), (*FIRST, FURTHER["map75"]))
+    for ours, theirs in (("map", "map"), ("map50", "map_50"), ("map75", "map_75")):
+        assert values[ours] == pytest.approx(float(wanted[theirs]), abs=1e-6), ours
+    assert 0 < values["map"] < values["map50"] < 1
+
+
+def of_pycocotools(table: np.ndarray, kind: str, there: Any = None, found: Any = None) -> list[float]:
+    """Its own figures: at all overlaps, at 50%, at 75%.
+
+    Args:
+        there, found: of each image the pixels of objects and of detections, by their rows.
+    """
+    with redirect_stdout(io.StringIO()):
+        sides = []
+        for is_there, masks in ((True, there), (False, found)):
+            side = matching._described(table, is_there, CLASSES)
+            for each in side.dataset["annotations"] if masks is not None else ():
+                row = each["row"] - (2 * MOST if is_there else 0)
+                pixels = np.asfortranarray(masks[each["image_id"]][row].numpy().astype(np.uint8))
+                each |= {"segmentation": mask.encode(pixels), "area": float(pixels.sum())}
+            side.dataset["images"] = [{"id": each, "height": SIDE, "width": SIDE} for each in range(len(table))]
+            side.createIndex()
+            sides.append(side)
+        judge = COCOeval(*sides, kind)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return judge.stats[:3].tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_figures_are_those_of_torchmetrics(seed: int) -> None:
+def test_figures_of_masks_are_those_of_pycocotools(seed: int) -> None:
     found, targets, masks = made(seed)
-    values = figures(rows(found, targets, masks).numpy(), COLUMNS)
-    for kind, prefix in (("bbox", ""), ("segm", "mask_")):
-        wanted = of_torchmetrics(found, targets, masks, kind)
-        for ours, theirs in (("map", "map"), ("map50", "map_50"), ("map75", "map_75")):
-            if prefix + ours in values:
-                assert values[prefix + ours] == pytest.approx(float(wanted[theirs]), abs=1e-6), (kind, ours)
-    assert 0 < values["map"] < values["map50"] < 1
+    table = rows(found, targets, masks).numpy()
+    numbers = torch.arange(1, 1 + MOST)[:, None, None]
+    there = [each[None] == numbers for each in targets["instances"]]
+    wanted = of_pycocotools(table, "segm", there, [each >= 0.5 for each in masks])
+    values = figures(table, COLUMNS)
+    assert [values["mask_map"], values["mask_map50"]] == pytest.approx(wanted[:2], abs=1e-9)
+    assert [values["map"], values["map50"], values["map75"]] == pytest.approx(of_pycocotools(table, "bbox"), abs=1e-9)
 
 
 def test_what_is_ignored_counts_neither_way_as_pycocotools_has_it() -> None:
     found, targets, _ = made(4, ignored=True)
     table = rows(found, targets).numpy()
-    with redirect_stdout(io.StringIO()):
-        judge = COCOeval(matching._described(table, True, CLASSES), matching._described(table, False, CLASSES), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
     values = figures(table, FIRST)
-    assert [values["map"], values["map50"]] == pytest.approx(judge.stats[:2].tolist(), abs=1e-9)
+    assert [*values.values()] == pytest.approx(of_pycocotools(table, "bbox")[:2], abs=1e-9)
     assert (table[..., layout.KIND] == layout.IGNORED).any()
 
 
