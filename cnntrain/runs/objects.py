@@ -17,7 +17,7 @@ from cnntrain.tasks.detect import rows as layout
 class Objects:
     """Attributes:
     ids: one name an image, as `Part.ids`.
-    rows: float32 [n, rows, columns]: see `tasks.detect.rows`.
+    rows: float32 or float64 [n, rows, columns]: see `tasks.detect.rows`.
     losses: floating point [n].
     about: plain values, as `Predictions` has them.
     """
@@ -82,4 +82,4 @@ def _overlaps(table: np.ndarray, seen: np.ndarray, there: np.ndarray) -> Any:
     for rows, one, other in zip(table, seen, there, strict=True):
         objects = layout.OVERLAPS + np.flatnonzero(other[-most:])
         found.append(rows[one][:, objects].tolist())
-    return pa.array(found, pa.list_(pa.list_(pa.float32())))
+    return pa.array(found, pa.list_(pa.list_(pa.float64())))
