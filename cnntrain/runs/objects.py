@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import cnntrain.tasks.detect.rows as layout
 from cnntrain.runs.predictions import column, write_columns
-from cnntrain.tasks.detect import rows as layout
 
 
 @dataclass(frozen=True)

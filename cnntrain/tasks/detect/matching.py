@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from cnntrain.tasks.detect import rows as layout
+import cnntrain.tasks.detect.rows as layout
 
 OVERLAPS = tuple(np.linspace(0.5, 0.95, 10))  # from which on a detection can be an object
 WHOLE = [[0.0, 1e10]]  # pixels of objects: all sizes

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import cnntrain.tasks.detect.precision as means
 from cnntrain.core import dist
 from cnntrain.tasks.base import Column, Metrics
-from cnntrain.tasks.detect import precision
 from cnntrain.tasks.detect.matching import matched, most_classes
 
 NAN = float("nan")
@@ -116,7 +116,7 @@ def resampled(table: np.ndarray, columns: Sequence[Column], times: np.ndarray) -
     names = [each.name for each in columns if each.name != "loss"]
     found: dict[str, np.ndarray] = {}
     for masks in {each.startswith(OF_MASKS) for each in names}:
-        values = precision.figures([precision.averages(each, times) for each in _matched(table, masks)])
+        values = means.figures([means.averages(each, times) for each in _matched(table, masks)])
         found |= {OF_MASKS * masks + name: each for name, each in values.items()}
     return {name: found[name] for name in names}
 
