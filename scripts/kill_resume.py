@@ -8,8 +8,8 @@ into its phases in turn. With ``--what all`` the runs are {1, 2 processes} x {0,
 accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. With ``--what torchrun`` one of
 the two processes of ``torchrun --max-restarts=3`` is killed, every second time while a checkpoint is written, and the
 same torchrun must come to the end. With ``--what sides`` signals and volumes are learned in turn, with ``--what tasks``
-masks, masks over a frozen part that is computed once, boxes, and how images are made. Prints a line a run and at the end
-how many have the uninterrupted run's final weights and test loss.
+masks, masks over a frozen part that is computed once, boxes, and how images are made. Prints a line a run and at the
+end how many have the uninterrupted run's final weights and test loss.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ TASKS = [
     ),
     Case(
         "segmentation, frozen",
-        ["task=segment", "model=fcn", *SCENES, "augment=none", "transfer=linear_probe", "transfer.cache=ram"],
+        ["task=segment", "model=fcn", *SCENES, "augment=none", "model.pretrained=false", "transfer=linear_probe",
+         "transfer.cache=ram"],
         epochs=20,
     ),
     Case(
