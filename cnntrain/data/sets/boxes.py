@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,12 @@ class Objects:
         return len(self.labels)
 
 
+class Pixels(Protocol):
+    """Of each image, uint8 [height, width]."""
+
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+
 class Boxes:
     """A row of them, as `Targets`: a sample's are ``boxes``, ``labels``, of which `NONE` is a row without an object,
     ``ignored``, and where their pixels are known ``instances``, uint8 [height, width]: 1 and the number of the row.
@@ -49,7 +55,7 @@ class Boxes:
         objects: Sequence[Objects],
         most: int,
         sizes: np.ndarray,
-        instances: Sequence[np.ndarray] | np.ndarray | None = None,
+        instances: Pixels | None = None,
     ):
         self.objects = objects
         self.most = most
