@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnntrain.augment.base import Augment
 from cnntrain.core.targets import DENSE, IN_WORDS
 from cnntrain.data.base import Data
 from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
-
-if TYPE_CHECKING:
-    from cnntrain.config.schema import Trainer
 
 GO_WITH = {
     "mask": "task=segment goes with data=digit_scenes, masks and voc_segmentation",
@@ -45,7 +42,7 @@ def require_fitting_places(task: Task, data: Data, augment: Augment, transfer: T
     _refuse(task.name, [key for key, is_asked in asked.items() if is_asked], place)
 
 
-def require_fitting_boxes(data: Data, augment: Augment, trainer: Trainer) -> None:
+def require_fitting_boxes(trainer: Any) -> None:
     """Raises ValueError where objects are learned with what is for one answer of fixed size an image."""
     asked = {
         f"trainer.class_weight={trainer.class_weight}": trainer.class_weight is not None,
