@@ -42,7 +42,7 @@ def require_fitting_places(task: Task, data: Data, augment: Augment, transfer: T
     _refuse(task.name, [key for key, is_asked in asked.items() if is_asked], place)
 
 
-def require_fitting_boxes(data: Data, augment: Augment, trainer: Any) -> None:
+def require_fitting_boxes(trainer: Any) -> None:
     """Raises ValueError where objects are learned with what is for one answer of fixed size an image."""
     asked = {
         f"trainer.class_weight={trainer.class_weight}": trainer.class_weight is not None,

@@ -174,7 +174,7 @@ class TrainConfig(Command):
         data = self.data.learned(self.task.target)
         require_fitting_places(self.task, data, self.augment, self.transfer, self.trainer.class_weight)
         if self.task.target == "boxes":
-            require_fitting_boxes(data, self.augment, self.trainer)
+            require_fitting_boxes(self.trainer)
         require_fitting_labels(self.task, data, self.transfer)
         require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)
         require_pictures(self.augment, self.data)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-import cnntrain.tasks.detect.rows as layout
 from cnntrain.runs.predictions import column, write_columns
+from cnntrain.tasks.detect.rows import BOX, CLASS, FOUND, IGNORED, KIND, OVERLAPS, SCORE, THERE
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def write(path: Path, found: Objects) -> None:
     """
     import pyarrow as pa
 
-    kinds = found.rows[..., layout.KIND]
-    seen, there = kinds == layout.FOUND, np.isin(kinds, (layout.THERE, layout.IGNORED))
+    kinds = found.rows[..., KIND]
+    seen, there = kinds == FOUND, np.isin(kinds, (THERE, IGNORED))
     numbers, flags, values = pa.list_(pa.int32()), pa.list_(pa.bool_()), pa.list_(pa.float32())
     boxes = pa.list_(pa.list_(pa.float32(), 4))
 
@@ -54,21 +54,21 @@ def write(path: Path, found: Objects) -> None:
         )
 
     def ignored(rows: np.ndarray) -> list[bool]:
-        kept: list[bool] = (rows[:, layout.KIND] == layout.IGNORED).tolist()
+        kept: list[bool] = (rows[:, KIND] == IGNORED).tolist()
         return kept
 
     columns = {
         "loss": column(found.losses),
-        "found_class": lists(seen, layout.CLASS, numbers),
-        "found_score": lists(seen, layout.SCORE, values),
-        "found_box": lists(seen, layout.BOX, boxes),
-        "there_class": lists(there, layout.CLASS, numbers),
-        "there_box": lists(there, layout.BOX, boxes),
+        "found_class": lists(seen, CLASS, numbers),
+        "found_score": lists(seen, SCORE, values),
+        "found_box": lists(seen, BOX, boxes),
+        "there_class": lists(there, CLASS, numbers),
+        "there_box": lists(there, BOX, boxes),
         "there_ignored": pa.array(
             [ignored(rows[chosen]) for rows, chosen in zip(found.rows, there, strict=True)], flags
         ),
     }
-    if found.rows.shape[2] > layout.OVERLAPS:
+    if found.rows.shape[2] > OVERLAPS:
         columns["found_overlaps"] = _overlaps(found.rows, seen, there)
     write_columns(path, found.ids, columns, found.classes, found.about)
 
@@ -77,9 +77,9 @@ def _overlaps(table: np.ndarray, seen: np.ndarray, there: np.ndarray) -> Any:
     """Of each image's detections with its objects."""
     import pyarrow as pa
 
-    most = table.shape[2] - layout.OVERLAPS
+    most = table.shape[2] - OVERLAPS
     found = []
     for rows, one, other in zip(table, seen, there, strict=True):
-        objects = layout.OVERLAPS + np.flatnonzero(other[-most:])
+        objects = OVERLAPS + np.flatnonzero(other[-most:])
         found.append(rows[one][:, objects].tolist())
     return pa.array(found, pa.list_(pa.list_(pa.float64())))

@@ -34,10 +34,10 @@ class Objects:
         return len(self.labels)
 
 
-class Maps(Protocol):
-    """An image's map of its objects, by the image's number."""
+class Pixels(Protocol):
+    """Of each image, uint8 [height, width]."""
 
-    def __getitem__(self, index: int, /) -> np.ndarray: ...
+    def __getitem__(self, index: int) -> np.ndarray: ...
 
 
 class Boxes:
@@ -55,7 +55,7 @@ class Boxes:
         objects: Sequence[Objects],
         most: int,
         sizes: np.ndarray,
-        instances: Maps | None = None,
+        instances: Pixels | None = None,
     ):
         self.objects = objects
         self.most = most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from math import isfinite
@@ -134,5 +135,7 @@ def pixels(outline: Any, size: tuple[int, int]) -> np.ndarray:
     runs = outline if isinstance(outline, dict) else mask.merge(mask.frPyObjects(outline, *size))
     if isinstance(runs.get("counts"), list):
         runs = mask.frPyObjects(runs, *size)
-    found: np.ndarray = mask.decode(runs).astype(bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is not yet made for NumPy 2's copies
+        found: np.ndarray = mask.decode(runs).astype(bool)
     return found

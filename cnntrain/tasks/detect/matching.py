@@ -12,7 +12,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-import cnntrain.tasks.detect.rows as layout
+from cnntrain.tasks.detect.rows import BOX, CLASS, FOUND, IGNORED, KIND, SCORE, THERE
+from cnntrain.tasks.detect.rows import OVERLAPS as FIRST_OVERLAP
 
 OVERLAPS = tuple(np.linspace(0.5, 0.95, 10))  # from which on a detection can be an object
 WHOLE = [[0.0, 1e10]]  # pixels of objects: all sizes
@@ -56,26 +57,26 @@ def matched(table: np.ndarray, classes: int, masks: bool = False) -> list[Matche
 
 def most_classes(table: np.ndarray) -> int:
     """As many as the rows speak of."""
-    return 1 + int(table[..., layout.CLASS].max(initial=-1))
+    return 1 + int(table[..., CLASS].max(initial=-1))
 
 
 def _described(table: np.ndarray, there: bool, classes: int) -> COCO:
     """As COCO's files describe objects, or detections."""
-    kinds = (layout.THERE, layout.IGNORED) if there else (layout.FOUND,)
+    kinds = (THERE, IGNORED) if there else (FOUND,)
     notes: list[dict[str, Any]] = []
     for image, rows in enumerate(table):
-        for row in np.flatnonzero(np.isin(rows[:, layout.KIND], kinds)).tolist():
-            left, top, right, bottom = rows[row, layout.BOX].astype(np.float64).tolist()
+        for row in np.flatnonzero(np.isin(rows[:, KIND], kinds)).tolist():
+            left, top, right, bottom = rows[row, BOX].astype(np.float64).tolist()
             width, height = right - left, bottom - top
             notes.append(
                 {
                     "id": len(notes) + 1,  # 0 is no object's
                     "image_id": image,
-                    "category_id": int(rows[row, layout.CLASS]),
+                    "category_id": int(rows[row, CLASS]),
                     "bbox": [left, top, width, height],
                     "area": width * height,
-                    "iscrowd": int(rows[row, layout.KIND] == layout.IGNORED),
-                    "score": float(rows[row, layout.SCORE]),
+                    "iscrowd": int(rows[row, KIND] == IGNORED),
+                    "score": float(rows[row, SCORE]),
                     "row": row,
                 }
             )
@@ -101,8 +102,8 @@ class _Judge(COCOeval):
         if not there or not found:
             return []
         order = np.argsort([-each["score"] for each in found], kind="mergesort")
-        detections = len(self.table[imgId]) - (self.table.shape[2] - layout.OVERLAPS)
-        columns = [layout.OVERLAPS + each["row"] - detections for each in there]
+        detections = len(self.table[imgId]) - (self.table.shape[2] - FIRST_OVERLAP)
+        columns = [FIRST_OVERLAP + each["row"] - detections for each in there]
         lines = [found[place]["row"] for place in order[: self.params.maxDets[-1]]]
         return self.table[imgId][np.ix_(lines, columns)].astype(np.float64)
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import cnntrain.tasks.detect.precision as means
 from cnntrain.core import dist
 from cnntrain.tasks.base import Column, Metrics
-from cnntrain.tasks.detect.matching import matched, most_classes
+from cnntrain.tasks.detect.matching import Matched, matched, most_classes
+from cnntrain.tasks.detect.precision import averages, means
 
 NAN = float("nan")
 OF_MASKS = "mask_"
@@ -116,10 +116,10 @@ def resampled(table: np.ndarray, columns: Sequence[Column], times: np.ndarray) -
     names = [each.name for each in columns if each.name != "loss"]
     found: dict[str, np.ndarray] = {}
     for masks in {each.startswith(OF_MASKS) for each in names}:
-        values = means.figures([means.averages(each, times) for each in _matched(table, masks)])
+        values = means([averages(each, times) for each in _matched(table, masks)])
         found |= {OF_MASKS * masks + name: each for name, each in values.items()}
     return {name: found[name] for name in names}
 
 
-def _matched(table: np.ndarray, masks: bool) -> list:
+def _matched(table: np.ndarray, masks: bool) -> list[Matched]:
     return matched(table, most_classes(table), masks) if table.size else []

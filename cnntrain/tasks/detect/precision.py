@@ -46,11 +46,11 @@ def _before(images: np.ndarray, wrong: np.ndarray, places: np.ndarray, count: in
     return np.cumsum(found, axis=1)
 
 
-def figures(each: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def means(each: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """The means over classes [draws], of what `averages` found for each; nan where there is no object at all."""
     values = np.stack(each) if each else np.full((1, 1, len(OVERLAPS)), np.nan)
     known = np.isfinite(values)
     count = known[..., 0].sum(0)
     sums = np.where(known, values, 0.0).sum(0)
-    means = np.divide(sums, count[:, None], out=np.full(sums.shape, np.nan), where=count[:, None] > 0)
-    return {"map": means.mean(1), "map50": means[:, HALF], "map75": means[:, THREE_QUARTERS]}
+    found = np.divide(sums, count[:, None], out=np.full(sums.shape, np.nan), where=count[:, None] > 0)
+    return {"map": found.mean(1), "map50": found[:, HALF], "map75": found[:, THREE_QUARTERS]}

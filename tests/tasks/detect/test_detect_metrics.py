@@ -15,10 +15,9 @@ from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
 from cnntrain.tasks.detect import FIRST, FURTHER, LOSS, matching, precision
-from cnntrain.tasks.detect import rows as layout
 from cnntrain.tasks.detect.metrics import Evaluated, Judged, Totals, figures
 from cnntrain.tasks.detect.resampling import intervals
-from cnntrain.tasks.detect.rows import rows
+from cnntrain.tasks.detect.rows import IGNORED, KIND, rows
 
 CLASSES, IMAGES, MOST, SIDE = 3, 12, 4, 40
 CPU = torch.device("cpu")
@@ -121,7 +120,7 @@ def test_what_is_ignored_counts_neither_way_as_pycocotools_has_it() -> None:
     table = rows(found, targets).numpy()
     values = figures(table, FIRST)
     assert [*values.values()] == pytest.approx(of_pycocotools(table, "bbox")[:2], abs=1e-9)
-    assert (table[..., layout.KIND] == layout.IGNORED).any()
+    assert (table[..., KIND] == IGNORED).any()
 
 
 def test_an_image_that_counts_twice_is_as_good_as_two() -> None:
