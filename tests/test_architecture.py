@@ -17,6 +17,11 @@ HEAVY = {
     "torch", "torchvision", "timm", "sklearn", "scipy", "numpy", "PIL", "tensorboard", "huggingface_hub", "rich",
     "matplotlib",
 }  # fmt: skip
+EXTRAS = {
+    "pycocotools", "onnx", "onnxscript", "onnxruntime", "optuna", "cmaes", "webdataset", "braceexpand", "datasets",
+    "captum", "umap", "h5py", "tifffile", "wandb", "mlflow",
+}  # fmt: skip
+WITH_AN_EXTRA = ("cnntrain.search", "cnntrain.tasks.detect")  # are imported where they are asked for
 LONGEST_FUNCTION, LONGEST_MODULE = 50, 300
 
 
@@ -186,6 +191,13 @@ def test_plugins_with_a_yaml_import_nothing_heavy(group: str) -> None:
 def test_methods_import_nothing_heavy() -> None:
     for file in [*package("study/explain/methods"), PACKAGE / "study" / "explain" / "base.py"]:
         assert not imported_at_start(file) & HEAVY, file
+
+
+def test_what_needs_an_extra_is_imported_where_it_is_asked_for() -> None:
+    """A command that needs none must work without any."""
+    for file in FILES:
+        if not below({name_of(file)}, *WITH_AN_EXTRA) or file.name == "__init__.py":
+            assert not imported_at_start(file) & EXTRAS, file
 
 
 # what must not be there

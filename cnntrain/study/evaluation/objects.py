@@ -10,8 +10,6 @@ import numpy as np
 from cnntrain.core import tables
 from cnntrain.core.files import write_atomic
 from cnntrain.runs.objects import Objects
-from cnntrain.tasks.detect import matching, precision, resampling
-from cnntrain.tasks.detect.precision import HALF
 
 PER_CLASS = ("name", "ap", "ap50", "support", "given")
 
@@ -22,6 +20,8 @@ def per_class(found: Objects) -> list[dict[str, Any]]:
     """
     if not len(found):
         return []
+    from cnntrain.tasks.detect import matching, precision, resampling  # which need an extra
+
     once, drawn = np.ones((1, len(found))), resampling.times(len(found))
     rows = []
     for name, each in zip(found.classes, matching.matched(found.rows, len(found.classes)), strict=True):
@@ -31,7 +31,7 @@ def per_class(found: Objects) -> list[dict[str, Any]]:
                 "name": name,
                 "ap": float(values.mean()) if support else None,
                 "interval": resampling.within(precision.averages(each, drawn).mean(1)),
-                "ap50": float(values[HALF]) if support else None,
+                "ap50": float(values[precision.HALF]) if support else None,
                 "support": support,
                 "given": len(each.images),
             }
