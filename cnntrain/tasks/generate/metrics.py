@@ -21,7 +21,7 @@ AT_ONCE = 128  # images that are made together
 class Losses(NamedTuple):
     """Mean losses over so many images."""
 
-    count: int
+    images: int
     discriminator: Tensor
     generator: Tensor
 
@@ -40,8 +40,8 @@ class Totals:
 
     @torch.no_grad()
     def add(self, loss: Tensor, judged: Losses, targets: Any) -> None:
-        self.count += judged.count
-        self.losses.add_(torch.stack([judged.discriminator, judged.generator]), alpha=judged.count)
+        self.count += judged.images
+        self.losses.add_(torch.stack([judged.discriminator, judged.generator]), alpha=judged.images)
 
     def reduced(self) -> list[float]:
         """The sums over all ranks, as numbers: images, then both losses."""
