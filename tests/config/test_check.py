@@ -70,6 +70,8 @@ def tree(**choices: str) -> Tree:
         whole |= {
             group: from_yaml(group, name) for group, name in asked.items() if choices.get(group) not in dense[group]
         }
+    if whole["task"]["name"] == "generate":
+        whole["schedule"] = from_yaml("schedule", "constant")
     if whole["task"]["name"] == "multilabel":
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):
