@@ -1,14 +1,15 @@
 """Kill a run with SIGKILL at random moments and continue it with the same command: are the final weights the same?
 
-    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all | torchrun | sides]
+    python scripts/kill_resume.py [--runs 20] [--seed 0] [--what gradual | all | torchrun | sides | tasks]
 
 By default everything that has state is on: plateau after warm-up, dropout, augmentation, accumulation, a moving
 average. With ``--what gradual`` a net with BatchNorm is unfrozen stage by stage on kept activations, and the kills fall
 into its phases in turn. With ``--what all`` the runs are {1, 2 processes} x {0, 2 workers} x {plain, moving average and
 accumulation, kept activations of a probe, gradual} in turn, saved within epochs too. With ``--what torchrun`` one of
 the two processes of ``torchrun --max-restarts=3`` is killed, every second time while a checkpoint is written, and the
-same torchrun must come to the end. With ``--what sides`` signals and volumes are learned in turn. Prints a line a run
-and at the end how many have the uninterrupted run's final weights and test loss.
+same torchrun must come to the end. With ``--what sides`` signals and volumes are learned in turn, with ``--what tasks``
+masks, masks over a frozen part that is computed once, boxes, and how images are made. Prints a line a run and at the
+end how many have the uninterrupted run's final weights and test loss.
 """
 
 from __future__ import annotations
@@ -105,7 +106,33 @@ SIDES = [
         epochs=20,
     ),
 ]  # fmt: skip
-WHAT = {"sides": SIDES, "full": [FULL], "gradual": [GRADUAL], "all": ALL, "torchrun": [RESTARTED]}
+SCENES = ["data=digit_scenes", "data.train_size=48", "data.val_size=8", "data.test_size=8", "data.canvas=32",
+          "data.batch_size=8", "augment=flip_crop", "model.backbone=resnet20", "checkpoint.every_steps=2"]  # fmt: skip
+TASKS = [
+    Case(
+        "segmentation", ["task=segment", "model=fcn", "optim.lr=0.02", "trainer.ema_decay=0.9", *SCENES], epochs=20
+    ),
+    Case(
+        "segmentation, frozen",
+        ["task=segment", "model=fcn", *SCENES, "augment=none", "model.pretrained=false", "transfer=linear_probe",
+         "transfer.cache=ram"],
+        epochs=20,
+    ),
+    Case(
+        "detection",
+        ["task=detect", "model=mask_rcnn", "model.args={channels: 16, hidden: 16, mask_channels: 8}", "optim=adamw",
+         "task.metrics=[mask_map]", *SCENES],
+        epochs=8,
+    ),
+    Case(
+        "generation",
+        ["task=generate", "model=dcgan", "model.args.width=8", "recipe=dcgan2016", "data=fake", "data.train_size=96",
+         "data.val_size=32", "data.test_size=32", "data.image_size=16", "data.batch_size=16", "task.samples=64",
+         "trainer.ema_decay=0.9", "checkpoint.every_steps=2"],
+        epochs=20,
+    ),
+]  # fmt: skip
+WHAT = {"sides": SIDES, "tasks": TASKS, "full": [FULL], "gradual": [GRADUAL], "all": ALL, "torchrun": [RESTARTED]}
 
 
 def main() -> None:

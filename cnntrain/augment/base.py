@@ -114,6 +114,11 @@ class Augment:
                 f"colour_jitter must be [brightness, contrast, saturation, hue], hue at most 0.5, not {jitter}"
             )
 
+    @property
+    def moves_boxes(self) -> bool:
+        """Whether boxes do."""
+        return False
+
     def train_transform(self, seen: Geometry) -> Transform:
         """What is done to each sample as it is read; its randomness is drawn from torch's global generator."""
         return seen.fit

@@ -26,6 +26,11 @@ class FlipCrop(Augment):
                 f"alternate_flip=true mirrors each image in every second epoch: it goes with flip=0.5, not {self.flip}"
             )
 
+    @property
+    def moves_boxes(self) -> bool:
+        """Not where a border shows objects of which no box is known."""
+        return self.padding_mode == "constant"
+
     def batch_transform(self, seen: Geometry) -> BatchTransform:
         """Raises ConfigError where the image is too small to be mirrored so far."""
         from cnntrain.augment.batched.shifts import ShiftFlip

@@ -13,5 +13,9 @@ class NoAugment(Augment):
     moves_masks = True
 
     @property
+    def moves_boxes(self) -> bool:
+        return True
+
+    @property
     def varies(self) -> bool:
         return False

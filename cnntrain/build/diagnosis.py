@@ -22,11 +22,11 @@ from cnntrain.build.trained import Trained
 from cnntrain.build.trial import fitted
 from cnntrain.config import imports
 from cnntrain.config.check import check
-from cnntrain.config.labels import INSTEAD
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.targets import INSTEAD
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.sets.dataset import Labelled, Part
 from cnntrain.data.sets.subset import SomeImages

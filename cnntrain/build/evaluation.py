@@ -17,12 +17,13 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.sets.cues import Cues
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import closing
-from cnntrain.runs.counts import Counts
+from cnntrain.runs.counts import Counts, Given
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.screen import Screen
 from cnntrain.runs.sheet import SHEET, SHOWN, write_sheet
 from cnntrain.runs.versions import versions
-from cnntrain.study.evaluation import conflicts, folder, pixels
+from cnntrain.study.evaluation import conflicts, folder, objects, pixels
 from cnntrain.study.evaluation.corruptions import STRENGTHS, Corrupted
 from cnntrain.study.evaluation.gain import gains
 from cnntrain.study.evaluation.measures import measures
@@ -196,15 +197,17 @@ def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     }
 
 
-def _figures(answers: Predictions | Counts | None, temperature: float | None) -> dict[str, Any]:
+def _figures(answers: Given | None, temperature: float | None) -> dict[str, Any]:
     if answers is None:  # made images are answers to none
         return {}
     if isinstance(answers, Counts):
         return {"per_class": pixels.per_class(answers)}
+    if isinstance(answers, Objects):
+        return {"per_class": objects.per_class(answers)}
     return measures(answers, temperature) if answers.labels.ndim == 1 else {}
 
 
-def _marked(found: Findings) -> Predictions | Counts | None:
+def _marked(found: Findings) -> Given | None:
     """The answers, with what was found for them elsewhere."""
     answers = found.judged.answers
     if answers is None:

@@ -20,7 +20,7 @@ from cnntrain.data.batches.plan import Share, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Labelled
 from cnntrain.runs import generations
-from cnntrain.runs.counts import Counts
+from cnntrain.runs.counts import Given
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.views import LARGER, Crops, Flips, Shifts, mean_logits
 from cnntrain.tasks.base import Objective, UnchosenError
@@ -37,7 +37,7 @@ class Judged:
     """Metrics over all ranks, and on rank 0 the answers that they are of."""
 
     metrics: dict[str, float]
-    answers: Predictions | Counts | None
+    answers: Given | None
 
     @property
     def predictions(self) -> Predictions | None:

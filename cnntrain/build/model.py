@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from cnntrain.build import weights
 from cnntrain.build.data import workers
 from cnntrain.build.layouts import as_timm
-from cnntrain.config.labels import INSTEAD
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import dist, store
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.targets import IN_WORDS, Target
+from cnntrain.core.targets import IN_WORDS, INSTEAD, Target
 from cnntrain.core.version import __version__
 from cnntrain.data.base import GREY_OR_RGB
 from cnntrain.data.batches.preprocess import Preprocess
@@ -34,8 +33,12 @@ OWN = {
     "interpolation": "bilinear",
 }  # where no weights say how they were trained
 ANSWERS: dict[Target, str] = {"label": "answers for the image", **INSTEAD}
-TASKS = {"mask": "segment", "image": "generate"}  # of networks that are not for labels
-MODELS = {"mask": "fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp", "image": "dcgan"}
+TASKS = {"mask": "segment", "boxes": "detect", "image": "generate"}  # of networks that are not for labels
+MODELS = {
+    "mask": "fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp",
+    "boxes": "faster_rcnn, mask_rcnn, retinanet or ssdlite",
+    "image": "dcgan",
+}
 FRAMES = 16  # of volumes, where nothing says how many
 
 

@@ -19,12 +19,12 @@ from cnntrain.build.data import eval_loader, found_places, workers
 from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, methods, since
-from cnntrain.config.labels import INSTEAD
 from cnntrain.config.method import Method
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.targets import INSTEAD
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -155,10 +155,10 @@ class Trained:
     def _require_whole_images(self, what: str) -> None:
         task = self.config.task
         if task.target in INSTEAD:
-            ways = {"mask": "output=<folder> paints its masks", "image": "samples=64 output=<folder> writes some"}
+            ways = "samples=64 output=<folder> writes some" if task.target == "image" else "output=<folder> draws them"
             raise InputError(
                 f"{self.path}: {what} is of answers to images as a whole, and task={task.name} {INSTEAD[task.target]}; "
-                f"cnntrain predict {ways[task.target]}"
+                f"cnntrain predict {ways}"
             )
 
     def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:

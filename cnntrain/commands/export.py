@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cnntrain.config.labels import INSTEAD
 from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Count, NotNegative, Place
+from cnntrain.core.targets import INSTEAD
 from cnntrain.core.words import tell
 
 LATEST = "latest"
@@ -61,10 +61,10 @@ class Export(Command):
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
         require_images(found.config.data, "cnntrain export")
-        if found.config.task.target in INSTEAD:
+        answers = INSTEAD.get(found.config.task.target)
+        if answers is not None:
             raise InputError(
-                f"{path}: {INSTEAD[found.config.task.target]}, and an export is proven by answers to images as a "
-                "whole: not offered yet"
+                f"{path}: {answers}, and an export is proven by answers to images as a whole: not offered yet"
             )
         asked = exporting.Asked(
             found=found,

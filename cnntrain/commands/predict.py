@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.limits import Count, Inside, Place, Whole
+from cnntrain.core.targets import DENSE
 from cnntrain.core.words import CELL, printable, tell
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Predict(Command):
         if target == "image" or self.samples is not None:
             return self._made(members)
         assert self.images is not None
-        if target == "mask":
+        if target in DENSE:
             return self._painted(members)
         _say_notes(members)
         least = None if self.reject is None else predicting.threshold(members, self.reject)
@@ -116,22 +117,25 @@ class Predict(Command):
             raise ConfigError(f"{' and '.join(wrong)}: of answers to images as a whole, and task={task} {instead}")
 
     def _painted(self, members: Sequence[Trained]) -> Ended:
-        """Masks, painted over what the network sees of the images.
+        """Masks or boxes, drawn over what the network sees of the images.
 
         Raises:
             ConfigError: what is asked for is of answers to images as a whole.
         """
-        from cnntrain.build import reading
-        from cnntrain.build.painting import Painter, lines
+        from cnntrain.build import boxing, painting, reading
         from cnntrain.data.sets.named import names
         from cnntrain.runs import rows
 
-        self._refuse_of_answers(members, "paints masks")
+        task = members[0].config.task
+        of_boxes = task.target == "boxes"
+        what = "boxes" if of_boxes else "masks"
+        self._refuse_of_answers(members, f"draws {what}")
         if self.output is None:
-            task = members[0].config.task.name
-            raise ConfigError(f"task={task} paints masks over the images: give output=<a new folder> for them")
+            raise ConfigError(f"task={task.name} draws {what} over the images: give output=<a new folder> for them")
         assert self.images is not None
-        files, painter = names(self.images), Painter(members[0], Path(self.output))
+        files = names(self.images)
+        painter = (boxing.Boxer if of_boxes else painting.Painter)(members[0], Path(self.output))
+        lines = boxing.lines if of_boxes else painting.lines
         with rows.written(None, rows.json_lines if self.format == "json" else lines) as write:
             return reading.each_batch(files, painter.answers(files), painter.columns, write, self.output)
 

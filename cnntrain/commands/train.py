@@ -57,7 +57,8 @@ class Train(TrainConfig):
             if place is not None and saved is not None and run.ended:
                 finished = dist.from_first(partial(folder.is_finished, place))
                 why = why_ended(self, run.state.progress, run.step.left)
-                resume.refuse_changes(place, saved["config"], asdict(self), finished, why)
+                before, _ = since.completed(saved["config"])
+                resume.refuse_changes(place, dict(before), asdict(self), finished, why)
                 if finished:
                     return Ended(made=str(place))
             command = shlex.join(["cnntrain", *typed])

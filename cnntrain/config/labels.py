@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.targets import Target
+from cnntrain.core.targets import INSTEAD
 from cnntrain.data.base import Data
 from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
-
-INSTEAD: dict[Target, str] = {"mask": "answers for each pixel", "image": "makes images"}  # of answers to whole ones
 
 
 def require_fitting_labels(task: Task, data: Data, transfer: Transfer) -> None:

@@ -15,6 +15,7 @@ from cnntrain.transfer.base import Transfer
 if TYPE_CHECKING:
     from torch import nn
 
+OVER_ANOTHER = ("fcn", "faster_rcnn", "mask_rcnn", "retinanet", "ssdlite")  # networks whose trunk is another
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
 
 
@@ -43,7 +44,7 @@ class Model:
     stem: Literal["auto", "imagenet", "cifar"]
     norm: Literal["batch", "layer", "instance", "group", "local", "none"] | None  # None: the network's own
     aux_weight: NotNegative  # of the loss of auxiliary heads, where `args` ask for them
-    backbone: str | None  # of name=fcn: another network's name
+    backbone: str | None  # of `OVER_ANOTHER`: another network's name
     scale: Scale
     genotype: Place | None  # of name=found; settled, what is in the file stands in `args`
     args: dict[str, Any]
@@ -56,8 +57,10 @@ class Model:
         refused = [key for key in self.args if key in REFUSED_ARGS]
         if refused:
             raise ValueError("; ".join(f"args.{key} is not offered: {REFUSED_ARGS[key]}" for key in refused))
-        if (self.backbone is not None) != (self.name == "fcn"):
-            raise ValueError(f"backbone=<name> goes with model=fcn, and the model is {self.name}")
+        if (self.backbone is not None) != (self.name in OVER_ANOTHER):
+            raise ValueError(
+                f"backbone=<name> goes with model={' or '.join(OVER_ANOTHER)}, and the model is {self.name}"
+            )
         if self.backbone is not None and "backbone" in self.args:
             raise ValueError("backbone=<name> and args.backbone say the same in two ways: leave one of them out")
         if self.genotype is not None and self.name != "found":

@@ -16,9 +16,9 @@ from cnntrain.augment.base import Augment
 from cnntrain.config.ended import Ended
 from cnntrain.config.generation import require_fitting_generation
 from cnntrain.config.labels import require_fitting_labels, require_weights
-from cnntrain.config.masks import require_fitting_masks
 from cnntrain.config.model import Model
 from cnntrain.config.pictures import require_fitting_inputs, require_pictures, settled_format
+from cnntrain.config.places import require_fitting_boxes, require_fitting_places
 from cnntrain.config.reporting import Reporting
 from cnntrain.core.limits import Count, Fraction, Inside, NotNegative, Place, Positive, Proportion, Whole
 from cnntrain.core.paths import is_below
@@ -171,8 +171,11 @@ class TrainConfig(Command):
                 "augment.cutmix=0"
             )
         require_fitting_generation(self.task, self.data, self.augment, self.transfer, self.schedule, self.trainer)
-        require_fitting_masks(self.task, self.data, self.augment, self.transfer, self.trainer.class_weight)
-        require_fitting_labels(self.task, self.data, self.transfer)
+        data = self.data.learned(self.task.target)
+        require_fitting_places(self.task, data, self.augment, self.transfer, self.trainer.class_weight)
+        if self.task.target == "boxes":
+            require_fitting_boxes(self.trainer)
+        require_fitting_labels(self.task, data, self.transfer)
         require_fitting_inputs(self.augment, self.data, self.model, self.trainer.memory_format)
         require_pictures(self.augment, self.data)
         self._check_metrics()
@@ -210,8 +213,9 @@ class TrainConfig(Command):
         model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
         checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
         trainer = replace(self.trainer, memory_format=settled_format(self.data, self.trainer.memory_format))
+        task, data = self.task.settled(), self.data.learned(self.task.target)
         return replace(
-            self, task=self.task.settled(), model=model, schedule=schedule, checkpoint=checkpoint, trainer=trainer
+            self, task=task, model=model, data=data, schedule=schedule, checkpoint=checkpoint, trainer=trainer
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cnntrain.config.check import check, plain
@@ -36,7 +37,7 @@ def completed(saved: Tree) -> tuple[Tree, list[str]]:
     except ConfigError:
         if not saved.keys() >= ALWAYS:
             return saved, []
-        tree = _filled(saved, defaults(saved))
+        tree = _settled(_filled(saved, defaults(saved)))
         values, new = flat(tree), sorted(flat(tree).keys() - flat(saved).keys())
         named = ", ".join(f"{key}={plain_json.text(values[key])}" for key in new)
         return tree, [f"keys that are newer than the checkpoint have their defaults: {named}"] if new else []
@@ -55,6 +56,14 @@ def defaults(saved: Tree, command: str = "train") -> Tree:
         return plain(
             compose_config(command, [f"{group}={name}" for group, name in chosen.items() if name in files[group]])
         )
+
+
+def _settled(tree: Tree) -> Tree:
+    """As a run keeps it, where it is right: a default may stand for what other keys decide."""
+    try:
+        return asdict(check(tree, TrainConfig))
+    except ConfigError:
+        return tree
 
 
 def _filled(saved: Tree, defaults: Tree) -> dict[str, Any]:

@@ -182,6 +182,10 @@ class Data:
         """What is given of an image, which is what the task must learn."""
         return "labels" if self.several_labels else "label"
 
+    def learned(self, target: Target) -> Data:
+        """The same for a task that learns that, where it may give one thing or another."""
+        return self
+
     @property
     def has_pictures(self) -> bool:
         """Whether its images are grey or RGB, of 8 bits."""

@@ -1,9 +1,10 @@
-"""Real digits on canvases, with masks."""
+"""Real digits on canvases, with masks or boxes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Interval
 
@@ -16,7 +17,7 @@ from cnntrain.data.sets.checks import refuse_download, refuse_split
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntrain.data.sets.dataset import DataSet, Part
+    from cnntrain.data.sets.dataset import DataSet, Part, Targets
     from cnntrain.data.sets.scenes import Scene
 
 Pool = tuple["np.ndarray", "np.ndarray"]  # digits, uint8 [n, height, width], and their labels
@@ -24,14 +25,13 @@ Pool = tuple["np.ndarray", "np.ndarray"]  # digits, uint8 [n, height, width], an
 
 @dataclass(frozen=True)
 class DigitScenes(Data):
-    """Scikit-learn's digits, or MNIST's where `root` has them, pasted on noise: what is where is known exactly.
+    """Scikit-learn's digits, or MNIST's where `root` has them, pasted on noise: what is where is known exactly, for
+    each pixel or, with their boxes, for each digit.
 
     Each scene is a function of (`split_seed`, part, number). The digits of one part are in no other.
     """
 
-    target: ClassVar[Target] = "mask"
     several_labels = True  # of an image as a whole
-    class_count = 11
 
     train_size: Count  # scenes
     val_size: Count
@@ -39,6 +39,7 @@ class DigitScenes(Data):
     digits: Annotated[list[int], "the least and the most of a scene"]
     digit_size: list[int]  # pixels of the smallest and the largest, a side
     canvas: Annotated[int, Interval(ge=16, le=512)]  # pixels a side
+    gives: Literal["mask", "boxes"] | None  # None: what the task learns
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,32 +49,55 @@ class DigitScenes(Data):
             if len(pair) != 2 or not 1 <= pair[0] <= pair[1] <= most:
                 raise ValueError(f"{key} must be two numbers, the least and the most, from 1 to {most}, not {pair}")
 
+    @property
+    def target(self) -> Target:
+        return self.gives or "mask"
+
+    @property
+    def class_count(self) -> int:
+        return 10 if self.target == "boxes" else 11
+
+    def learned(self, target: Target) -> DigitScenes:
+        offered: dict[Target, Literal["mask", "boxes"]] = {"mask": "mask", "boxes": "boxes"}
+        return replace(self, gives=offered.get(target)) if self.gives is None else self
+
     def load(self) -> DataSet:
         """The labels of an image are the classes that it has anywhere."""
         import numpy as np
 
         from cnntrain.data.sets.arrays import Arrays, array_set
-        from cnntrain.data.sets.masks import ArrayMasks
         from cnntrain.data.sets.stratify import PARTS
 
+        names = ["background", *map(str, range(10))][-self.class_count :]
         pools, sizes = self._pools(), (self.train_size, self.val_size, self.test_size)
-        arrays, masks = {}, {}
+        arrays, masks, targets = {}, {}, {}
         for number, (name, size) in enumerate(zip(PARTS, sizes, strict=True)):
             if not size:
                 continue
             scenes = self._scenes(pools[name], number, size)
-            masks[name] = np.stack([each.mask for each in scenes])
-            there = np.stack([np.bincount(each.ravel(), minlength=11) > 0 for each in masks[name]])
+            masks[name] = np.stack([each.instances if self.target == "boxes" else each.mask for each in scenes])
+            targets[name] = self._targets(scenes, masks[name])
+            there = np.stack([np.bincount(each.mask.ravel(), minlength=11) > 0 for each in scenes])
+            there = there[:, -len(names) :]
             images = np.stack([each.image for each in scenes])[:, None]
             arrays[name] = Arrays(images, there, [f"{name}/{each}" for each in range(size)])
-        data = array_set(arrays, ["background", *map(str, range(10))], self.channels)
-        parts: dict[str, Part] = {
-            name: replace(part, targets=ArrayMasks(masks[name])) for name, part in data.parts().items()
-        }
+        data = array_set(arrays, names, self.channels)
+        parts: dict[str, Part] = {name: replace(part, targets=targets[name]) for name, part in data.parts().items()}
         return replace(
             data, train=parts["train"], val=parts["val"], test=parts.get("test"),
             fingerprint=_with(data.fingerprint, masks),
         )  # fmt: skip
+
+    def _targets(self, scenes: Sequence[Scene], masks: np.ndarray) -> Targets:
+        import numpy as np
+
+        from cnntrain.data.sets.boxes import Boxes, Objects
+        from cnntrain.data.sets.masks import ArrayMasks
+
+        if self.target == "mask":
+            return ArrayMasks(masks)
+        found = [Objects(each.boxes.astype(np.float32), each.labels, each.labels < 0) for each in scenes]
+        return Boxes(found, self.digits[1], np.full((len(scenes), 2), self.canvas), masks)
 
     def _scenes(self, pool: Pool, part: int, size: int) -> list[Scene]:
         from cnntrain.data.sets.scenes import Canvas, scene

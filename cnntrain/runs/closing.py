@@ -74,10 +74,12 @@ def _found(result: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
         )
         lines.append(f"most confused: {', '.join(map(printable, pairs))}")
     rows = result.get("per_class", ())
-    if rows and "iou" in rows[0]:
-        least = sorted((each for each in rows if each["iou"] is not None), key=lambda each: each["iou"])
-        words = (f"{each['name']} {each['iou']:.1%}{_within(each['interval'])}" for each in least[:FEW])
-        lines.append(f"least IoU: {', '.join(map(printable, words))}")
+    of_places = {"iou": "IoU", "ap": "AP"}.items()
+    key, title = next(((key, title) for key, title in of_places if rows and key in rows[0]), ("", ""))
+    if key:
+        least = sorted((each for each in rows if each[key] is not None), key=lambda each: each[key])
+        words = (f"{each['name']} {each[key]:.1%}{_within(each['interval'])}" for each in least[:FEW])
+        lines.append(f"least {title}: {', '.join(map(printable, words))}")
     elif rows:
         least = sorted((each for each in rows if each["support"]), key=lambda each: each["recall"])
         words = (f"{each['name']} {each['recall']:.1%}{_within(each['interval'])}" for each in least[:FEW])

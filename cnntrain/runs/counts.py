@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.runs import predictions
+from cnntrain.runs import objects, predictions
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions, column, write_columns
 
 COUNTS = "per_image.parquet"
@@ -46,7 +47,10 @@ def write(path: Path, found: Counts) -> None:
     write_columns(path, found.ids, {"loss": column(found.losses), **kinds}, found.classes, found.about)
 
 
-def leave(folder: Path, found: Predictions | Counts) -> None:
+Given = Predictions | Counts | Objects  # the answers of an evaluation
+
+
+def leave(folder: Path, found: Given) -> None:
     """Write the answers of an evaluation into its folder.
 
     Raises:
@@ -54,5 +58,7 @@ def leave(folder: Path, found: Predictions | Counts) -> None:
     """
     if isinstance(found, Counts):
         write(folder / COUNTS, found)
+    elif isinstance(found, Objects):
+        objects.write(folder / COUNTS, found)
     else:
         predictions.write(folder / predictions.PREDICTIONS, found)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from cnntrain.core import dist
 from cnntrain.data.sets.dataset import Part
-from cnntrain.runs.counts import Counts
+from cnntrain.runs.counts import Counts, Given
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
 from cnntrain.tasks.base import Objective, UnchosenError
 
@@ -33,14 +34,17 @@ class Answers:
     def __call__(self, judged: Any, targets: Any) -> None:
         if not self._has_answers:
             return
-        if self._setting is None and judged.ndim == 3:
-            raise UnchosenError
-        judged = judged if self._setting is None else judged[self._setting]
-        judged = judged if judged.dtype == torch.float64 else judged.float()
+        judged = self._logits(judged) if isinstance(judged, Tensor) else judged
         self._kept.append(self._objective.answers(judged, targets))
         self._losses.append(self._objective.each_loss(judged, targets))
 
-    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Predictions | Counts | None:
+    def _logits(self, judged: Tensor) -> Tensor:
+        if self._setting is None and judged.ndim == 3:
+            raise UnchosenError
+        judged = judged if self._setting is None else judged[self._setting]
+        return judged if judged.dtype == torch.float64 else judged.float()
+
+    def of(self, part: Part, classes: Sequence[str], about: Mapping[str, Any]) -> Given | None:
         """On rank 0 the predictions of all ranks' samples, which are those of `part`; None on the others, and where the
         task answers to none. All ranks call this."""
         if not self._has_answers:
@@ -49,6 +53,8 @@ class Answers:
         if kept is None or losses is None:
             return None
         assert len(kept) == len(part), "every sample is judged once"
+        if kept.ndim > 2 and kept.dtype.kind == "f":  # of each image a table
+            return Objects(part.ids, kept, losses, classes, about)
         if kept.ndim > 2:  # more than a row of logits each
             return Counts(part.ids, kept, losses, classes, about)
         return Predictions(part.ids, part.labels, kept, losses, classes, about)

@@ -16,7 +16,7 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
-from cnntrain.runs.counts import Counts, leave
+from cnntrain.runs.counts import Given, leave
 from cnntrain.runs.predictions import Predictions
 from cnntrain.runs.report import Report
 from cnntrain.runs.versions import versions
@@ -59,7 +59,7 @@ def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Pred
 
 def _judged(
     run: Run, folder: Path, name: str, temperature: float | None = None
-) -> tuple[dict[str, float], Predictions | Counts | None]:
+) -> tuple[dict[str, float], Given | None]:
     """The metrics of a part, by the network as it is evaluated, whose answers are left in the run's folder; rank 0 gets
     them, too.
 

@@ -45,6 +45,7 @@ PLAIN_SECTIONS: dict[str, type] = {"model": Model, "trainer": Trainer, "checkpoi
 NEEDED = {  # required, and only the user knows it
     ("data", "imagefolder"): {"root": "photos"},
     ("data", "masks"): {"root": "photos"},
+    ("data", "coco"): {"root": "photos"},
     ("data", "signals"): {"root": "signals.csv"},
     ("data", "volumes"): {"root": "clips"},
     ("data", "frames"): {"root": "clips"},
@@ -52,6 +53,7 @@ NEEDED = {  # required, and only the user knows it
     ("data", "huggingface"): {"path": "owner/name"},
     ("transfer", "freeze_until"): {"until": "head"},
 }
+BOXES = ("coco", "voc_detection")  # beside digit_scenes
 
 
 def augment_fits(data: str, augment: str) -> bool:
@@ -64,18 +66,19 @@ def tree(**choices: str) -> Tree:
     whole = copy.deepcopy(default_tree())
     for group, name in choices.items():
         whole[group] = {**from_yaml(group, name), **NEEDED.get((group, name), {})}
-    dense = {"data": ("digit_scenes", "masks", "voc_segmentation"), "task": ("segment",)}
-    if any(choices.get(group) in names for group, names in dense.items()):
-        asked = {"data": "digit_scenes", "task": "segment"}
-        whole |= {
-            group: from_yaml(group, name) for group, name in asked.items() if choices.get(group) not in dense[group]
-        }
-    if whole["task"]["name"] == "generate":
-        whole["schedule"] = from_yaml("schedule", "constant")
+    for task, sets in {"segment": ("digit_scenes", "masks", "voc_segmentation"), "detect": BOXES}.items():
+        dense = {"data": sets, "task": (task,)}
+        if any(choices.get(group) in names for group, names in dense.items()):
+            asked = {"data": "digit_scenes", "task": task}
+            whole |= {
+                group: from_yaml(group, name) for group, name in asked.items() if choices.get(group) not in dense[group]
+            }
     if whole["task"]["name"] == "multilabel":
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):
             whole["transfer"] = from_yaml("transfer", "linear_probe")
+    if whole["task"]["name"] == "generate":
+        whole["schedule"] = from_yaml("schedule", "constant")
     if whole["augment"]["name"] == "shift_noise" and not {"data", "task"} & choices.keys():
         whole["data"] = from_yaml("data", "mnist1d")
     if not augment_fits(whole["data"]["source"] or whole["data"]["name"], whole["augment"]["name"]):
@@ -180,7 +183,8 @@ def test_every_yaml_of_a_plugin_group_composes(group: str) -> None:
         needed = [f"++{group}.{key}={value}" for key, value in NEEDED.get((group, file.stem), {}).items()]
         needed += ["data=csv", "data.labels=several"] if file.stem == "multilabel" else []
         needed += ["task=segment"] if file.stem in ("digit_scenes", "masks", "voc_segmentation") else []
-        needed += ["data=digit_scenes"] if file.stem == "segment" else []
+        needed += ["task=detect"] if file.stem in BOXES else []
+        needed += ["data=digit_scenes"] if file.stem in ("segment", "detect") else []
         needed += ["schedule=constant"] if file.stem == "generate" else []
         needed += ["data=mnist1d"] if file.stem == "shift_noise" else []
         checked(plain(compose.compose_config("train", [f"{group}={file.stem}", *needed])))

@@ -31,6 +31,13 @@ def test_keys_that_came_since_have_the_defaults_of_the_choices_that_were_made(sa
     assert "trainer.class_weight=null" in note and "model.args" not in note
 
 
+def test_a_default_that_other_keys_decide_is_as_a_run_keeps_it() -> None:
+    older = composed(["task=segment", "model=fcn", "model.backbone=resnet20", "data=digit_scenes"], "train")
+    del older["data"]["gives"], older["checkpoint"]["metric"]
+    tree, _ = since.completed(older)
+    assert tree["data"]["gives"] == "mask" and tree["checkpoint"]["metric"] == "val/miou"
+
+
 def test_what_lacks_nothing_is_as_it_was_saved(saved: dict) -> None:
     assert since.checked(saved) == (check(saved, TrainConfig), [])
 

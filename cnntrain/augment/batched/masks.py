@@ -1,4 +1,4 @@
-"""Masks that go along with their images."""
+"""Masks and boxes that go along with their images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from cnntrain.core.targets import IGNORE
 OUTSIDE = 256 - IGNORE  # of 8 bits: added, what is ignored is 0, as what comes from outside is
 
 
-def along(targets: Any, move: Callable[[Tensor], Tensor]) -> Any:
-    """Masks [samples, height, width] as `move` moves images [samples, 1, height, width]; other targets as they are.
+def along(targets: Any, move: Callable[[Tensor], Tensor], objects: Callable[[Any], Any] = lambda found: found) -> Any:
+    """Masks [samples, height, width] as `move` moves images [samples, 1, height, width], boxes and their labels, dicts
+    of such, by `objects`; other targets as they are.
 
     What lies outside of the image becomes black, and in masks of uint8 it is ignored.
     """
+    if isinstance(targets, dict):
+        return objects({name: along(each, move) for name, each in targets.items()})
     if not isinstance(targets, tv_tensors.Mask):
         return targets
     plain = targets.as_subclass(Tensor)

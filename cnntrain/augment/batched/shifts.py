@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.augment.batched.masks import along
+from cnntrain.core.boxes import within
 from cnntrain.core.draws import Draws
 
 
@@ -39,10 +40,16 @@ class ShiftFlip:
         if self.alternates:
             first = draws.first.uniform("shift_flip", 3)[2] < self.flip
             mirrored = ~first if draws.epoch % 2 else first
+        height, width = images.shape[-2:]
+
+        def objects(found: dict[str, Any]) -> dict[str, Any]:
+            boxes = _moved(found["boxes"], left - self.padding, top - self.padding, mirrored, width)
+            return within({**found, "boxes": boxes}, height, width)
+
         if self.padding == 0:
-            return _mirrored(images, mirrored), along(targets, lambda each: _mirrored(each, mirrored))
+            return _mirrored(images, mirrored), along(targets, lambda each: _mirrored(each, mirrored), objects)
         moved = [left, top, mirrored, self.padding, self.reflects]
-        return cropped(images, *moved), along(targets, lambda each: cropped(each, *moved))
+        return cropped(images, *moved), along(targets, lambda each: cropped(each, *moved), objects)
 
 
 def cropped(
@@ -91,6 +98,13 @@ def _rows(padded: Tensor, rows: Tensor, left: Tensor, mirrored: Tensor, width: i
     turned = found[count - int(mirrored.sum()) :]
     turned.copy_(turned.flip(2))
     return found.index_select(0, order.argsort())
+
+
+def _moved(boxes: Tensor, left: Tensor, top: Tensor, mirrored: Tensor, width: int) -> Tensor:
+    """Boxes [samples, rows, 4] where the crop at (`left`, `top`) shows them, perhaps mirrored."""
+    found = boxes - torch.stack([left, top, left, top], 1)[:, None].to(boxes)
+    turned = torch.stack([width - found[..., 2], found[..., 1], width - found[..., 0], found[..., 3]], -1)
+    return torch.where(mirrored[:, None, None], turned, found)
 
 
 def _mirrored(images: Tensor, which: Tensor) -> Tensor:

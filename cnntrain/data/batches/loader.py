@@ -162,7 +162,7 @@ class Loader:
         self, varied: Varied, images: Tensor, targets: Any, sizes: Tensor | None, draws: Draws
     ) -> tuple[Tensor, Any]:
         if varied.packing is not None and sizes is not None:
-            images = varied.packing.transform(images, sizes.to(self.device, non_blocking=True), draws)
+            images = varied.packing.transform(images, sizes, draws)
         if varied.transform is None:
             return images, targets
         dense = self.samples.part.targets

@@ -21,7 +21,7 @@ class Resident:
         images: uint8, uint16 or float32 [images, channels, ...], or with the channels last.
         targets: [samples, ...], or a structure of such.
         rows: int64 [samples], where in `images` each sample is; None: in their order.
-        sizes: [images, 2], where the targets of a batch are to be (targets, sizes).
+        sizes: [images, 2], where the targets of a batch are to be (targets, sizes), these on the CPU.
         device: to which batches are going, where that is not where the images are.
         beyond_memory: whether the images are mapped from a file that is larger than the memory; without `rows`.
     """
@@ -39,7 +39,7 @@ class Resident:
         self.images = images
         self.targets = sent(targets, images.device)
         self.rows = rows if rows is None else rows.to(images.device)
-        self.sizes = sizes if sizes is None else sizes.to(images.device)
+        self.sizes = sizes
         self.channels_last = channels_last
         self.on_gpu = images.device.type == "cuda"
         self.pinned = device.type == "cuda" and images.device.type == "cpu"
@@ -52,10 +52,10 @@ class Resident:
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
         """Images and targets for each batch of `plan`; None for a batch of none."""
-        plan = plan.to(self.images.device)
-        for positions in self._announced(plan) if self.beyond_memory else plan:
+        there = plan.to(self.images.device)
+        for here, positions in zip(plan, self._announced(there) if self.beyond_memory else there, strict=True):
             start = time.perf_counter()
-            found = self._batch(positions) if len(positions) else None
+            found = self._batch(positions, here) if len(positions) else None
             self.waited += time.perf_counter() - start
             yield found
 
@@ -70,7 +70,7 @@ class Resident:
         if before is not None:
             yield before
 
-    def _batch(self, positions: Tensor) -> tuple[Tensor, Any]:
+    def _batch(self, positions: Tensor, here: Tensor) -> tuple[Tensor, Any]:
         kind = self.images.dtype
         held = self.images.view(torch.int16) if kind == torch.uint16 else self.images  # a kernel of any device
         images = held.index_select(0, positions if self.rows is None else self.rows[positions]).view(kind)
@@ -78,4 +78,4 @@ class Resident:
         if self.pinned:  # so that what computes goes on while they are copied
             images, targets = images.pin_memory(), each_of(Tensor.pin_memory, targets)
         images = images.movedim(-1, 1) if self.channels_last else images
-        return images, targets if self.sizes is None else (targets, self.sizes[positions])
+        return images, targets if self.sizes is None else (targets, self.sizes[here])

@@ -13,7 +13,6 @@ from torchvision.transforms.v2 import functional
 
 from cnntrain.core.draws import Draws
 from cnntrain.data.batches.planes import joined, pictures
-from cnntrain.data.batches.structure import plain
 from cnntrain.data.sets.dataset import Part
 
 # a whole sample to one: an image, uint8 or uint16 [channels, height, width], and its target, a mask or boxes perhaps
@@ -100,7 +99,7 @@ class Samples(Dataset[Any]):
 
     def sample(self, epoch: int, position: int) -> tuple[Any, Any]:
         image, target = self._seen(epoch, position)
-        return image, target if self.part.targets is None else plain(target)
+        return image, target if self.part.targets is None else self.part.targets.seen(target)
 
     def _seen(self, epoch: int, position: int) -> tuple[Any, Any]:
         image, target = self.part.sample(position)

@@ -50,6 +50,10 @@ class Targets(Protocol):
         """The plain tensors of a batch as such tv_tensors."""
         ...
 
+    def seen(self, target: Any) -> Any:
+        """What became of a sample's, as plain tensors of the same shapes for each sample."""
+        ...
+
 
 @dataclass
 class Part:
@@ -88,12 +92,19 @@ class Part:
         """An image and its target, as a transform takes them."""
         if self.targets is not None:
             image, target = self.images[position], self.targets[position]
-            if isinstance(target, tv_tensors.Mask) and image.shape[-2:] != target.shape[-2:]:
-                (high, wide), (height, width) = image.shape[-2:], target.shape[-2:]
-                raise InputError(f"{self.ids[position]}: is of {wide}x{high} pixels, and its mask of {width}x{height}")
+            self._require_size(position, image, target)
             return image, target
         label = self.labels[position]
         return self.images[position], torch.from_numpy(label) if self.labels.ndim == 2 else int(label)
+
+    def _require_size(self, position: int, image: torch.Tensor, target: Any) -> None:
+        """Raises InputError where masks or boxes are of an image of another size."""
+        is_mask = isinstance(target, tv_tensors.Mask)
+        height, width = target.shape[-2:] if is_mask else target["boxes"].canvas_size
+        high, wide = image.shape[-2:]
+        if (high, wide) != (height, width):
+            whose = "its mask of" if is_mask else "its boxes are of an image of"
+            raise InputError(f"{self.ids[position]}: is of {wide}x{high} pixels, and {whose} {width}x{height}")
 
 
 @dataclass

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
+from cnntrain.data.batches.structure import plain
+
 
 class Masks:
     """What rows of masks have in common."""
@@ -15,6 +17,9 @@ class Masks:
     def joint(self, batch: Any) -> Any:
         """uint8 [batch, height, width]."""
         return tv_tensors.Mask(batch)
+
+    def seen(self, target: Any) -> Any:
+        return plain(target)
 
 
 class ArrayMasks(Masks):

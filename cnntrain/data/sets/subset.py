@@ -55,6 +55,9 @@ class SomeTargets:
     def joint(self, batch: Any) -> Any:
         return self.targets.joint(batch)
 
+    def seen(self, target: Any) -> Any:
+        return self.targets.seen(target)
+
 
 def reduced(data: DataSet, classes: Sequence[str] | None, per_class: int | None, seed: int) -> DataSet:
     """The data set with `classes` only, in the set's order, and at most `per_class` training images of each.

@@ -93,7 +93,7 @@ def _ahead(images: float, law: np.ndarray, laws: np.ndarray) -> dict[str, Any]:
 def in_words(curve: dict[str, Any]) -> str:
     """The answer in a line."""
     low, high = curve["exponent_interval"]
-    law = f"error ~ images^-{curve['exponent']:.2g} [{low:.2g}, {high:.2g}]"
+    law = f"error ~ images^{-curve['exponent']:.2g} [{-high:.2g}, {-low:.2g}]"
     if not curve["fits"]:
         return f"{law}, but the points are {curve['deviations']:.1f} deviations off it: nothing is foretold"
     if curve["helps"] is None:

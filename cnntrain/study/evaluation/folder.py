@@ -12,9 +12,10 @@ import numpy as np
 from cnntrain.core import plain_json, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.data.sets.dataset import Images
-from cnntrain.runs.counts import Counts, leave
+from cnntrain.runs.counts import Counts, Given, leave
+from cnntrain.runs.objects import Objects
 from cnntrain.runs.predictions import Predictions
-from cnntrain.study.evaluation import pixels
+from cnntrain.study.evaluation import objects, pixels
 from cnntrain.study.evaluation.measures import confusion
 
 EVALUATION = "eval.json"
@@ -40,9 +41,9 @@ def _identity(result: Mapping[str, Any]) -> list[Any]:
     return [Path(str(result.get("checkpoint"))).name, *(result.get(key) for key in IDENTITY[1:])]
 
 
-def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts | None, images: Images | None) -> None:
+def write(folder: Path, result: Mapping[str, Any], answers: Given | None, images: Images | None) -> None:
     """Write ``eval.json``, ``predictions.parquet``, ``per_class.csv``, ``confusion.csv``; of answers for each pixel
-    ``per_image.parquet`` and ``per_class.csv``; of a network that answers to no image ``eval.json`` alone.
+    and of boxes ``per_image.parquet`` and ``per_class.csv``; of a network that answers to no image ``eval.json`` alone.
 
     Args:
         images: of the predictions; then ``confusion.png``, ``reliability.png`` and ``mistakes.png`` are drawn, too.
@@ -55,6 +56,8 @@ def write(folder: Path, result: Mapping[str, Any], answers: Predictions | Counts
         leave(folder, answers)
     if isinstance(answers, Counts):
         pixels.write_table(folder, result["per_class"])
+    elif isinstance(answers, Objects):
+        objects.write_table(folder, result["per_class"])
     elif answers is not None and answers.labels.ndim == 1:
         counts = _write_tables(folder, result, answers)
         if images is not None:

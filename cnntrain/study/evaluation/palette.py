@@ -35,17 +35,17 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> bytes:
     pixels = np.broadcast_to(image[..., :3], (*mask.shape, 3)).copy()
     painted = (mask > 0) & (mask != IGNORE)
     pixels[painted] = (1 - OPACITY) * pixels[painted] + OPACITY / 255 * colours(classes)[mask[painted]]
-    return _png(Image.fromarray(np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)))
+    return png(Image.fromarray(np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)))
 
 
 def indexed(mask: np.ndarray, classes: int) -> bytes:
     """A PNG whose pixels are the numbers of classes, shown in their colours: it can be read again as a mask."""
     image = Image.fromarray(mask)
     image.putpalette(colours(classes).ravel().tolist())
-    return _png(image)
+    return png(image)
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "png")
     return buffer.getvalue()

@@ -35,7 +35,11 @@ class Tracer(fx.Tracer):
         self.leaves = tuple(get_notrace_modules())
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, self.leaves) or super().is_leaf_module(m, module_qualified_name)
+        return (
+            isinstance(m, self.leaves)
+            or getattr(m, "opaque", False)
+            or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 class Trace:

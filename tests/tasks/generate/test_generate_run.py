@@ -35,8 +35,8 @@ from cnntrain.training import loop
 WORDS = (
     "task=generate", "task.samples=40", "data=fake", "data.train_size=24", "data.val_size=9", "data.test_size=5",
     "data.image_size=16", "data.channels=1", "model=dcgan", "model.args.width=4", "model.args.latent=6",
-    "recipe=dcgan2016", "optim.lr=0.0002", "data.batch_size=8", "trainer.device=cpu",
-    "trainer.epochs=2", "report.html=false",
+    "recipe=dcgan2016", "optim.lr=0.0002", "data.batch_size=8", "trainer.device=cpu", "trainer.epochs=2",
+    "report.html=false",
 )  # fmt: skip
 
 
