@@ -27,6 +27,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from cnntrain.models.base import default_cfg
 from cnntrain.models.box_net import (
+    COLUMNS,
     BoxHead,
     BoxNet,
     Detected,
@@ -106,8 +107,10 @@ class TwoStages(BoxHead):
 
     def forward(self, maps: list[Tensor], height: int, width: int) -> Detected:
         found, sizes = self.pyramid(maps), [(height, width)] * len(maps[0])
-        images, shapes = canvas([*found.values()], height, width)
         by_level = self.rpn.head([*found.values()])
+        if by_level[0][0].is_meta:
+            return self._outlined(found)
+        images, shapes = canvas([*found.values()], height, width)
         counts = [each[0].numel() for each in by_level[0]]
         objectness, deltas = (widened(each) for each in concat_box_prediction_layers(*by_level))
         anchors = self.rpn.anchor_generator(images, shapes)
@@ -123,6 +126,20 @@ class TwoStages(BoxHead):
         if self.training:
             return Detected(losses)
         return Detected(losses, *self._detections(found, proposals, sizes))
+
+    def _outlined(self, maps: Maps) -> Detected:
+        """Without values, by which layers are counted: as many proposals and masks as there can be at most."""
+        heads, finest = self.roi_heads, maps["0"]
+        count, depth = finest.shape[:2]
+
+        def crops(pool: MultiScaleRoIAlign, each: int) -> Tensor:
+            return finest.new_empty(count * each, depth, *pool.output_size)
+
+        heads.box_predictor(heads.box_head(crops(heads.box_roi_pool, self.rpn.post_nms_top_n())))
+        if heads.has_mask():
+            heads.mask_predictor(heads.mask_head(crops(heads.mask_roi_pool, heads.detections_per_img)))
+        boxes = None if self.training else finest.new_empty(count, heads.detections_per_img, COLUMNS)
+        return Detected(lambda targets: finest.new_empty(count), boxes)
 
     def _of_proposals(self, objectness: Tensor, deltas: Tensor, anchors: Tensor, wanted: Objects) -> Tensor:
         """The loss of the first stage, of one image."""

@@ -20,6 +20,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from cnntrain.models.base import default_cfg
 from cnntrain.models.box_net import (
+    COLUMNS,
     BoxHead,
     BoxNet,
     Detected,
@@ -52,6 +53,10 @@ class OneStage(BoxHead):
     def forward(self, maps: list[Tensor], height: int, width: int) -> Detected:
         found: list[Tensor] = [*self.pyramid(maps).values()]
         outputs = {name: widened(each) for name, each in self.whole.head(found).items()}
+        if found[0].is_meta:  # without values, by which layers are counted
+            count = len(found[0])
+            boxes = None if self.training else found[0].new_empty(count, self.whole.detections_per_img, COLUMNS)
+            return Detected(lambda targets: found[0].new_empty(count), boxes)
         anchors: list[Tensor] = self.whole.anchor_generator(*canvas(found, height, width))
 
         def losses(targets: Targets) -> Tensor:

@@ -73,6 +73,8 @@ def tree(**choices: str) -> Tree:
             whole |= {
                 group: from_yaml(group, name) for group, name in asked.items() if choices.get(group) not in dense[group]
             }
+            if task == "detect":  # the default one turns images, which is not for boxes
+                whole["augment"] = from_yaml("augment", "none")
     if whole["task"]["name"] == "multilabel":
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):

@@ -127,3 +127,10 @@ def test_anchors_are_torchvisions_where_images_are_large() -> None:
     assert anchor_sizes([4, 8, 16], 64, None) == [16, 32, 64]
     with pytest.raises(ValueError, match="anchor_sizes must be 3 pixels"):
         anchor_sizes([4, 8, 16], 64, [8, 16])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_layers_can_be_counted_without_values(name: str) -> None:
+    with torch.device("meta"):
+        net = small(name).eval()
+        assert net(torch.empty(2, 1, SIDE, SIDE)).boxes.shape[::2] == (2, 6)

@@ -83,7 +83,9 @@ def box_set(
     if decode is not None and most > MOST_WITH_MASKS:
         raise InputError(f"{root}: an image has {most} objects, and masks are of {MOST_WITH_MASKS} at most")
     built = {name: _part(source, root, *pieces[name], most, decode) for name in PARTS if name in pieces}
-    fingerprint, modified = _digests(source, root, {name: pieces[name][0] for name in built}, names)
+    fingerprint, modified = _digests(
+        source, root, {name: pieces[name][0] for name in built}, [*names, decode is not None]
+    )
     return DataSet(
         classes=list(names),
         channels=source.channels,
@@ -140,10 +142,10 @@ def _part(
 
 
 def _digests(
-    source: Data, root: Path, parts: Mapping[str, Sequence[Described]], names: Sequence[str]
+    source: Data, root: Path, parts: Mapping[str, Sequence[Described]], about: Sequence[Any]
 ) -> tuple[str, str]:
-    """Hex sha256 over classes, objects and each image's path and size in bytes; and over when files changed."""
-    whole = hashlib.sha256(plain_json.text([list(names), source.channels, source.depth]).encode())
+    """Hex sha256 over plain values, objects and each image's path and size in bytes; and over when files changed."""
+    whole = hashlib.sha256(plain_json.text([list(about), source.channels, source.depth]).encode())
     times = hashlib.sha256()
     for part, found in parts.items():
         for each in found:
