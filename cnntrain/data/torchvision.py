@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from cnntrain.data.sets.dataset import DataSet
 
 Class = Literal[
-    "Caltech101", "Caltech256", "Country211", "DTD", "EMNIST", "EuroSAT", "FER2013", "FGVCAircraft", "Flowers102",
-    "Food101", "GTSRB", "INaturalist", "ImageNet", "Imagenette", "KMNIST", "Omniglot", "OxfordIIITPet", "PCAM",
-    "Places365", "QMNIST", "RenderedSST2", "SEMEION", "SUN397", "StanfordCars", "USPS",
+    "Caltech101", "Caltech256", "CelebA", "Country211", "DTD", "EMNIST", "EuroSAT", "FER2013", "FGVCAircraft",
+    "Flowers102", "Food101", "GTSRB", "INaturalist", "ImageNet", "Imagenette", "KMNIST", "Omniglot", "OxfordIIITPet",
+    "PCAM", "Places365", "QMNIST", "RenderedSST2", "SEMEION", "SUN397", "StanfordCars", "USPS",
 ]  # fmt: skip
 WITHOUT_DOWNLOAD = ("FER2013", "ImageNet", "StanfordCars")
 

@@ -51,6 +51,7 @@ FEELINGS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 SETS = {
     "Caltech101": Table("https://drive.google.com"),
     "Caltech256": Table("https://drive.google.com"),
+    "CelebA": Table("https://drive.google.com", {**BY_SPLIT, "val": {"split": "valid"}}, ["female", "male"]),
     "Country211": Table("https://openaipublic.azureedge.net", {**BY_SPLIT, "val": {"split": "valid"}}),
     "DTD": Table("https://www.robots.ox.ac.uk", THREE),
     "EMNIST": Table(
@@ -197,6 +198,10 @@ def _labelled(opened: Any) -> list[tuple[str, int]]:
         folder = next(Path(opened.root).glob("*_ObjectCategories"))
         files = [(label, folder / name) for label, name in enumerate(opened.categories)]
         return [(str(each), label) for label, path in files for each in sorted(path.glob("*.jpg"))]
+    if hasattr(opened, "attr_names"):  # CelebA's, of 40 attributes one
+        folder = Path(opened.root) / opened.base_folder / "img_align_celeba"
+        male = opened.attr[:, opened.attr_names.index("Male")].tolist()
+        return [(str(folder / name), label) for name, label in zip(opened.filename, male, strict=True)]
     for name in ("samples", "_samples", "imgs"):
         if hasattr(opened, name):
             return list(getattr(opened, name))

@@ -72,6 +72,26 @@ def flowers(root: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(datasets.Flowers102, "_file_dict", {**datasets.Flowers102._file_dict, **md5})
 
 
+def celebrities(root: Path, patch: pytest.MonkeyPatch) -> None:
+    folder = root / "celeba"
+    names = images(folder / "img_align_celeba", 0, "{:06d}.jpg", count=24)
+    male = [1 if number // 3 % 2 else -1 for number in range(24)]
+    tables = {
+        "list_eval_partition.txt": [f"{name} {number % 3}" for number, name in enumerate(names)],
+        "list_attr_celeba.txt": [
+            "24",
+            "Bald Male Young",
+            *(f"{a} -1 {b:2d}  1" for a, b in zip(names, male, strict=True)),
+        ],
+        "identity_CelebA.txt": [f"{name} 5" for name in names],
+        "list_bbox_celeba.txt": ["24", "image_id x_1", *(f"{name} 1" for name in names)],
+        "list_landmarks_align_celeba.txt": ["24", "lefteye_x", *(f"{name} 1" for name in names)],
+    }
+    for name, rows in tables.items():
+        lines(folder / name, rows)
+    patch.setattr(datasets.CelebA, "file_list", [("", None, name) for name in tables])
+
+
 def food(root: Path, _: Any) -> None:
     for number, part in enumerate(("train", "test")):
         of = {
@@ -237,6 +257,7 @@ def faces(root: Path, patch: pytest.MonkeyPatch) -> None:
 LAYOUTS: dict[str, tuple[Callable[[Path, Any], None], list[str], tuple[int, int, int]]] = {
     "OxfordIIITPet": (pets, ["The Cat", "A Dog"], (14, 2, 16)),
     "Flowers102": (flowers, ["0", "1"], (8, 8, 8)),
+    "CelebA": (celebrities, ["female", "male"], (8, 8, 8)),
     "Food101": (food, ["pie", "soup"], (14, 2, 16)),
     "DTD": (textures, ["dotted", "striped"], (8, 4, 4)),
     "EuroSAT": (lambda root, _: folders(root / "eurosat/2750", ("",)), ["ant", "bee"], (10, 3, 3)),
@@ -286,6 +307,7 @@ def test_a_set_is_what_torchvision_says_of_its_files(
         for picture, label in opened:
             if kind == "Omniglot":  # numbers its characters as the file system lists them
                 label = classes.index(opened._characters[label])
+            label = label[1] if kind == "CelebA" else label  # of its attributes
             theirs.setdefault(np.asarray(picture.convert("RGB")).tobytes(), set()).add(int(label))
     for part in parts.values():
         for position in range(len(part)):
