@@ -380,6 +380,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         **SGD, **PLATEAU, "data.batch_size": 256, "optim.lr": 0.1, "optim.weight_decay": 1e-5, "model.drop_rate": 0.0,
         "schedule.max_reductions": None,
     },
+    "dcgan2016": {
+        "optim.name": "adamw", "optim.lr": 2e-4, "optim.beta1": 0.5, "optim.beta2": 0.999, "optim.weight_decay": 0.0,
+        "schedule.name": "constant", "augment.name": "none", "data.batch_size": 128,
+    },
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ NAMES = plugin_names("data")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_yaml_states_every_key(name: str, make: Any) -> None:
     root = {"root": "somewhere"}
-    of_root = dict.fromkeys(("imagefolder", "webdataset", "masks", "signals", "volumes", "frames"), root)
+    of_root = dict.fromkeys(("imagefolder", "webdataset", "masks", "coco", "signals", "volumes", "frames"), root)
     needed = {**of_root, "huggingface": {"path": "owner/name"}}.get(name, {})
     source = make(name, **needed)
     values = composed([f"data={name}"])["data"]
