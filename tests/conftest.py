@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import pkgutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from composing import composed, composed_once
+from ports import free_port
 from xdist.scheduler import LoadScopeScheduling
 
 import cnntrain as package
@@ -341,8 +341,7 @@ class Ranks:
         """What the first process has printed; the processes end with the first line that fails."""
         if self.torchrun is None:
             self.start()
-        with socket.create_server(("localhost", 0)) as free:
-            port = str(free.getsockname()[1])
+        port = free_port()
         for rank in self.each:
             rank.send((words, port))
         answers = [rank.recv() for rank in self.each if rank.poll(PROCESS_SECONDS)]

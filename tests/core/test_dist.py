@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+from ports import free_port
 from torch import nn
 
 from cnntrain import cli
@@ -438,9 +439,8 @@ def test_machines_of_unequally_many_processes_train_as_one_does(
     words = (*DDP[1:], "data.batch_size=9", "trainer.grad_accum=1", "augment=none", "model.pretrained=false")
     words = (*words, "transfer=linear_probe", f"transfer.cache={cache}")
     assert configure(*words).execute([]).code == 0
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
-    launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--rdzv_backend=c10d", f"--rdzv_endpoint=localhost:{port}"]
+    meeting = f"--rdzv_endpoint=localhost:{free_port()}"
+    launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--rdzv_backend=c10d", meeting]
     machines = [
         subprocess.Popen(
             [sys.executable, *launcher, f"--nproc_per_node={count}", "-m", "cnntrain", "data=fake", *words,
