@@ -101,8 +101,10 @@ class CropHead(RegionHead):
     @torch.no_grad()
     def _detections(self, seen: Seen, proposals: list[Tensor], sizes: Sizes) -> tuple[list[Objects], None]:
         """An image at a time, whose crops are a batch."""
-        one_by_one = zip(seen.images.split(1), proposals, sizes, strict=True)
-        return [self._of_image(Seen(image, seen.trunk), *each) for image, *each in one_by_one], None
+        found = []
+        for image, places, size in zip(seen.images.split(1), proposals, sizes, strict=True):
+            found.append(self._of_image(Seen(image, seen.trunk), places, size))
+        return found, None
 
     def _of_image(self, seen: Seen, proposals: Tensor, size: tuple[int, int]) -> Objects:
         heads = self.roi_heads
