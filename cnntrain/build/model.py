@@ -36,7 +36,7 @@ ANSWERS: dict[Target, str] = {"label": "answers for the image", **INSTEAD}
 TASKS = {"mask": "segment", "boxes": "detect", "image": "generate"}  # of networks that are not for labels
 MODELS = {
     "mask": "fcn, fcn8s_vgg16, fcn_resnet50, deeplabv3 or lraspp",
-    "boxes": "faster_rcnn, mask_rcnn, retinanet or ssdlite",
+    "boxes": "rcnn, fast_rcnn, faster_rcnn, mask_rcnn, retinanet or ssdlite",
     "image": "dcgan",
 }
 FRAMES = 16  # of volumes, where nothing says how many

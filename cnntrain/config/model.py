@@ -15,7 +15,15 @@ from cnntrain.transfer.base import Transfer
 if TYPE_CHECKING:
     from torch import nn
 
-OVER_ANOTHER = ("fcn", "faster_rcnn", "mask_rcnn", "retinanet", "ssdlite")  # networks whose trunk is another
+OVER_ANOTHER = (
+    "fcn",
+    "rcnn",
+    "fast_rcnn",
+    "faster_rcnn",
+    "mask_rcnn",
+    "retinanet",
+    "ssdlite",
+)  # networks whose trunk is another
 SMALL_IMAGE = 64  # pixels a side, at most, for the stem that does not shrink
 
 

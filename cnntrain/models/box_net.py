@@ -15,6 +15,7 @@ from cnntrain.core.targets import Target
 from cnntrain.models.trunk import OverTrunk, last_of_each_stride
 
 Targets = Mapping[str, Tensor]  # of a batch, see `data.sets.boxes`
+Info = list[dict[str, Any]]  # timm's `feature_info`
 Objects = dict[str, Tensor]  # of an image, as torchvision has them
 COLUMNS = 6  # of a detection: class, score, left, top, right, bottom; in pixels
 NONE = -1.0  # class of a row without a detection
@@ -55,7 +56,7 @@ class BoxNet(OverTrunk):
 
     Args:
         head: of the depths and the strides of the trunk's maps.
-        levels: maps of the trunk, at most so many, of those that are smaller than the image.
+        wanted: see `OverTrunk`; `coarsest` for several.
     """
 
     target: ClassVar[Target] = "boxes"
@@ -67,10 +68,10 @@ class BoxNet(OverTrunk):
         num_classes: int,
         in_chans: int,
         backbone: str,
-        levels: int,
+        wanted: Callable[[Info], list[int]],
         pretrained_backbone: Mapping[str, Any] | None,
     ):
-        super().__init__(num_classes, in_chans, backbone, lambda info: _smaller(info, levels), pretrained_backbone)
+        super().__init__(num_classes, in_chans, backbone, wanted, pretrained_backbone)
         self.head = head(self.depths, self.strides)
 
     def forward(self, images: Tensor) -> Detected:
@@ -78,10 +79,14 @@ class BoxNet(OverTrunk):
         return found
 
 
-def _smaller(info: list[dict[str, Any]], levels: int) -> list[int]:
-    """The places of the last maps of each stride but 1, the coarsest so many."""
+def coarsest(levels: int) -> Callable[[Info], list[int]]:
+    """Which maps are taken: the last of each stride but 1, at most so many."""
     if levels < 1:
         raise ValueError(f"levels must be 1 or more, not {levels}")
+    return lambda info: _smaller(info, levels)
+
+
+def _smaller(info: Info, levels: int) -> list[int]:
     found = [place for place in last_of_each_stride(info) if info[place]["reduction"] > 1][-levels:]
     if not found:
         raise ValueError("the backbone has no maps that are smaller than the image")

@@ -16,7 +16,6 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import (
-    fastrcnn_loss,
     maskrcnn_inference,
     maskrcnn_loss,
     paste_masks_in_image,
@@ -35,16 +34,16 @@ from cnntrain.models.box_net import (
     Targets,
     anchor_sizes,
     canvas,
+    coarsest,
     drawing,
     objects,
-    rows,
     widened,
 )
+from cnntrain.models.box_regions import FIRST, RegionHead
 from cnntrain.models.trunk import build_over
 
 RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
 LAYERS = 4  # of convolutions before a mask
-FIRST = 1  # class of an object; 0 is the background
 Maps = dict[str, Tensor]
 
 
@@ -61,7 +60,7 @@ class Pyramid(nn.Module):
         return found
 
 
-class TwoStages(BoxHead):
+class TwoStages(RegionHead):
     """Proposals out of a pyramid of maps, and what each of them is.
 
     Args:
@@ -123,9 +122,7 @@ class TwoStages(BoxHead):
             first = [self._of_proposals(*each) for each in zip(*pieces, anchors, wanted, strict=True)]
             return torch.stack(first) + self._of_objects(found, proposals, wanted, sizes)
 
-        if self.training:
-            return Detected(losses)
-        return Detected(losses, *self._detections(found, proposals, sizes))
+        return self._detected(losses, found, proposals, sizes)
 
     def _outlined(self, maps: Maps) -> Detected:
         """Without values, by which layers are counted: as many proposals and masks as there can be at most."""
@@ -150,22 +147,12 @@ class TwoStages(BoxHead):
         return of_class + of_place
 
     def _of_objects(
-        self, maps: Maps, proposals: list[Tensor], wanted: list[Objects], sizes: list[tuple[int, int]]
+        self, seen: Maps, proposals: list[Tensor], wanted: list[Objects], sizes: list[tuple[int, int]]
     ) -> Tensor:
-        """The loss of the second stage, of each image."""
-        heads, chosen = self.roi_heads, []
-        for places, each in zip(proposals, wanted, strict=True):
-            with drawing(self.training, places.device):
-                chosen.append([found[0] for found in heads.select_training_samples([places], [each])])
-        boxes = [each[0] for each in chosen]
-        logits, deltas = self._judged(maps, boxes, sizes)
-        counts = [*map(len, boxes)]
-        found = [
-            sum(fastrcnn_loss(*each, [labels], [offsets]))
-            for *each, (_, _, labels, offsets) in zip(logits.split(counts), deltas.split(counts), chosen, strict=True)
-        ]
-        if heads.has_mask():
-            found = [one + other for one, other in zip(found, self._of_masks(maps, chosen, wanted, sizes), strict=True)]
+        chosen = self._chosen(proposals, wanted)
+        found = self._of_chosen(seen, chosen, sizes)
+        if self.roi_heads.has_mask():
+            found = [one + other for one, other in zip(found, self._of_masks(seen, chosen, wanted, sizes), strict=True)]
         return torch.stack(found)
 
     def _of_masks(
@@ -183,30 +170,20 @@ class TwoStages(BoxHead):
             for values, places, numbers, each in rows
         ]
 
-    def _judged(self, maps: Maps, boxes: list[Tensor], sizes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        heads = self.roi_heads
-        logits, deltas = heads.box_predictor(heads.box_head(heads.box_roi_pool(maps, boxes, sizes)))
-        return widened(logits), widened(deltas)
-
     def _masked(self, maps: Maps, boxes: list[Tensor], sizes: list[tuple[int, int]]) -> Tensor:
         heads = self.roi_heads
         return widened(heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(maps, boxes, sizes))))
 
     @torch.no_grad()
     def _detections(
-        self, maps: Maps, proposals: list[Tensor], sizes: list[tuple[int, int]]
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        heads = self.roi_heads
-        found = heads.postprocess_detections(*self._judged(maps, proposals, sizes), proposals, sizes)
-        boxes, labels = found[0], found[2]
-        names = ("boxes", "scores", "labels")
-        padded = rows(
-            [dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)], FIRST, heads.detections_per_img
-        )
-        if not heads.has_mask():
-            return padded, None
-        masks = maskrcnn_inference(self._masked(maps, boxes, sizes), labels)
-        return padded, [paste_masks_in_image(*each)[:, 0] for each in zip(masks, boxes, sizes, strict=True)]
+        self, seen: Maps, proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[list[Objects], list[Tensor] | None]:
+        found, _ = super()._detections(seen, proposals, sizes)
+        if not self.roi_heads.has_mask():
+            return found, None
+        boxes = [each["boxes"] for each in found]
+        masks = maskrcnn_inference(self._masked(seen, boxes, sizes), [each["labels"] for each in found])
+        return found, [paste_masks_in_image(*each)[:, 0] for each in zip(masks, boxes, sizes, strict=True)]
 
 
 class Rcnn(BoxNet):
@@ -244,7 +221,7 @@ class Rcnn(BoxNet):
             masks=self.mask_channels,
             more=more,
         )
-        super().__init__(head, num_classes, in_chans, backbone, levels, pretrained_backbone)
+        super().__init__(head, num_classes, in_chans, backbone, coarsest(levels), pretrained_backbone)
 
 
 class MaskedRcnn(Rcnn):

@@ -28,6 +28,7 @@ from cnntrain.models.box_net import (
     Targets,
     anchor_sizes,
     canvas,
+    coarsest,
     objects,
     rows,
     widened,
@@ -232,7 +233,7 @@ class Retina(BoxNet):
         side = img_size if isinstance(img_size, int) else max(img_size)  # timm gives its own as a pair
         keys: dict[str, Any] = dict(side=side, anchors=anchor_sizes, channels=channels, more=more)
         head = partial(RetinaHead, num_classes=num_classes, **keys)
-        super().__init__(head, num_classes, in_chans, backbone, levels, pretrained_backbone)
+        super().__init__(head, num_classes, in_chans, backbone, coarsest(levels), pretrained_backbone)
 
 
 class SsdLite(BoxNet):
@@ -258,7 +259,7 @@ class SsdLite(BoxNet):
         side = img_size if isinstance(img_size, int) else max(img_size)
         keys: dict[str, Any] = dict(side=side, extra=extra, smallest=smallest, largest=largest, more=more)
         head = partial(SsdHead, num_classes=num_classes, **keys)
-        super().__init__(head, num_classes, in_chans, backbone, levels, pretrained_backbone)
+        super().__init__(head, num_classes, in_chans, backbone, coarsest(levels), pretrained_backbone)
 
 
 _CFG = dict(classifier="head", fixed_input_size=True)

@@ -27,6 +27,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "mask_rcnn": dict(channels=16, hidden=32, mask_channels=8),
     "retinanet": dict(channels=16),
     "ssdlite": dict(extra=[16, 16]),
+    "fast_rcnn": dict(hidden=16, proposals=20),
+    "rcnn": dict(crop=16, pooled=2, proposals=20, box_batch_size_per_image=8),
 }
 SIDE, COUNT = 64, 3
 

@@ -33,10 +33,12 @@ WORDS = (
 ARGS = "{channels: 16, hidden: 16, mask_channels: 8, box_batch_size_per_image: 16, rpn_post_nms_top_n_train: 40}"
 MASKED = (*WORDS, "model=mask_rcnn", f"model.args={ARGS}", "task.metrics=[mask_map]")
 RETINA = (*WORDS, "model=retinanet", "model.args={channels: 16}")
+FAST = (*WORDS, "model=fast_rcnn", "model.args={hidden: 16, proposals: 20}")
+CROPS = (*WORDS, "model=rcnn", "model.args={proposals: 12, crop: 8, pooled: 2, box_batch_size_per_image: 8}")
 
 
-def run_of(*words: str) -> Path:
-    return Path(str(check(composed((*MASKED, *words)), Train).execute([]).made))
+def run_of(*words: str, of: Sequence[str] = MASKED) -> Path:
+    return Path(str(check(composed((*of, *words)), Train).execute([]).made))
 
 
 def weights(run: Path) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def begun(folder: Path, words: Sequence[str]) -> tuple[Run, Report, Saver]:
     return run, Report(asked.task.columns, []), Saver(folder, run.state, 1.0, 1)
 
 
-@pytest.mark.parametrize("words", [MASKED, RETINA], ids=["mask_rcnn", "retinanet"])
+@pytest.mark.parametrize("words", [MASKED, RETINA, CROPS], ids=["mask_rcnn", "retinanet", "rcnn"])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, words: tuple[str, ...]) -> None:
     """To the bit: what torchvision's samplers draw, and within an epoch what was summed."""
     whole = begun(tmp_path / "whole", words)
@@ -115,9 +117,12 @@ def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(line["class"]) == len(line["score"]) == len(line["box"]) and len(line["class"]) <= 100
 
 
-def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", [MASKED, FAST], ids=["mask_rcnn", "fast_rcnn"])
+def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_time(
+    tmp_path: Path, of: Sequence[str]
+) -> None:
     words = ("transfer=linear_probe", "model.pretrained=false", "augment=none", "task.metrics=[]", "trainer.epochs=1")
-    kept, fresh = (run_of(*words, f"output={tmp_path}", f"transfer.cache={how}") for how in ("ram", "off"))
+    kept, fresh = (run_of(*words, f"output={tmp_path}", f"transfer.cache={how}", of=of) for how in ("ram", "off"))
     assert plain_json.read((kept / "result.json").read_bytes(), dict)["frozen"]["kept"] == {
         "train": "ram",
         "val": "ram",
