@@ -129,18 +129,36 @@ class Dense(nn.Module):
     ids=["strides", "oblong", "adaptive", "shifted", "branches", "norms"],
 )
 def test_a_gradient_reaches_exactly_the_field(net: nn.Module) -> None:
+    reaches_exactly_the_field(net, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("net", "sides"),
+    [
+        (nn.Sequential(nn.Conv1d(1, 1, 5, 2, 2), nn.AvgPool1d(3, 2, 1), nn.Conv1d(1, 1, 3, dilation=2)), (80,)),
+        (nn.Sequential(nn.Conv1d(1, 1, 7, padding=3), nn.BatchNorm1d(1), nn.ReLU(), nn.Conv1d(1, 1, 4, 3)), (60,)),
+        (nn.Sequential(nn.Conv3d(1, 1, 3, (1, 2, 2), 1), nn.AvgPool3d(2), nn.Conv3d(1, 1, (3, 1, 5))), (16, 40, 40)),
+        (nn.Sequential(nn.Conv3d(1, 1, (1, 3, 3), padding=(0, 1, 1)), nn.Conv3d(1, 1, (3, 1, 1))), (12, 12, 12)),
+    ],
+    ids=["signals", "signals, normalised", "volumes", "planes, then frames"],
+)
+def test_a_gradient_reaches_exactly_the_field_of_signals_and_volumes(net: nn.Module, sides: tuple[int, ...]) -> None:
+    reaches_exactly_the_field(net, sides)
+
+
+def reaches_exactly_the_field(net: nn.Module, sides: tuple[int, ...]) -> None:
     for parameter in net.parameters():
         nn.init.constant_(parameter, 0.1)
-    image = torch.ones(1, 1, 64, 64, requires_grad=True)
-    field = observe(net.eval(), image.detach()).layers[-1].field
-    assert field is not None
-    out = net(image)
-    row, column = out.shape[2] // 2, out.shape[3] // 2
-    out[0, 0, row, column].backward()
-    assert image.grad is not None
-    reached = image.grad[0, 0].nonzero()
-    for position, axis, pixels in ((row, field.rows, reached[:, 0]), (column, field.columns, reached[:, 1])):
-        assert (axis.low + position * axis.jump, axis.high + position * axis.jump) == (pixels.min(), pixels.max())
+    given = torch.ones(1, 1, *sides, requires_grad=True)
+    field = observe(net.eval(), given.detach()).layers[-1].field
+    assert field is not None and len(field.axes) == len(sides)
+    out = net(given)
+    middle = tuple(side // 2 for side in out.shape[2:])
+    out[(0, 0, *middle)].backward()
+    assert given.grad is not None
+    reached = given.grad[0, 0].nonzero()
+    for position, axis, places in zip(middle, field.axes, reached.T, strict=True):
+        assert (axis.low + position * axis.jump, axis.high + position * axis.jump) == (places.min(), places.max())
 
 
 def test_what_follows_a_gate_sees_the_whole_image() -> None:
