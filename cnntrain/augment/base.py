@@ -116,7 +116,7 @@ class Augment:
 
     @property
     def moves_boxes(self) -> bool:
-        """Whether boxes do."""
+        """Whether boxes go along with the images."""
         return False
 
     def train_transform(self, seen: Geometry) -> Transform:

@@ -17,11 +17,11 @@ from cnntrain.build.painting import Painter
 from cnntrain.build.predicting import files
 from cnntrain.core.files import write_atomic
 from cnntrain.core.words import CELL, printable
+from cnntrain.models.box_net import COLUMNS
 from cnntrain.study.evaluation.palette import OPACITY, colours, png
 
 SURE = 0.5  # score from which on a box is drawn
 LEAST = 320  # pixels a side of a picture, so that names can be read
-COLUMNS = 6  # of a detection: class, score, left, top, right, bottom
 
 
 class Boxer(Painter):

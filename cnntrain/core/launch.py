@@ -109,23 +109,38 @@ def _contained() -> Iterator[None]:
 
     Its loggers are silent meanwhile: their lines and tracebacks would hide our own message. For events that nobody
     reads it looks this machine's whole name up again and again, for 20 seconds each where no DNS answers: it gets the
-    short one; and the source of every caller of its methods, for seconds: it gets their names' place alone.
+    short one. For the same events it reads the source of every caller of its methods, for seconds: that is left out.
     """
-    from torch.distributed.elastic.rendezvous import dynamic_rendezvous as rendezvous
+    from torch.distributed.elastic.rendezvous import dynamic_rendezvous
 
     names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
-    looked_up, named = socket.getfqdn, rendezvous.get_method_name
     try:
-        socket.getfqdn = lambda name="": name or socket.gethostname()
-        rendezvous.get_method_name = lambda depth=2: "method"
-        with loggers_kept(), signals.handlers_kept():
+        with (
+            _replaced(socket, "getfqdn", lambda name="": name or socket.gethostname()),
+            _replaced(dynamic_rendezvous, "get_method_name", lambda depth=2: "method"),
+            loggers_kept(),
+            signals.handlers_kept(),
+        ):
             for each in list(logging.root.manager.loggerDict):
                 if is_within(each, names):
                     logging.getLogger(each).setLevel(logging.CRITICAL)
             yield
     finally:
-        socket.getfqdn, rendezvous.get_method_name = looked_up, named
         os.environ.pop(SIGNALS, None)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, other: Any) -> Iterator[None]:
+    """Have another function by that name, where there is one: not every version of torch has it."""
+    if not hasattr(owner, name):
+        yield
+        return
+    before = getattr(owner, name)
+    setattr(owner, name, other)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def _spawned(runner: Runner, args: tuple[Any, ...], devices: int, device: str, result_file: str) -> None:

@@ -13,8 +13,8 @@ from torch.nn.functional import smooth_l1_loss
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes, roi_align
 
 from cnntrain.models.base import default_cfg
-from cnntrain.models.box_net import BoxNet, Detected, Info, Objects, widened
-from cnntrain.models.box_regions import FIRST, RegionHead, Sizes, outlined, region_heads
+from cnntrain.models.box_net import BoxNet, Detected, Info, Objects, outlined, widened
+from cnntrain.models.box_regions import FIRST, RegionHead, Sizes, region_heads
 from cnntrain.models.proposals import Proposals, listed
 from cnntrain.models.trunk import build_over, last_of_each_stride
 
@@ -79,7 +79,7 @@ class CropHead(RegionHead):
             return self._of_proposals_alone(seen, listed(proposals), [(images.shape[-2], images.shape[-1])] * count)
         crops = images.new_empty(count * proposals.shape[1], images.shape[1], self.crop, self.crop)
         self.roi_heads.box_predictor(self.roi_heads.box_head(seen.trunk(crops)))
-        return outlined(self, proposals)
+        return outlined(proposals, self.roi_heads.detections_per_img, self.training)
 
     def _judged(self, seen: Seen, boxes: list[Tensor], sizes: Sizes) -> tuple[Tensor, Tensor]:
         """Margins [boxes, classes] and offsets [boxes, 4 classes]."""

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+from timm.layers import to_2tuple
 from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import RoIAlign, RoIPool
 
 from cnntrain.models.base import default_cfg
-from cnntrain.models.box_net import BoxNet, Detected, Info, widened
-from cnntrain.models.box_regions import FIRST, RegionHead, Sizes, outlined, region_heads
+from cnntrain.models.box_net import BoxNet, Detected, Info, outlined, widened
+from cnntrain.models.box_regions import FIRST, RegionHead, Sizes, region_heads
 from cnntrain.models.proposals import Proposals, listed
 from cnntrain.models.trunk import build_over, last_of_each_stride
 
@@ -68,7 +69,7 @@ class FastHead(RegionHead):
             return self._of_proposals_alone(maps, listed(proposals), [(height, width)] * count)
         heads = self.roi_heads
         heads.box_predictor(heads.box_head(maps[-1].new_empty(count * proposals.shape[1], *self.features)))
-        return outlined(self, proposals)
+        return outlined(proposals, self.roi_heads.detections_per_img, self.training)
 
 
 class FastRcnn(BoxNet):
@@ -94,7 +95,7 @@ class FastRcnn(BoxNet):
         **more: Any,
     ):
         keys: dict[str, Any] = dict(pooling=pooling, pooled=pooled, hidden=hidden, more=more)
-        side = img_size if isinstance(img_size, int) else max(img_size)  # timm gives its own as a pair
+        side = max(to_2tuple(img_size))
         head = partial(FastHead, num_classes=num_classes, **keys)
         super().__init__(head, num_classes, in_chans, backbone, partial(_one, stride, side), pretrained_backbone)
         self.propose = Proposals(proposals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 from cnntrain.core.targets import Target
 from cnntrain.models.trunk import OverTrunk, last_of_each_stride
@@ -17,8 +20,10 @@ from cnntrain.models.trunk import OverTrunk, last_of_each_stride
 Targets = Mapping[str, Tensor]  # of a batch, see `data.sets.boxes`
 Info = list[dict[str, Any]]  # timm's `feature_info`
 Objects = dict[str, Tensor]  # of an image, as torchvision has them
+Maps = dict[str, Tensor]  # of a pyramid, the finest first
 COLUMNS = 6  # of a detection: class, score, left, top, right, bottom; in pixels
 NONE = -1.0  # class of a row without a detection
+RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
 COARSER = 8.0  # an anchor's side, of the stride of its map, as torchvision has it
 EVERY_IMAGE = 0  # seed of what an evaluation draws for an image
 
@@ -76,6 +81,19 @@ class BoxNet(OverTrunk):
 
     def forward(self, images: Tensor) -> Detected:
         found: Detected = self.head(self.maps(images), images.shape[-2], images.shape[-1])
+        return found
+
+
+class Pyramid(nn.Module):
+    """Maps of a trunk, the finest first, to as many of `out_channels`, and those that `more` adds behind them."""
+
+    def __init__(self, depths: Sequence[int], out_channels: int, more: ExtraFPNBlock):
+        super().__init__()
+        self.out_channels = out_channels
+        self.fpn = FeaturePyramidNetwork([*depths], out_channels, more)
+
+    def forward(self, maps: Sequence[Tensor]) -> Maps:
+        found: Maps = self.fpn(OrderedDict((str(number), each) for number, each in enumerate(maps)))
         return found
 
 
@@ -160,6 +178,13 @@ def rows(found: Sequence[Objects], first: int, most: int) -> Tensor:
         padded[number, :count, 1] = each["scores"]
         padded[number, :count, 2:] = each["boxes"]
     return padded
+
+
+def outlined(values: Tensor, most: int, training: bool) -> Detected:
+    """Without values, by which layers are counted: of as many images as `values`, with so many rows each."""
+    count = len(values)
+    boxes = None if training else values.new_empty(count, most, COLUMNS)
+    return Detected(lambda targets: values.new_empty(count), boxes)
 
 
 @contextmanager

@@ -3,12 +3,12 @@ pyramid (Lin et al. 2017, arXiv:1612.03144) over any network: torchvision's part
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from timm.layers import to_2tuple
 from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, MaskRCNN
@@ -21,43 +21,31 @@ from torchvision.models.detection.roi_heads import (
     paste_masks_in_image,
 )
 from torchvision.models.detection.rpn import concat_box_prediction_layers
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from cnntrain.models.base import default_cfg
 from cnntrain.models.box_net import (
-    COLUMNS,
+    RATIOS,
     BoxHead,
     BoxNet,
     Detected,
+    Maps,
     Objects,
+    Pyramid,
     Targets,
     anchor_sizes,
     canvas,
     coarsest,
     drawing,
     objects,
+    outlined,
     widened,
 )
 from cnntrain.models.box_regions import FIRST, RegionHead
 from cnntrain.models.trunk import build_over
 
-RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
 LAYERS = 4  # of convolutions before a mask
-Maps = dict[str, Tensor]
-
-
-class Pyramid(nn.Module):
-    """Maps of a trunk, the finest first, to as many and a coarser one, all of `out_channels`."""
-
-    def __init__(self, depths: Sequence[int], out_channels: int):
-        super().__init__()
-        self.out_channels = out_channels
-        self.fpn = FeaturePyramidNetwork([*depths], out_channels, LastLevelMaxPool())
-
-    def forward(self, maps: Sequence[Tensor]) -> Maps:
-        found: Maps = self.fpn(OrderedDict((str(number), each) for number, each in enumerate(maps)))
-        return found
 
 
 class TwoStages(RegionHead):
@@ -86,7 +74,7 @@ class TwoStages(RegionHead):
         more: Mapping[str, Any],
     ):
         super().__init__()
-        self.pyramid = Pyramid(depths, channels)
+        self.pyramid = Pyramid(depths, channels, LastLevelMaxPool())
         sizes = anchor_sizes([*strides, 2 * strides[-1]], side, anchors)
         generator = AnchorGenerator(tuple((each,) for each in sizes), (RATIOS,) * len(sizes))
         names = [str(number) for number in range(len(depths))]
@@ -135,8 +123,7 @@ class TwoStages(RegionHead):
         heads.box_predictor(heads.box_head(crops(heads.box_roi_pool, self.rpn.post_nms_top_n())))
         if heads.has_mask():
             heads.mask_predictor(heads.mask_head(crops(heads.mask_roi_pool, heads.detections_per_img)))
-        boxes = None if self.training else finest.new_empty(count, heads.detections_per_img, COLUMNS)
-        return Detected(lambda targets: finest.new_empty(count), boxes)
+        return outlined(finest, heads.detections_per_img, self.training)
 
     def _of_proposals(self, objectness: Tensor, deltas: Tensor, anchors: Tensor, wanted: Objects) -> Tensor:
         """The loss of the first stage, of one image."""
@@ -214,7 +201,7 @@ class Rcnn(BoxNet):
         head: Callable[[list[int], list[int]], BoxHead] = partial(
             TwoStages,
             num_classes=num_classes,
-            side=img_size if isinstance(img_size, int) else max(img_size),  # timm gives its own as a pair
+            side=max(to_2tuple(img_size)),
             anchors=anchor_sizes,
             channels=channels,
             hidden=hidden,

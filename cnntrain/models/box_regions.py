@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 
-from cnntrain.models.box_net import COLUMNS, BoxHead, Detected, Objects, Targets, drawing, objects, rows, widened
+from cnntrain.models.box_net import BoxHead, Detected, Objects, Targets, drawing, objects, rows, widened
 
 FIRST = 1  # class of an object; 0 is the background
 Sizes = list[tuple[int, int]]
@@ -108,10 +108,3 @@ class RegionHead(BoxHead):
         found = self.roi_heads.postprocess_detections(*self._judged(seen, proposals, sizes), proposals, sizes)
         names = ("boxes", "scores", "labels")
         return [dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)], None
-
-
-def outlined(head: RegionHead, proposals: Tensor) -> Detected:
-    """Without values, by which layers are counted."""
-    count, most = len(proposals), head.roi_heads.detections_per_img
-    boxes = None if head.training else proposals.new_empty(count, most, COLUMNS)
-    return Detected(lambda targets: proposals.new_empty(count), boxes)

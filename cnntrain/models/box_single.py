@@ -3,39 +3,40 @@ convolutions of Sandler et al. 2018, arXiv:1801.04381) over any network: torchvi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from timm.layers import to_2tuple
 from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.detection import RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
-from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, box_iou
+from torchvision.ops import Conv2dNormActivation, box_iou
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from cnntrain.models.base import default_cfg
 from cnntrain.models.box_net import (
-    COLUMNS,
+    RATIOS,
     BoxHead,
     BoxNet,
     Detected,
     Objects,
+    Pyramid,
     Targets,
     anchor_sizes,
     canvas,
     coarsest,
     objects,
+    outlined,
     rows,
     widened,
 )
 from cnntrain.models.trunk import build_over
 
-RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))  # sides of the anchors of a map, times the first
 TIMES = 4.0  # the stride of its map is the side of a smallest anchor
 STANDARD_DEVIATION = 0.03  # of an SSDlite's first weights
@@ -55,9 +56,7 @@ class OneStage(BoxHead):
         found: list[Tensor] = [*self.pyramid(maps).values()]
         outputs = {name: widened(each) for name, each in self.whole.head(found).items()}
         if found[0].is_meta:  # without values, by which layers are counted
-            count = len(found[0])
-            boxes = None if self.training else found[0].new_empty(count, self.whole.detections_per_img, COLUMNS)
-            return Detected(lambda targets: found[0].new_empty(count), boxes)
+            return outlined(found[0], self.whole.detections_per_img, self.training)
         anchors: list[Tensor] = self.whole.anchor_generator(*canvas(found, height, width))
 
         def losses(targets: Targets) -> Tensor:
@@ -102,7 +101,7 @@ class RetinaHead(OneStage):
         more: Mapping[str, Any],
     ):
         super().__init__()
-        self.pyramid = RetinaPyramid(depths, channels)
+        self.pyramid = Pyramid(depths, channels, LastLevelP6P7(channels, channels))
         every = [*strides, 2 * strides[-1], 4 * strides[-1]]
         sides = anchor_sizes(every, side, anchors, TIMES)
         sizes = tuple(tuple(each * octave for octave in OCTAVE) for each in sides)
@@ -120,19 +119,6 @@ class RetinaHead(OneStage):
         counts = [each[0, 0].numel() * len(OCTAVE) * len(RATIOS) for each in maps]
         by_level = {name: [*values.split(counts, 1)] for name, values in outputs.items()}
         found: list[Objects] = self.whole.postprocess_detections(by_level, [[*a.split(counts)] for a in anchors], sizes)
-        return found
-
-
-class RetinaPyramid(nn.Module):
-    """Maps of a trunk, the finest first, to as many and two coarser ones, all of `out_channels`."""
-
-    def __init__(self, depths: Sequence[int], out_channels: int):
-        super().__init__()
-        self.out_channels = out_channels
-        self.fpn = FeaturePyramidNetwork([*depths], out_channels, LastLevelP6P7(out_channels, out_channels))
-
-    def forward(self, maps: Sequence[Tensor]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = self.fpn(OrderedDict((str(n), each) for n, each in enumerate(maps)))
         return found
 
 
@@ -230,7 +216,7 @@ class Retina(BoxNet):
         pretrained_backbone: Mapping[str, Any] | None = None,
         **more: Any,
     ):
-        side = img_size if isinstance(img_size, int) else max(img_size)  # timm gives its own as a pair
+        side = max(to_2tuple(img_size))
         keys: dict[str, Any] = dict(side=side, anchors=anchor_sizes, channels=channels, more=more)
         head = partial(RetinaHead, num_classes=num_classes, **keys)
         super().__init__(head, num_classes, in_chans, backbone, coarsest(levels), pretrained_backbone)
@@ -256,7 +242,7 @@ class SsdLite(BoxNet):
         pretrained_backbone: Mapping[str, Any] | None = None,
         **more: Any,
     ):
-        side = img_size if isinstance(img_size, int) else max(img_size)
+        side = max(to_2tuple(img_size))
         keys: dict[str, Any] = dict(side=side, extra=extra, smallest=smallest, largest=largest, more=more)
         head = partial(SsdHead, num_classes=num_classes, **keys)
         super().__init__(head, num_classes, in_chans, backbone, coarsest(levels), pretrained_backbone)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import timm.models
 import torch
+from timm.layers import to_2tuple
 from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -56,7 +57,7 @@ class Dcgan(nn.Module):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer from 1 on, not {value}")
         self.num_classes, self.in_chans, self.latent = num_classes, in_chans, latent
-        side, depths = _stages(img_size if isinstance(img_size, int) else img_size[0], width)
+        side, depths = _stages(max(to_2tuple(img_size)), width)
         self.generator = _generator(latent, side, depths, in_chans)
         self.discriminator = _discriminator(in_chans, depths[::-1], side)
         self.apply(_begin)

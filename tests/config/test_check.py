@@ -79,8 +79,6 @@ def tree(**choices: str) -> Tree:
         whole["data"] = {**from_yaml("data", "csv"), "labels": "several"}
         if whole["transfer"]["name"] in ("auto", "probe_depths"):
             whole["transfer"] = from_yaml("transfer", "linear_probe")
-    if whole["task"]["name"] == "detect" and "augment" not in choices:
-        whole["augment"] = from_yaml("augment", "none")
     if whole["task"]["name"] == "generate":
         whole["schedule"] = from_yaml("schedule", "constant")
     if whole["augment"]["name"] == "shift_noise" and not {"data", "task"} & choices.keys():

@@ -119,6 +119,7 @@ def test_cocos_objects_are_read_and_go_through_the_fit(tmp_path: Path) -> None:
         ({"annotations": [{"image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2]}]}, "there is no image_id=1"),
         ({"annotations": [{"image_id": 7, "category_id": 4, "bbox": [1, 1, 2, 2]}]}, "there is no category_id=4"),
         ({"annotations": [{"image_id": 7, "category_id": 3, "bbox": [1, 1, 2]}]}, "bbox must be .left, top, width"),
+        ({"images": [{"id": 7, "file_name": "../a.png", "height": 9, "width": 20}], "annotations": []}, "leads out of"),
         ({"annotations": [{"image_id": 7, "category_id": 3, "bbox": [30, 1, 2, 2]}]}, "outside of its image of 20x10"),
         ({"annotations": {}}, "has no list 'annotations'"),
         ({"images": [{"id": 7, "height": 10, "width": 20}], "annotations": []}, "must have a 'file_name'"),

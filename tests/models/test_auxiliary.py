@@ -137,7 +137,14 @@ def test_a_probe_with_heads_is_the_probe_without(make_run: MakeRun, tmp_path: Pa
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize(("depth", "trained"), [(5, {"aux.1"}), (8, set())])
+@pytest.mark.parametrize(
+    ("depth", "trained"),
+    [
+        (5, {"aux.1"}),
+        (8, set()),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((-1, set()), (0, {"aux.0", "aux.1"}))),
+    ],
+)
 def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained: set[str], tmp_path: Path) -> None:
     overrides = (*GOOGLENET, AUX, "transfer=freeze_depth", f"transfer.depth={depth}", "model.pretrained=false")
     run = make_run(*overrides, "trainer.epochs=1", folder=tmp_path / "run")

@@ -64,7 +64,7 @@ class PackedCrop:
         box = boxes(sides, self.min_area, draws.here).double().view(2, 2, count) * (side / sides.double())
         start, length = box.view(2, 2 * count).to(images.device, non_blocking=True)
         white, exact = (255, torch.float32) if images.dtype == torch.uint8 else (65535, torch.float64)
-        # not a half precision, in which a GPU multiplies faster: weights have more digits
+        # float64 for 16 bits: a GPU may round factors in float32 to 10 binary digits
         rows, columns = filters(start, length, self.size, side, self.kernel).to(exact).split(count)
         upright = images.permute(0, 3, 2, 1).to(exact, memory_format=torch.contiguous_format)
         lines = (columns @ upright.reshape(count, side, side * channels)).view(count, self.size, side, channels)

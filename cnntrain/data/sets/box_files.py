@@ -16,7 +16,7 @@ from cnntrain.core.errors import InputError
 from cnntrain.data.base import Data
 from cnntrain.data.sets.boxes import MOST_WITH_MASKS, Boxes, Objects
 from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
+from cnntrain.data.sets.divide import pieces_of, sealed
 from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.stratify import PARTS
 
@@ -78,7 +78,7 @@ def box_set(
         InputError: an image file is not there, or the parts do not fit `source.split`.
     """
     labels = {part: _labels(each, len(names)) for part, each in found.items()}
-    pieces = _divided(source, root, found, labels, names)
+    pieces = pieces_of(source, root, found, labels, names)
     most = max(1, *(len(one.objects) for each, _ in pieces.values() for one in each))
     if decode is not None and most > MOST_WITH_MASKS:
         raise InputError(f"{root}: an image has {most} objects, and masks are of {MOST_WITH_MASKS} at most")
@@ -105,25 +105,6 @@ def _labels(found: Sequence[Described], classes: int) -> np.ndarray:
     for row, each in zip(there, found, strict=True):
         row[each.objects.labels] = True
     return there
-
-
-def _divided(
-    source: Data,
-    root: Path,
-    found: Mapping[str, Sequence[Described]],
-    labels: Mapping[str, np.ndarray],
-    names: Sequence[str],
-) -> dict[str, tuple[Sequence[Described], np.ndarray]]:
-    pieces = {part: (found[part], labels[part]) for part in found if part != "all"}
-    how = Division.asked(source, root, found)
-    if how is not None:
-        part = "all" if "all" in found else "train"
-        groups = None if source.group is None else groups_of(source.group, [each.image for each in found[part]])
-        cut = divided(labels[part], names, how, groups)
-        pieces |= {name: ([found[part][k] for k in index], labels[part][index]) for name, index in cut.items()}
-    if source.group is not None:
-        check_groups_apart({n: groups_of(source.group, [p.image for p in each]) for n, (each, _) in pieces.items()})
-    return pieces
 
 
 def _part(

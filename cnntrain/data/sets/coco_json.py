@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.paths import is_below
 from cnntrain.core.words import printable
 from cnntrain.data.sets.box_files import Described
 from cnntrain.data.sets.boxes import Objects
@@ -92,6 +93,8 @@ def _image(
         outlines.append(each.get("segmentation"))
     name = _text(path, "images", about, "file_name")
     found = Objects(np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), np.array(ignored, bool))
+    if not is_below(name):
+        raise InputError(f"{path}: file_name {printable(name)} leads out of the images' folder")
     row = Described(f"{images}/{name}".lstrip("/"), size, found, outlines if masks else None)
     return row, len(notes) - len(boxes)
 

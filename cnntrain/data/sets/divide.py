@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from cnntrain.data.sets.stratify import PARTS, by_rarest, check_counts, stratifi
 
 MOST_PIECES = 20  # in which grouped samples are cut to come near to a fraction
 SHOWN = 5  # groups in a message
+
+T = TypeVar("T", bound="Of")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,38 @@ def groups_of(pattern: str, ids: Sequence[str]) -> list[str]:
     if without:
         raise InputError(f"data.group={pattern} does not match {len(without):,} of {len(ids):,} ids: {listed(without)}")
     return [match[1] for match in found if match is not None]
+
+
+class Of(Protocol):
+    """What is divided.
+
+    Attributes:
+        image: its path below the root, with forward slashes.
+    """
+
+    @property
+    def image(self) -> str: ...
+
+
+def pieces_of(
+    source: Data, root: Path, found: Mapping[str, Sequence[T]], labels: Mapping[str, np.ndarray], names: Sequence[str]
+) -> dict[str, tuple[Sequence[T], np.ndarray]]:
+    """Each part's samples and their labels, of parts that are given, or of all under the key ``all``, as `source` has
+    them divided.
+
+    Raises:
+        InputError: they do not fit `source.split`, or a group is in two parts.
+    """
+    pieces = {part: (found[part], labels[part]) for part in found if part != "all"}
+    how = Division.asked(source, root, found)
+    if how is not None:
+        part = "all" if "all" in found else "train"
+        groups = None if source.group is None else groups_of(source.group, [each.image for each in found[part]])
+        cut = divided(labels[part], names, how, groups)
+        pieces |= {name: ([found[part][k] for k in index], labels[part][index]) for name, index in cut.items()}
+    if source.group is not None:
+        check_groups_apart({n: groups_of(source.group, [p.image for p in each]) for n, (each, _) in pieces.items()})
+    return pieces
 
 
 def sealed(folds: int | None, own_test: bool) -> list[str]:

@@ -20,7 +20,7 @@ from cnntrain.core.targets import IGNORE
 from cnntrain.core.words import printable
 from cnntrain.data.base import Data
 from cnntrain.data.sets.dataset import DataSet, Part
-from cnntrain.data.sets.divide import Division, check_groups_apart, divided, groups_of, sealed
+from cnntrain.data.sets.divide import pieces_of, sealed
 from cnntrain.data.sets.files import FileImages
 from cnntrain.data.sets.masks import Masks
 from cnntrain.data.sets.stratify import PARTS
@@ -101,7 +101,7 @@ def mask_set(
                     f"name it in classes.txt, or let data.ignore={number} leave its pixels out"
                 )
     labels = {part: each[:, : len(names)] for part, each in there.items()}
-    parts = _divided(source, root, found, labels, names)
+    parts = pieces_of(source, root, found, labels, names)
     built = {part: _part(source, root, *parts[part], ignore) for part in PARTS if part in parts}
     fingerprint, modified = _digests(source, root, {part: parts[part][0] for part in built}, names, ignore)
     return DataSet(
@@ -124,30 +124,6 @@ def _classes_of(root: Path, pairs: Sequence[Pair], ignore: int | None) -> np.nda
         numbers = np.unique(read(root / pair.mask, ignore))
         row[numbers[numbers != IGNORE]] = True
     return there
-
-
-Piece = tuple[Sequence[Pair], np.ndarray]
-
-
-def _divided(
-    source: Data,
-    root: Path,
-    found: Mapping[str, Sequence[Pair]],
-    labels: Mapping[str, np.ndarray],
-    names: Sequence[str],
-) -> dict[str, Piece]:
-    pieces: dict[str, Piece] = {part: (found[part], labels[part]) for part in found if part != "all"}
-    how = Division.asked(source, root, found)
-    if how is not None:
-        part = "all" if "all" in found else "train"
-        groups = None if source.group is None else groups_of(source.group, [each.image for each in found[part]])
-        cut = divided(labels[part], names, how, groups)
-        pieces |= {name: ([found[part][k] for k in index], labels[part][index]) for name, index in cut.items()}
-    if source.group is not None:
-        check_groups_apart(
-            {name: groups_of(source.group, [p.image for p in each]) for name, (each, _) in pieces.items()}
-        )
-    return pieces
 
 
 def _part(source: Data, root: Path, pairs: Sequence[Pair], labels: np.ndarray, ignore: int | None) -> Part:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.core import tables
+from cnntrain.core import bootstrap, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.runs.objects import Objects
 
@@ -20,9 +20,9 @@ def per_class(found: Objects) -> list[dict[str, Any]]:
     """
     if not len(found):
         return []
-    from cnntrain.tasks.detect import matching, precision, resampling  # which need an extra
+    from cnntrain.tasks.detect import matching, precision  # which need an extra
 
-    once, drawn = np.ones((1, len(found))), resampling.times(len(found))
+    once, drawn = np.ones((1, len(found))), bootstrap.times(len(found))
     rows = []
     for name, each in zip(found.classes, matching.matched(found.rows, len(found.classes)), strict=True):
         values, support = precision.averages(each, once)[0], int(each.there.sum())
@@ -30,7 +30,7 @@ def per_class(found: Objects) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "ap": float(values.mean()) if support else None,
-                "interval": resampling.within(precision.averages(each, drawn).mean(1)),
+                "interval": bootstrap.within(precision.averages(each, drawn).mean(1)),
                 "ap50": float(values[precision.HALF]) if support else None,
                 "support": support,
                 "given": len(each.images),

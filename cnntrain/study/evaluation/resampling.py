@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnntrain.core.intervals import LEVEL
+from cnntrain.core.bootstrap import DRAWS, ENDS, SEED
 from cnntrain.tasks.classify.calibration import BINS
-
-DRAWS = 1000
-SEED = 0  # so that the same predictions have the same intervals
 
 Figures = Callable[[np.ndarray], dict[str, float]]
 
@@ -27,8 +24,7 @@ def intervals(labels: np.ndarray, found: np.ndarray, losses: np.ndarray, draws: 
     generator = np.random.default_rng(SEED)
     n = len(labels)
     rows = [figures(np.bincount(generator.integers(n, size=n), minlength=n).astype(float)) for _ in range(draws)]
-    ends = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    return {name: np.percentile([row[name] for row in rows], ends).tolist() for name in rows[0]}
+    return {name: np.percentile([row[name] for row in rows], ENDS).tolist() for name in rows[0]}
 
 
 def _figures(labels: np.ndarray, found: np.ndarray, losses: np.ndarray) -> Figures:

@@ -1,40 +1,29 @@
-"""Intervals by bootstrap over images (Efron 1979): they are drawn anew with replacement, and each figure computed
-again."""
+"""Intervals of a segmentation's figures by bootstrap over images."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnntrain.core.intervals import LEVEL
+from cnntrain.core import bootstrap
 from cnntrain.tasks.segment.metrics import figures, per_class
-
-DRAWS = 1000
-SEED = 0  # so that the same answers have the same intervals
-ENDS = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
 
 
 def intervals(counts: np.ndarray) -> dict[str, list[float]]:
-    """Low and high end of the percentile interval of `LEVEL` of each figure.
+    """Low and high end of each figure, where it is known.
 
     Args:
         counts: int64 [images, 3, classes], of at least one image.
     """
     drawn = figures(_drawn(counts))
-    return {name: np.nanpercentile(values, ENDS).tolist() for name, values in drawn.items() if _known(values)}
+    return {name: ends for name, values in drawn.items() if (ends := bootstrap.within(values)) is not None}
 
 
 def of_classes(counts: np.ndarray) -> list[list[float] | None]:
     """The same of each class's intersection over union; None where there is no union."""
-    found = per_class(_drawn(counts)).T
-    return [np.nanpercentile(each, ENDS).tolist() if _known(each) else None for each in found]
-
-
-def _known(values: np.ndarray) -> bool:
-    return bool(np.isfinite(values).any())
+    return [bootstrap.within(each) for each in per_class(_drawn(counts)).T]
 
 
 def _drawn(counts: np.ndarray) -> np.ndarray:
     """float64 [draws, 3, classes]: sums over images drawn anew."""
-    n = len(counts)
-    times = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS)
-    return (times.astype(np.float64) @ counts.reshape(n, -1)).reshape(DRAWS, *counts.shape[1:])
+    drawn = bootstrap.times(len(counts)) @ counts.reshape(len(counts), -1)
+    return drawn.reshape(-1, *counts.shape[1:])
