@@ -171,6 +171,7 @@ def _corrupted(answerer: Answerer, images: Labelled, kind: str) -> list[dict[str
 def _result(asked: Asked, found: Findings, command: str) -> dict[str, Any]:
     first, images = asked.members[0], asked.images
     config, answers = first.found.config, found.judged.answers
+    assert answers is not None or config.task.target == "image", "rank 0 has them"
     columns = config.task.columns
     return {
         "checkpoint": str(first.found.path),
