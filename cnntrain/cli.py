@@ -35,7 +35,7 @@ from cnntrain.config.line import Line, command_of
 from cnntrain.config.loader import Loader
 from cnntrain.config.search_path import groups, looking_in, notes
 from cnntrain.config.text import as_text
-from cnntrain.core import signals, torchrun
+from cnntrain.core import allocation, signals, torchrun
 from cnntrain.core.errors import ConfigError, UserError
 from cnntrain.core.loggers import loggers_kept
 from cnntrain.core.version import __version__
@@ -240,10 +240,11 @@ def start(
         for each in notes():
             _say(each, sys.stderr)
     if tree.get("devices", 1) == 1:  # in this process, which may not need torch
-        if prune is not None:
-            assert isinstance(checked, Train), "nothing else has epochs"
-            return checked.execute(typed, prune)
-        return checked.execute(typed)
+        with allocation.kept():
+            if prune is not None:
+                assert isinstance(checked, Train), "nothing else has epochs"
+                return checked.execute(typed, prune)
+            return checked.execute(typed)
     from cnntrain.core.launch import launch  # the first import that brings torch in: the config is valid
 
     words = [each.word for each in imports.present()]
@@ -255,7 +256,7 @@ def execute(
     command: str, tree: Mapping[str, Any], typed: Sequence[str], words: Sequence[str], config_dir: str | None
 ) -> tuple[int, str | None]:
     """Run a checked command in this process, which may be a new one that knows nothing yet."""
-    with imports.imported(words), looking_in(config_dir):
+    with imports.imported(words), looking_in(config_dir), allocation.kept():
         ended = check(tree, command_class(command)).execute(typed)
     return ended.code, ended.made
 
