@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.core import cores
 from cnntrain.core.draws import Draws
+from cnntrain.data.batches.ahead import ahead
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -47,10 +49,11 @@ class Loader:
         self.varied = varied
         self.is_packed = False  # then `source` gives packed images, and with their targets their sizes
         self.source: Source = Reader(samples, workers, device)
+        self._waited = 0.0  # for batches that are made ahead
 
     @property
     def waited(self) -> float:
-        return self.source.waited
+        return self._waited if self._is_ahead else self.source.waited
 
     @property
     def dense(self) -> Any:
@@ -73,6 +76,24 @@ class Loader:
         Raises:
             InputError: an image cannot be read.
         """
+        yield from ahead(self._made(plan), self._note_wait) if self._is_ahead else self._made(plan)
+
+    def _note_wait(self, seconds: float) -> None:
+        self._waited += seconds
+
+    @property
+    def _is_light(self) -> bool:
+        """Whether what is done to an image is little, and the same to the bit whatever is beside it."""
+        transform = None if self.varied is None else self.varied.transform
+        return self.packing is None and (transform is None or getattr(transform, "alone", False))
+
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether a batch is made while the step before it is computed, which leaves cores idle here and there. What is
+        much to do is done in between, with all cores."""
+        return self.source.in_memory and self.device.type == "cpu" and self._is_light and cores.usable() > 1
+
+    def _made(self, plan: Plan) -> Iterator[Batch]:
         plan = self._with_partners(plan)
         count = self._at_once(plan)
         loaded = self.source.batches(plan if count == 1 else plan.together(count))
@@ -83,9 +104,7 @@ class Loader:
     def _at_once(self, plan: Plan) -> int:
         """How many batches are made by the same operations. To ask a GPU for an operation takes longer than that does
         on a few small images; a CPU has them in its cache."""
-        transform = None if self.varied is None else self.varied.transform
-        alone = self.packing is None and (transform is None or getattr(transform, "alone", False))
-        if not self.source.on_gpu or not alone or len(plan) == 0:
+        if not self.source.on_gpu or not self._is_light or len(plan) == 0:
             return 1
         largest = int((plan.ends - plan.starts).max())
         size = largest * self.preprocess.channels * self.preprocess.image_size**2 * self.dtype.itemsize

@@ -25,6 +25,7 @@ class Source(Protocol):
 
     workers: int  # processes that read them
     waited: float  # seconds that the consumer has waited for them
+    in_memory: bool  # whether they are at hand, and not read when they are asked for
     on_gpu: bool  # whether they are in the memory of the GPU that computes
 
     def batches(self, plan: Plan) -> Iterator[tuple[Tensor, Any] | None]:
@@ -35,7 +36,7 @@ class Source(Protocol):
 class Reader:
     """Reads a part in a plan's order, by worker processes that live as long as the reader."""
 
-    on_gpu = False
+    in_memory = on_gpu = False
 
     def __init__(self, samples: Samples, workers: int, device: torch.device):
         self.workers = workers

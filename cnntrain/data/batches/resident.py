@@ -26,6 +26,8 @@ class Resident:
         beyond_memory: whether the images are mapped from a file that is larger than the memory; without `rows`.
     """
 
+    in_memory = True
+
     def __init__(
         self,
         images: Tensor,
