@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import timm
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.models import registry
 from cnntrain.study.explain.subject import Subject
+from cnntrain.tasks.score import WholeScore
 
 
 def network(name: str, size: int, channels: int = 3, classes: int = 10, **args: Any) -> nn.Module:
@@ -28,7 +30,8 @@ def network(name: str, size: int, channels: int = 3, classes: int = 10, **args: 
 def subject_of(net: nn.Module, size: int, channels: int = 3, classes: int = 10, layer: str | None = None) -> Subject:
     seen = Preprocess(channels, size, "squash", 1.0, "bilinear", [0.5] * channels, [0.25] * channels, "white")
     names = [f"class {number}" for number in range(classes)]
-    return Subject(net, layer, names, seen, lambda inputs: net(inputs).double().softmax(1), torch.device("cpu"))
+    scoring = partial(WholeScore, probabilities=lambda logits: logits.double().softmax(1))
+    return Subject(net, layer, names, seen, scoring, torch.device("cpu"))
 
 
 def images(count: int, size: int, channels: int = 3) -> Tensor:

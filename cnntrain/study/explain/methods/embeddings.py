@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cnntrain.core.limits import Count, Positive, Whole
+from cnntrain.config.method import EVERY
 from cnntrain.study.explain.base import Picture, Pictures
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class Embeddings(Pictures):
     """What the classifier is given, or with a layer the means of its channels; and which images lie nearest."""
 
+    dimensions = EVERY
     uses_layer = True
     has_layer = False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnntrain.core.limits import Count
+from cnntrain.config.method import EVERY
 from cnntrain.study.explain.base import Picture, Pictures
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Filters(Pictures):
     """Those of the first layer in colour, those of the others channel by channel; with a layer of that one alone."""
 
     needs_images = False
+    dimensions = EVERY
     uses_layer = True
     has_layer = False
 
