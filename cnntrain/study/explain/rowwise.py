@@ -16,26 +16,36 @@ from cnntrain.core.words import printable
 from cnntrain.study.curves import PLAIN, picture
 from cnntrain.study.explain.drawing import AGAINST, FOR, overlay, show, strengths
 from cnntrain.study.explain.explaining import Explanation
+from cnntrain.study.explain.tiles import side_by_side
 
 NEUTRAL = (0.72, 0.72, 0.72)  # grey, of what counts for nothing
 COLOURS = LinearSegmentedColormap.from_list("for and against", [AGAINST, NEUTRAL, FOR])
 SHADE = 0.16  # of the colours behind a line
 CHANNELS = 4  # of a signal, that are drawn: the first ones
 FRAMES = 8  # of a volume, that are drawn: spread evenly over it
-GAP = 0.04  # of a frame's width, between frames
+HEAD, ABOVE, AROUND = 0.3, 0.25, 0.1  # inches: of the title, above an explanation, around its panels
+WIDTH = 4.5  # inches that a title needs
 
 
-class Size(NamedTuple):
-    """Inches of an explanation, and how many stand beside each other on a sheet."""
+class Cell(NamedTuple):
+    """Inches of an explanation: of a panel, and what is left of the panels and below them; and how many panels stand one
+    below the other, and explanations beside each other on a sheet."""
 
     width: float
     height: float
+    left: float
+    below: float
+    panels: int
     columns: int
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        return self.left + self.width + AROUND, ABOVE + self.panels * (self.height + AROUND) + self.below
 
 
 def draw(found: Explanation, title: str) -> bytes:
     """A PNG of one explanation."""
-    return _stacked([found], title, 1.6)
+    return _stacked([found], title, 1.8)
 
 
 def sheet(found: Sequence[Explanation], title: str) -> bytes:
@@ -47,42 +57,36 @@ def _stacked(found: Sequence[Explanation], title: str, times: float) -> bytes:
     """Args:
     times: how large each is.
     """
-    size = _size(found[0])
-    columns = min(size.columns, len(found))
-    rows = -(-len(found) // columns)
-    height = times * size.height * rows + 0.5
-    figure = Figure(figsize=(times * size.width * columns, height), dpi=100)
-    figure.suptitle(title, fontsize=10, **PLAIN)
-    share = 1 - 0.4 / height
+    cell = _cell(found[0], times)
+    columns = min(cell.columns, len(found))
+    width, height = cell.whole
+    whole = max(WIDTH, columns * width), -(-len(found) // columns) * height + HEAD
+    figure = Figure(figsize=whole, dpi=100)
+    figure.text(0.5, 1 - 0.08 / whole[1], title, ha="center", va="top", fontsize=10, **PLAIN)
     for number, each in enumerate(found):
         row, column = divmod(number, columns)
-        cell = (column / columns, share * (1 - (row + 1) / rows), 1 / columns, share / rows)
-        _draw(figure, cell, each)
+        left, top = column * width + cell.left, whole[1] - HEAD - row * height - ABOVE
+        panels = []
+        for panel in range(cell.panels):
+            low = top - (panel + 1) * (cell.height + AROUND)
+            inches = (left / whole[0], low / whole[1], cell.width / whole[0], cell.height / whole[1])
+            panels.append(figure.add_axes(inches))
+        (_line if each.map.ndim == 1 else _frames)(panels, each)
+        panels[0].set_title(_about(each), fontsize=8, **PLAIN)
     return picture(figure, "png")
 
 
-def _size(found: Explanation) -> Size:
+def _cell(found: Explanation, times: float) -> Cell:
     if found.map.ndim == 1:
-        return Size(3.6, 0.5 + 1.1 * min(CHANNELS, found.seen.shape[1]), 3)
-    frames = min(FRAMES, len(found.map))
-    return Size(0.7 * frames + 0.2, 0.45 + 2 * 0.75 * found.map.shape[1] / found.map.shape[2], 2)
+        return Cell(times * 3.0, times * 1.1, 0.45, 0.25, min(CHANNELS, found.seen.shape[1]), 3)
+    side = times * 0.7
+    count, (_, height, width) = min(FRAMES, len(found.map)), found.map.shape
+    return Cell(side * count, side * height / width, AROUND, 0.0, 2, 2)
 
 
-def _draw(figure: Figure, cell: tuple[float, float, float, float], found: Explanation) -> None:
-    """One explanation in a part of the figure: left, bottom, width and height, as shares."""
-    left, bottom, width, height = cell
-    count = min(CHANNELS, found.seen.shape[1]) if found.map.ndim == 1 else 2
-    title = f"for {printable(found.target, 24)}, {found.probability:.1%}"
-    if found.target != found.answer:
-        title += f"; answer {printable(found.answer, 14)}"
-    inner = 0.8 * height / count
-    margin = 0.1 if found.map.ndim == 1 else 0.02
-    panels = []
-    for number in range(count):
-        low = bottom + 0.06 * height + (count - 1 - number) * inner
-        panels.append(figure.add_axes((left + margin * width, low, (0.98 - margin) * width, 0.92 * inner)))
-    (_line if found.map.ndim == 1 else _frames)(panels, found)
-    panels[0].set_title(title, fontsize=8, **PLAIN)
+def _about(found: Explanation) -> str:
+    right = "" if found.target == found.answer else f"; answer {printable(found.answer, 14)}"
+    return f"for {printable(found.target, 24)}, {found.probability:.1%}{right}"
 
 
 def _line(panels: Sequence[Axes], found: Explanation) -> None:
@@ -113,9 +117,3 @@ def _frames(panels: Sequence[Axes], found: Explanation) -> None:
     painted = overlay(found.seen.reshape(count * height, *found.seen.shape[2:]), found.map.reshape(count * height, -1))
     for panel, frames in zip(panels, (found.seen, painted.reshape(*found.map.shape, 3)), strict=True):
         show(panel, side_by_side(frames[chosen]), "")
-
-
-def side_by_side(frames: np.ndarray) -> np.ndarray:
-    """[height, width of all, channels] of [frames, height, width, channels] from 0 to 1, white between them."""
-    gap = np.ones((frames.shape[1], max(1, round(GAP * frames.shape[2])), frames.shape[3]))
-    return np.concatenate([part for frame in frames for part in (frame, gap)][:-1], 1)
