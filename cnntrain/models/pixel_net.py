@@ -17,8 +17,8 @@ class PixelNet(nn.Module):
     """Images (N, in_chans, H, W) to logits (N, num_classes, H, W).
 
     `HEAD` names the module that is new for other classes, and that a linear probe trains; `fixed` names parameters that
-    no policy trains; `map_names` the modules whose outputs are the maps before the head, the finest first; `rim` how many
-    pixels around an image these maps are of, too.
+    no policy trains; `map_names` the modules whose outputs are the maps before the head, the finest first; `rim` how
+    many pixels around an image these maps are of, too.
     """
 
     HEAD: ClassVar[str] = "head"

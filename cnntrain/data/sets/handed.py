@@ -48,7 +48,9 @@ class GivenSignals:
         channels, length = self.shape
         if values.shape != self.shape and (channels != 1 or values.shape != (length,)):
             shown = "x".join(map(str, values.shape))
-            raise InputError(f"a signal of {shown} values, and the network takes {channels}x{length} (channels x length)")
+            raise InputError(
+                f"a signal of {shown} values, and the network takes {channels}x{length} (channels x length)"
+            )
         signal = values.astype(np.float32).reshape(self.shape)
         if not np.isfinite(signal).all():
             raise InputError("a signal has values that are missing or no finite float32 numbers")

@@ -34,9 +34,9 @@ def laid(subject: Subject, layer: str, small: Tensor, size: Sequence[int]) -> Te
     axes = zip(field.axes, size, small.shape[1:], strict=True)
     rows, columns = (_positions(*each).to(small) for each in axes)
     grid = torch.stack([columns[None].expand(len(rows), -1), rows[:, None].expand(-1, len(columns))], -1)
-    return grid_sample(
-        small[:, None], grid.expand(len(small), -1, -1, -1), padding_mode="border", align_corners=True
-    )[:, 0]
+    return grid_sample(small[:, None], grid.expand(len(small), -1, -1, -1), padding_mode="border", align_corners=True)[
+        :, 0
+    ]
 
 
 def _positions(axis: Axis, pixels: int, positions: int) -> Tensor:

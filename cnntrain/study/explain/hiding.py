@@ -19,9 +19,7 @@ def along(size: Sequence[int], length: int) -> list[int]:
     return [max(1, round(length * each / size[-1])) for each in size]
 
 
-def falls(
-    subject: Subject, inputs: Tensor, targets: Tensor, window: Sequence[int], stride: Sequence[int]
-) -> Tensor:
+def falls(subject: Subject, inputs: Tensor, targets: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
     """By how much the class's logit falls when a window is zeros, which is the mean colour: [images, ...], of each
     pixel the mean over the windows that hide it.
 

@@ -40,8 +40,8 @@ def convolutions(subject: Subject) -> dict[str, nn.Conv1d | nn.Conv2d | nn.Conv3
 
 def grids(subject: Subject, filters: int, channels: int) -> Iterator[Picture]:
     """A picture a convolution. Each filter is drawn in its own range, 0 in the middle: grey where it is in colour, else
-    white, blue below and red above. A row of the latter is a filter, a column a channel that it reads; of signals a tile
-    is a filter, a row of it a channel. Of volumes the frames of a kernel stand side by side."""
+    white, blue below and red above. A row of the latter is a filter, a column a channel that it reads; of signals a
+    tile is a filter, a row of it a channel. Of volumes the frames of a kernel stand side by side."""
     for number, (name, each) in enumerate(convolutions(subject).items(), 1):
         weights = each.weight.detach().float().cpu().numpy()
         few = weights[:filters]

@@ -28,8 +28,8 @@ WIDTH = 4.5  # inches that a title needs
 
 
 class Cell(NamedTuple):
-    """Inches of an explanation: of a panel, and what is left of the panels and below them; and how many panels stand one
-    below the other, and explanations beside each other on a sheet."""
+    """Inches of an explanation: of a panel, and what is left of the panels and below them; and how many panels stand
+    one below the other, and explanations beside each other on a sheet."""
 
     width: float
     height: float

@@ -133,7 +133,7 @@ class Subject:
         return found
 
     def blank(self) -> Tensor:
-        """An image of the mean colour as the network sees it, or a signal of the mean value: zeros [1, channels, ...]."""
+        """An image of the mean colour as the network sees it, or a signal of the mean: zeros [1, channels, ...]."""
         like = next(self.network.parameters())
         return torch.zeros(1, *self.seen.shape, device=like.device, dtype=like.dtype)
 
@@ -164,9 +164,7 @@ class Shown:
     picture: Callable[[int], Tensor]
 
 
-def readable(
-    batches: Callable[[], Iterable[Batch]], say: Callable[[str], None]
-) -> Iterator[tuple[list[int], Tensor]]:
+def readable(batches: Callable[[], Iterable[Batch]], say: Callable[[str], None]) -> Iterator[tuple[list[int], Tensor]]:
     """What `Shown.batches` gives.
 
     Args:

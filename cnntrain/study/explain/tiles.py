@@ -112,8 +112,8 @@ def _fitted(tile: np.ndarray, side: int) -> np.ndarray:
 
 
 def of_image(seen: np.ndarray) -> np.ndarray:
-    """[height, width, 3] of an image [channels, height, width] with one channel or three; of a volume [channels, frames,
-    height, width] its frames side by side, of a signal [channels, length] its lines."""
+    """[height, width, 3] of an image [channels, height, width] with one channel or three; of a volume [channels,
+    frames, height, width] its frames side by side, of a signal [channels, length] its lines."""
     if seen.ndim == 2:
         lines = bands.drawn(torch.from_numpy(seen)).numpy()
         return of_image(lines.repeat(max(1, round(WIDER * bands.LINE / lines.shape[2])), 2))

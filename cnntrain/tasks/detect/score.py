@@ -49,7 +49,10 @@ class BoxScore:
         class has."""
         counts = (self.boxes[..., CLASS] == targets[:, None]).sum(1)
         places = self._places(targets)
-        return [{"score_is": SURENESS, "box": box, "boxes": count} for box, count in zip(places.tolist(), counts.tolist(), strict=True)]
+        return [
+            {"score_is": SURENESS, "box": box, "boxes": count}
+            for box, count in zip(places.tolist(), counts.tolist(), strict=True)
+        ]
 
     def part(self, targets: Tensor, size: Sequence[int]) -> Tensor:
         """The pixels whose middles the box has."""

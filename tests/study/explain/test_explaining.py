@@ -1,4 +1,4 @@
-"""Explanations of masks and boxes: what the score is of, that it has a gradient, and what is said where there is nothing."""
+"""Explanations of masks and boxes: what the score is of, its gradient, and what is said where there is nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def shown(inputs: Tensor) -> Shown:
     return Shown(names, [""] * len(inputs), lambda: iter([([*range(len(inputs))], inputs)]), lambda each: inputs[each])
 
 
-def explained(subject: Subject, inputs: Tensor, name: str, target: str, **keys: Any) -> tuple[list[Explanation], list[str]]:
+def explained(
+    subject: Subject, inputs: Tensor, name: str, target: str, **keys: Any
+) -> tuple[list[Explanation], list[str]]:
     """And what was said."""
     chosen, said = method(name, keys), list[str]()
     assert isinstance(chosen, Attribution)
@@ -143,7 +145,9 @@ class Finder(nn.Module):
         for number, each in enumerate(self.found[: len(images)]):
             for row, (label, left, top, right, bottom) in enumerate(each):
                 score = self.scale * images[number, 0, int(top) : int(bottom), int(left) : int(right)].mean()
-                boxes[number, row] = torch.stack([*images.new_tensor([label]), score, *images.new_tensor([left, top, right, bottom])])
+                boxes[number, row] = torch.stack(
+                    [*images.new_tensor([label]), score, *images.new_tensor([left, top, right, bottom])]
+                )
         return Detected(lambda targets: images.new_zeros(len(images)), boxes)
 
 

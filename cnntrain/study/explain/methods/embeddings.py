@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cnntrain.core.limits import Count, Positive, Whole
 from cnntrain.config.method import EVERY
+from cnntrain.core.limits import Count, Positive, Whole
 from cnntrain.study.explain.base import Picture, Pictures
 
 if TYPE_CHECKING:

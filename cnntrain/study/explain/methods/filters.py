@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntrain.core.limits import Count
 from cnntrain.config.method import EVERY
+from cnntrain.core.limits import Count
 from cnntrain.study.explain.base import Picture, Pictures
 
 if TYPE_CHECKING:
