@@ -110,17 +110,6 @@ def test_an_evaluation_finds_what_the_run_found_and_leaves_what_its_figures_foll
         check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
 
 
-def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Image.new("L", (32, 32), 90).save(tmp_path / "a.png")
-    words = (f"run={run}", f"images={tmp_path / 'a.png'}", f"output={tmp_path / 'out'}", "device=cpu", "format=json")
-    check(composed(words, "predict"), Predict).execute([])
-    with Image.open(tmp_path / "out" / "a.png") as drawn:
-        assert drawn.size == (320, 320) and drawn.mode == "RGB"
-    line = plain_json.read(capsys.readouterr().out.splitlines()[0].encode(), dict)
-    assert len(line["class"]) == len(line["score"]) == len(line["box"]) and len(line["class"]) <= 100
-
-
-@pytest.mark.parametrize("of", [MASKED, FAST], ids=["mask_rcnn", "fast_rcnn"])
 def test_what_a_box_rests_on_is_drawn_with_it(run: Path, tmp_path: Path) -> None:
     loaded = cnntrain.load(run, device="cpu")
     scene = loaded.config.data.load().val.images[0]
@@ -137,6 +126,17 @@ def test_what_a_box_rests_on_is_drawn_with_it(run: Path, tmp_path: Path) -> None
     assert lime.sum() > 50
 
 
+def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (32, 32), 90).save(tmp_path / "a.png")
+    words = (f"run={run}", f"images={tmp_path / 'a.png'}", f"output={tmp_path / 'out'}", "device=cpu", "format=json")
+    check(composed(words, "predict"), Predict).execute([])
+    with Image.open(tmp_path / "out" / "a.png") as drawn:
+        assert drawn.size == (320, 320) and drawn.mode == "RGB"
+    line = plain_json.read(capsys.readouterr().out.splitlines()[0].encode(), dict)
+    assert len(line["class"]) == len(line["score"]) == len(line["box"]) and len(line["class"]) <= 100
+
+
+@pytest.mark.parametrize("of", [MASKED, FAST], ids=["mask_rcnn", "fast_rcnn"])
 def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_time(
     tmp_path: Path, of: Sequence[str]
 ) -> None:
