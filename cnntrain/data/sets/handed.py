@@ -24,8 +24,10 @@ def handed(inputs: Sequence[Any], shape: Sequence[int], how: Reading) -> Images:
         inputs: images as `given.given` takes them, signals as `GivenSignals` or volumes as `GivenClips` does.
         shape: of one input: channels, then one side of a signal, two of an image, three of a volume.
     """
-    kinds = {1: lambda: GivenSignals(inputs, shape), 3: lambda: GivenClips(inputs, how)}
-    return kinds.get(len(shape) - 1, lambda: GivenImages(inputs, how))()
+    sides = len(shape) - 1
+    if sides == 1:
+        return GivenSignals(inputs, shape)
+    return GivenClips(inputs, how) if sides > 2 else GivenImages(inputs, how)
 
 
 class GivenSignals:

@@ -37,7 +37,8 @@ def falls(subject: Subject, inputs: Tensor, targets: Tensor, window: Sequence[in
     times = torch.zeros(size, dtype=torch.float64, device=inputs.device)
     with torch.no_grad():
         before = chosen(subject.logits(inputs), targets)
-        for place in product(*map(_windows, size, window, stride)):
+        sides = [[*_windows(*each)] for each in zip(size, window, stride, strict=True)]
+        for place in product(*sides):
             hidden = inputs.clone()
             hidden[..., *place] = 0
             fall = before - chosen(subject.logits(hidden), targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -18,7 +19,7 @@ SMALL = 0.55  # inches of a tile
 KINDS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}  # along so many sides
 
 
-def convolutions(subject: Subject) -> dict[str, nn.Conv1d | nn.Conv2d | nn.Conv3d]:
+def convolutions(subject: Subject) -> dict[str, Any]:
     """Those in the layer that is asked for, else all, whose kernel is larger than 1 along any side, by name.
 
     Raises:

@@ -96,7 +96,7 @@ def _line(panels: Sequence[Axes], found: Explanation) -> None:
     between = (strength[1:] + strength[:-1]) / 2 if len(strength) > 1 else strength
     for number, (panel, values) in enumerate(zip(panels, found.seen.T, strict=False)):
         points = np.stack([places, values], 1)
-        line = LineCollection(np.stack([points[:-1], points[1:]], 1), cmap=COLOURS, linewidths=2.2)
+        line = LineCollection([*np.stack([points[:-1], points[1:]], 1)], cmap=COLOURS, linewidths=2.2)
         line.set_array(between)
         line.set_clim(-1, 1)
         panel.add_collection(line)
