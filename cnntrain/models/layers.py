@@ -13,7 +13,7 @@ def stages(network: nn.Module) -> list[str]:
     trunk (`map_names`); none where it does not say."""
     found = [str(each["module"]) for each in getattr(network, "feature_info", None) or []]
     modules = dict(network.named_modules())
-    return [name for name in found or getattr(network, "map_names", ()) if name in modules]
+    return [name for name in found or getattr(network, "map_names", []) if name in modules]
 
 
 def named(network: nn.Module, layer: str) -> nn.Module:
