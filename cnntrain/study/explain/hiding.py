@@ -40,7 +40,7 @@ def falls(subject: Subject, inputs: Tensor, targets: Tensor, window: Sequence[in
         sides = [[*_windows(*each)] for each in zip(size, window, stride, strict=True)]
         for place in product(*sides):
             hidden = inputs.clone()
-            hidden[..., *place] = 0
+            hidden[(slice(None), slice(None), *place)] = 0
             fall = before - chosen(subject.logits(hidden), targets)
             total[:, *place] += fall.view(-1, *[1] * len(size))
             times[place] += 1
