@@ -17,8 +17,10 @@ from cnntrain.build.run import build
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.base import Reading
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.data.batches.shaped import AsItIs, middles
+from cnntrain.data.sets.handed import handed
 
 PLAIN = ("trainer.device=cpu", "report.html=false", "data.resident=ram", "model.pretrained=false", "trainer.epochs=2")
 SIGNALS = ("model=lenet1d", "data=mnist1d", "data.train_per_class=10", *PLAIN)
@@ -85,11 +87,62 @@ def test_predictions_on_a_file_are_those_of_the_evaluation(
     np.save("long.npy", np.zeros((2, 1, 41), np.float32))
     assert cli.main(["predict", f"run={run['folder']}", "images=long.npy"]) == 2
     assert "the network takes 1 x 40" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="explaining what a network looks at is for images, and data=mnist1d"):
-        found.subject()
+    handed_over = found.predict([*signals[:, 0].numpy()])
+    assert [max(each.values()) for each in handed_over] == pytest.approx(wanted.tolist(), abs=1e-6)
     for words in (["export", f"run={run['folder']}"], ["eval", f"run={run['folder']}", "tta=flip"]):
         assert cli.main(words) == 2
         assert "is for images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [SIGNALS, CLIPS], ids=["signals", "volumes"])
+def test_what_a_network_looks_at_has_the_sides_of_what_it_sees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = trained(tmp_path / "run", *words, "trainer.epochs=1")["folder"]
+    found = cnntrain.load(run, device="cpu")
+    given = [each.numpy() for each in found.config.data.load().test.images.tensor[:6]]
+    sides, is_signal = found.seen.shape[1:], found.seen.dimensions == 1
+    if is_signal:
+        np.save("in.npy", np.stack(given))
+    else:
+        given = [each[0] for each in given]  # grey, as a file has them
+        Path("in").mkdir()
+        for number, each in enumerate(given):
+            np.save(f"in/{number}.npy", each)
+    common = ("explain", f"run={run}", "device=cpu", "num_workers=0", "tensorboard=false")
+    images, names = ("images=in.npy", "in.npy:1") if is_signal else ("images=in", "in/0.npy")
+    assert cli.main([*common, images, "method=occlusion", "output=maps", f"target={found.classes[1]}"]) == 0
+    facts, kept = json.loads(Path("maps/explain.json").read_text()), np.load("maps/maps.npz")
+    assert kept["maps"].shape == (6, *sides) and facts["images"][0]["image"] == kept["images"][0] == names
+    for values, each in zip(kept["maps"], found.explain(given, "occlusion", target=found.classes[1]), strict=True):
+        np.testing.assert_allclose(values, each.map, atol=1e-5)
+        assert each.seen.shape == (*sides, 1) and each.target == found.classes[1]
+    np.testing.assert_allclose(each.seen[..., 0], given[-1][0] if is_signal else given[-1] / 255, atol=1e-5)
+    for name, *more in (
+        ("gradcam", images), ("filters",), ("feature_maps", images, "method.channels=3"),
+        ("class_means", images), ("embeddings", images, "method.by=pca", "method.queries=1"),
+    ):  # fmt: skip
+        assert cli.main([*common, f"method={name}", f"output={name}", *more]) == 0
+        assert [*Path(name).glob("*.png")]
+    capsys.readouterr()
+    for name in ("maximise", "top_patches", "bagnet"):
+        assert cli.main([*common, f"method={name}", *([] if name == "maximise" else [images])]) == 2
+        assert f"method={name} is for images, and data={found.config.data.name} has" in capsys.readouterr().err
+
+
+def test_what_is_handed_over_must_be_what_the_network_sees() -> None:
+    how = Reading(1, "white")
+    signals = handed([np.zeros(4), torch.zeros(1, 4), np.zeros(5), "a.csv", np.array([0, 1, np.nan, 2])], (1, 4), how)
+    assert len(signals) == 5 and torch.equal(signals[0], signals[1]) and signals[0].dtype == torch.float32
+    for number, message in ((2, "takes 1x4"), (3, "a str is no signal"), (4, "missing or no finite")):
+        with pytest.raises(InputError, match=message):
+            signals[number]
+    volumes = handed([np.zeros((3, 6, 5), np.uint8), np.zeros((3, 6, 5)), 7], (1, 2, 8, 8), how)
+    assert volumes[0].shape == (1, 3, 6, 5)
+    for number, message in ((1, "8 or 16 bits"), (2, "a int is no volume")):
+        with pytest.raises(InputError, match=message):
+            volumes[number]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cnntrain.build import trained
 from cnntrain.config import methods
+from cnntrain.config.pictures import require_images
 from cnntrain.core.errors import UserError
 from cnntrain.runs import checkpoint
 from cnntrain.study.explain import drawing
@@ -25,6 +26,8 @@ def looking(run: Path, device: torch.device) -> tuple[Overlay | None, str]:
     """Grad-CAM by the best checkpoint of a run, or why there is none."""
     try:
         found = trained.read(run / checkpoint.BEST, device)
+        require_images(found.config.data, "explaining what a network looks at")
+        found.require_whole_images("explain")
         method, subject = methods.method(METHOD, {}), found.subject()
         assert isinstance(method, Attribution)
         _map(method, subject, subject.blank(), 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,12 +40,25 @@ def named(found: Trained, images: str) -> tuple[list[str], Inputs]:
     """
     if found.seen.dimensions == 1:
         values = signal_files.given(images, found.seen.shape)
-        return [f"{images}:{number}" for number in range(1, len(values) + 1)], lambda _: FileSignals(values)
+        return _numbered(images, len(values)), lambda _: FileSignals(values)
     if found.seen.dimensions == 3:
         volumes = clips.given(images)
         return volumes, lambda each: ClipImages("", volumes, each.seen.reading)
     paths = names(images)
     return paths, files(paths)
+
+
+def listed_inputs(found: Trained, images: str) -> tuple[Sequence[Any], list[str]]:
+    """The same one by one, as `Trained.shown` takes them, with their names."""
+    if found.seen.dimensions == 1:
+        values = signal_files.given(images, found.seen.shape)
+        return [*values], _numbered(images, len(values))
+    paths, _ = named(found, images)
+    return paths, paths
+
+
+def _numbered(file: str, count: int) -> list[str]:
+    return [f"{file}:{number}" for number in range(1, count + 1)]
 
 
 def answers(members: Sequence[Trained], inputs: Inputs) -> Iterator[tuple[Tensor, list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from cnntrain.build.model import prepared
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, methods, since
 from cnntrain.config.method import Method
-from cnntrain.config.pictures import require_images
+from cnntrain.config.pictures import require_method
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import seeds
 from cnntrain.core.errors import ConfigError, InputError
@@ -30,13 +30,14 @@ from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.given import given
-from cnntrain.data.sets.named import GivenImages, Unlabelled
+from cnntrain.data.sets.handed import handed
+from cnntrain.data.sets.named import Unlabelled
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.runs.folder import result
 from cnntrain.study.explain.base import Attribution
 from cnntrain.study.explain.explaining import PREDICTED, Explained, Explanation
-from cnntrain.study.explain.subject import Shown, Subject
+from cnntrain.study.explain.subject import Shown, Subject, readable
 from cnntrain.tasks.base import UnchosenError
 from cnntrain.training.precision import autocast, place
 
@@ -93,10 +94,10 @@ class Trained:
         Raises:
             InputError: one is no image, or the run had no validation yet to choose among its settings.
         """
-        self._require_whole_images("predict")
+        self.require_whole_images("predict")
         rest, found = iter(images), list[dict[str, float]]()
         while some := list(islice(rest, HANDED)):
-            shown = GivenImages(some, self.seen.reading)
+            shown = handed(some, self.seen.shape, self.seen.reading)
             in_files = all(isinstance(each, str | Path) for each in some)  # what is in memory is decoded already
             for rows, problems in self.through(self.probabilities, shown, None if in_files else 0):
                 if any(problems):
@@ -143,16 +144,21 @@ class Trained:
             layer: see `Subject`.
 
         Raises:
-            InputError: it has no such layer, or is an exported one, which has none.
-            ConfigError: its inputs are no images.
+            InputError: it has no such layer, or is an exported one, which has none, or answers to no images.
         """
-        require_images(self.config.data, "explaining what a network looks at")
         if next(self.network.parameters(), None) is None:
             raise InputError(f"{self.path}: an exported network cannot be looked into: give its run's folder")
-        self._require_whole_images("explain")
-        return Subject(self.network, layer, self.classes, self.seen, self.probabilities, self.device, seed)
+        if self.config.task.target == "image":
+            self.require_whole_images("explain")
+        scoring = partial(self.config.task.score, classes=len(self.classes), temperature=self.temperature)
+        return Subject(self.network, layer, self.classes, self.seen, scoring, self.device, seed)
 
-    def _require_whole_images(self, what: str) -> None:
+    def require_whole_images(self, what: str) -> None:
+        """Raises InputError where it answers otherwise than to images as a whole.
+
+        Args:
+            what: is asked of it.
+        """
         task = self.config.task
         if task.target in INSTEAD:
             ways = "samples=64 output=<folder> writes some" if task.target == "image" else "output=<folder> draws them"
@@ -161,29 +167,20 @@ class Trained:
                 f"cnntrain predict {ways}"
             )
 
-    def shown(self, images: Sequence[Any], say: Callable[[str], None]) -> Shown:
+    def shown(self, images: Sequence[Any], say: Callable[[str], None], names: Sequence[str] | None = None) -> Shown:
         """Images for the methods of `study.explain`.
 
         Args:
-            images: see `preprocess`.
+            images: see `preprocess`; or signals or volumes, see `handed`.
             say: is told why one cannot be read.
+            names: of each; None: their files, or numbers for those that have none.
         """
-        given_images = GivenImages(images, self.seen.reading)
-        files = [str(each) if isinstance(each, str | Path) else None for each in images]
-
-        def batches() -> Iterator[tuple[list[int], Tensor]]:
-            done = 0
-            for batch in self._batches_of(given_images, None if None not in files else 0):
-                for each in filter(None, batch.targets):
-                    say(each)
-                good = [number for number, problem in enumerate(batch.targets) if not problem]
-                if good:
-                    yield [done + number for number in good], batch.inputs[good]
-                done += batch.count
-
-        names = [str(number) if file is None else file for number, file in enumerate(files)]
-        labels = ["" if file is None else Path(file).absolute().parent.name for file in files]
-        return Shown(names, labels, batches, given_images.__getitem__)
+        in_files = [str(each) if isinstance(each, str | Path) else None for each in images]
+        found = handed(images, self.seen.shape, self.seen.reading)
+        batches = partial(self._batches_of, found, None if None not in in_files else 0)
+        names = names or [str(number) if file is None else file for number, file in enumerate(in_files)]
+        labels = ["" if file is None else Path(file).absolute().parent.name for file in in_files]
+        return Shown(names, labels, partial(readable, batches, say), found.__getitem__)
 
     def explain(
         self,
@@ -194,7 +191,8 @@ class Trained:
         seed: int = 0,
         **keys: Any,
     ) -> list[Explanation]:
-        """What the answers to images (see `preprocess`) rest on, as ``cnntrain explain`` computes it.
+        """What the answers to images (see `preprocess`), signals or volumes (see `handed`) rest on, as ``cnntrain
+        explain`` computes it.
 
         Args:
             method: an attribution's name, or one made by `config.methods.method`.
@@ -202,8 +200,9 @@ class Trained:
             keys: of the method, such as ``steps=50``.
 
         Raises:
-            ConfigError: there is no such method, class or key.
-            InputError: one is no image, the network has no such layer, or is not of the kind that the method is for.
+            ConfigError: there is no such method, class or key, or the method has no meaning for the network.
+            InputError: one is no image, the network has no such layer, or is not of the kind that the method is for, or
+                sees nothing of the class in an image.
         """
 
         def fail(problem: str) -> None:
@@ -212,7 +211,9 @@ class Trained:
         chosen = methods.method(method, keys) if isinstance(method, str) else method
         if not isinstance(chosen, Attribution):
             raise ConfigError(f"method={chosen.name} draws pictures and gives no maps: cnntrain explain writes them")
-        return list(Explained(chosen, self.subject(layer, seed), self.shown(list(images), fail), target))
+        require_method(chosen, layer, self.config.data, self.config.task)
+        shown = self.shown(list(images), fail)
+        return list(Explained(chosen, self.subject(layer, seed), shown, target, fail))
 
     def probabilities(self, seen: Tensor) -> Tensor:
         """Of each class, float64 [images, classes], at the temperature that the run found on val.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnntrain.config.method import Method
+from cnntrain.config.pictures import require_method
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core.errors import InputError
 from cnntrain.core.limits import Count, Place, Whole
@@ -60,15 +61,16 @@ class Explain(Command):
 
     def execute(self, typed: Sequence[str]) -> Ended:
         """Explain all images; the exit code is 1 where one cannot be read."""
-        from cnntrain.build import reading
+        from cnntrain.build import predicting, reading
         from cnntrain.core import dist
-        from cnntrain.data.sets.named import names
         from cnntrain.study.explain import folder
+        from cnntrain.study.explain.base import Attribution
 
         adjust = reading.adjusting(self.device, self.batch_size, self.num_workers)
         (found,) = reading.members([str(self.run)], self.runs, dist.pick_device(self.device), adjust)
         for note in found.notes:
             tell(note, sys.stderr)
+        require_method(self.method, self.layer, found.config.data, found.config.task)
         bad: list[str] = []
 
         def say(problem: str) -> None:
@@ -77,14 +79,16 @@ class Explain(Command):
                 tell(f"cnntrain: {problem}", sys.stderr)
 
         subject = found.subject(self.layer, self.seed)
-        files = [] if self.images is None else names(self.images)
-        shown = found.shown(files, say)
+        inputs, names = ([], []) if self.images is None else predicting.listed_inputs(found, self.images)
+        shown = found.shown(inputs, say, names)
         place = folder.new(Path(self.output) if self.output else found.path.parent / f"explain-{self.method.name}")
         if self.output and place != Path(self.output):
             raise InputError(f"output={self.output} is there already")
         pictures = self._written(place, subject, shown, found, typed)
         if not pictures:
-            raise InputError(f"images={self.images}: none of them can be read, so that there is nothing to explain")
+            is_read = isinstance(self.method, Attribution) and len(bad) < len(names)
+            why = "the network says nothing of this class of any" if is_read else "none of them can be read"
+            raise InputError(f"images={self.images}: {why}, so that there is nothing to explain")
         if self.tensorboard:
             _to_tensorboard(found, pictures)
         return Ended(int(bool(bad)), str(place))
@@ -109,7 +113,7 @@ class Explain(Command):
         layer = subject.at if uses_one else self.layer
         result = folder.about(self.method, layer, **about)
         if isinstance(self.method, Attribution):
-            explained = Explained(self.method, subject, shown, self.target)
+            explained = Explained(self.method, subject, shown, self.target, lambda line: tell(line, sys.stderr))
             pictures = folder.write_explanations(place, explained, shown, result)
             for note in explained.notes:
                 tell(f"note: {note}", sys.stderr)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from cnntrain.augment.base import Augment
+from cnntrain.config.method import Method
 from cnntrain.config.model import Model
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.targets import INSTEAD
 from cnntrain.data.base import DIMENSIONS, Data
+from cnntrain.tasks.base import Task
 
 IMAGES = 2  # dimensions
 
@@ -58,4 +61,17 @@ def require_images(data: Data, command: str, instead: str = "") -> None:
         raise ConfigError(
             f"{command} is for images, and data={data.name} has {DIMENSIONS[data.dimensions]}"
             f"{f': {instead}' if instead else ''}"
+        )
+
+
+def require_method(method: Method, layer: str | None, data: Data, task: Task) -> None:
+    """Raises ConfigError where a method has no meaning for what a network sees, or for what it answers."""
+    if data.dimensions not in method.dimensions:
+        others = " and ".join(DIMENSIONS[each] for each in sorted(method.dimensions))
+        raise ConfigError(
+            f"method={method.name} is for {others}, and data={data.name} has {DIMENSIONS[data.dimensions]}"
+        )
+    if method.of_whole(layer) and task.target in INSTEAD:
+        raise ConfigError(
+            f"method={method.name} is of answers to images as a whole, and task={task.name} {INSTEAD[task.target]}"
         )

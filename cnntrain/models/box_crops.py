@@ -98,7 +98,6 @@ class CropHead(RegionHead):
         places = smooth_l1_loss(own, offsets[there], beta=BETA, reduction="sum") / len(labels)
         return hinges + small + places
 
-    @torch.no_grad()
     def _detections(self, seen: Seen, proposals: list[Tensor], sizes: Sizes) -> tuple[list[Objects], None]:
         """An image at a time, whose crops are a batch."""
         found = []

@@ -34,7 +34,7 @@ class Detected:
 
     Attributes:
         losses: of targets [batch]: the losses of its parts, added up, of each image by itself.
-        boxes: [batch, detections, `COLUMNS`], the surest first; None in training.
+        boxes: [batch, detections, `COLUMNS`], the surest first; None in training. Scores have a gradient.
         masks: of each image float [detections that there are, height, width], from 0 to 1; None of a network without.
     """
 

@@ -161,7 +161,6 @@ class TwoStages(RegionHead):
         heads = self.roi_heads
         return widened(heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(maps, boxes, sizes))))
 
-    @torch.no_grad()
     def _detections(
         self, seen: Maps, proposals: list[Tensor], sizes: list[tuple[int, int]]
     ) -> tuple[list[Objects], list[Tensor] | None]:

@@ -100,7 +100,6 @@ class RegionHead(BoxHead):
         scores, deltas = heads.box_predictor(heads.box_head(heads.box_roi_pool(seen, boxes, sizes)))
         return widened(scores), widened(deltas)
 
-    @torch.no_grad()
     def _detections(
         self, seen: Any, proposals: list[Tensor], sizes: Sizes
     ) -> tuple[list[Objects], list[Tensor] | None]:

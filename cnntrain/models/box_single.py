@@ -68,8 +68,7 @@ class OneStage(BoxHead):
 
         if self.training:
             return Detected(losses)
-        with torch.no_grad():
-            chosen = self._detections(found, outputs, anchors, [(height, width)] * len(anchors))
+        chosen = self._detections(found, outputs, anchors, [(height, width)] * len(anchors))
         return Detected(losses, rows(chosen, self.first, self.whole.detections_per_img))
 
     def _losses(self, wanted: Objects, outputs: dict[str, Tensor], anchors: Tensor) -> dict[str, Any]:

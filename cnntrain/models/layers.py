@@ -9,10 +9,11 @@ from cnntrain.core.words import listed, suggest
 
 
 def stages(network: nn.Module) -> list[str]:
-    """The modules whose outputs timm calls the features of a network, in order; none where it does not say."""
-    found = getattr(network, "feature_info", None) or []
+    """The modules whose outputs timm calls the features of a network, in order, or those that give the maps of its
+    trunk (`map_names`); none where it does not say."""
+    found = [str(each["module"]) for each in getattr(network, "feature_info", None) or []]
     modules = dict(network.named_modules())
-    return [name for name in (str(each["module"]) for each in found) if name in modules]
+    return [name for name in found or getattr(network, "map_names", []) if name in modules]
 
 
 def named(network: nn.Module, layer: str) -> nn.Module:

@@ -17,11 +17,14 @@ class PixelNet(nn.Module):
     """Images (N, in_chans, H, W) to logits (N, num_classes, H, W).
 
     `HEAD` names the module that is new for other classes, and that a linear probe trains; `fixed` names parameters that
-    no policy trains.
+    no policy trains; `map_names` the modules whose outputs are the maps before the head, the finest first; `rim` how
+    many pixels around an image these maps are of, too.
     """
 
     HEAD: ClassVar[str] = "head"
     fixed: ClassVar[Sequence[str]] = ()
+    map_names: Sequence[str] = ()
+    rim: ClassVar[int] = 0
     target: ClassVar[Target] = "mask"
     pretrained_cfg: Mapping[str, Any]
 

@@ -27,6 +27,7 @@ class TvResNetSegmenter(PixelNet):
 
     HEAD = "classifier"
     AUXILIARY: ClassVar[Mapping[str, str]] = {"aux_classifier": "layer3"}
+    map_names = ("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4")
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class TvLraspp(PixelNet):
         super().__init__(num_classes, in_chans)
         twin = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
         self.backbone, self.classifier = twin.backbone, twin.classifier
+        self.map_names = [f"backbone.{name}" for name in self.backbone.return_layers]
         adapt_first(self.backbone["0"][0], in_chans)
         without_in_place(self)
 

@@ -14,7 +14,8 @@ from cnntrain.models.pixel_net import PixelNet, bilinear, build
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 RIM = 100  # pixels around the image, so that maps of any image are large enough for the 7x7 convolution
-POOL3, POOL4 = 16, 23  # places in `features`, as in timm's VGG16
+POOLS = (4, 9, 16, 23, 30)  # places in `features`, as in timm's VGG16
+POOL3, POOL4 = POOLS[2:4]
 # of the maps of pool4 and pool3, and of the enlarged logits, how many rows and columns of the rim are cut off
 CROPS = {32: (19,), 16: (5, 27), 8: (5, 9, 31)}
 
@@ -51,6 +52,8 @@ class FcnVgg16(PixelNet):
     """
 
     fixed: ClassVar[tuple[str, ...]] = ("head.enlarged.weight",)
+    map_names = tuple(f"features.{place}" for place in POOLS)
+    rim = RIM
 
     def __init__(self, num_classes: int = 21, in_chans: int = 3, drop_rate: float = 0.5, stride: int = 8):
         super().__init__(num_classes, in_chans)
@@ -77,10 +80,9 @@ class FcnVgg16(PixelNet):
         return self.head(self.pre_logits(maps), finer, images)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        ends = [4, 9, 16, 23, 30]
         stages = {
             f"stage{number}": rf"^features\.({'|'.join(map(str, range(start, end)))})\."
-            for number, (start, end) in enumerate(zip([0, *(each + 1 for each in ends)], ends, strict=False))
+            for number, (start, end) in enumerate(zip([0, *(each + 1 for each in POOLS)], POOLS, strict=False))
         }
         if coarse:  # without what a group of a pattern tells apart
             stages = {name: pattern.replace("(", "(?:") for name, pattern in stages.items()}

@@ -9,6 +9,7 @@ import timm
 from timm.models import group_parameters
 from torch import Tensor, nn
 
+from cnntrain.models.layers import stages
 from cnntrain.models.pixel_net import PixelNet, build, without_in_place
 
 
@@ -42,6 +43,7 @@ class OverTrunk(PixelNet):
         whole.prune_intermediate_layers([*self.places], prune_norm=True, prune_head=True)
         without_in_place(whole)
         self.backbone = whole
+        self.map_names = [f"backbone.{name}" for name in stages(whole)]
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The finest first."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.score import Score
+
 PARTS = ("train", "val", "test")
 LOSS = "loss"
 
@@ -174,6 +176,17 @@ class Task:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of logits [..., classes] those of the classes."""
         return logits.softmax(-1)
+
+    def score(self, outputs: Any, classes: int, temperature: float | None = None) -> Score:
+        """What of answers is explained.
+
+        Args:
+            outputs: of the network for images as they are.
+            temperature: see there; None: 1.
+        """
+        from cnntrain.tasks.score import WholeScore
+
+        return WholeScore(outputs, lambda logits: self.probabilities(logits.double() / (temperature or 1.0)))
 
     def majority(self, targets: Any) -> float | None:
         """The first column's value of the one answer to all samples that is right most often, without a look at any:

@@ -145,11 +145,15 @@ class Preprocess:
     def _scale_and_shift(self, times: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         return _scale_and_shift((*self.mean,), (*self.std,), self.white, times, device, dtype)
 
-    def undo(self, images: Tensor) -> Tensor:
-        """Normalised images back to [0, 1], for people to look at: grey or RGB, of other channels see `shown`; no
-        signals and no volumes."""
-        mean, std = (torch.tensor(v, device=images.device).view(-1, 1, 1) for v in (self.mean, self.std))
-        return first_shown(images.float().mul(std).add(mean).clamp(0, 1))
+    def undo(self, inputs: Tensor) -> Tensor:
+        """What is normalised back to what people look at: images and volumes to [0, 1], grey or RGB, of other channels
+        see `shown`; signals to their values."""
+        ones = [1] * self.dimensions
+        mean, std = (torch.tensor(v, device=inputs.device).view(-1, *ones) for v in (self.mean, self.std))
+        values = inputs.float().mul(std).add(mean)
+        if self.depth == NUMBERS:
+            return values
+        return first_shown(values.clamp(0, 1).movedim(-1 - self.dimensions, -3)).movedim(-3, -1 - self.dimensions)
 
 
 def _scaled(values: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

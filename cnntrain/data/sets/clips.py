@@ -44,6 +44,18 @@ def of_array(path: str, how: Reading) -> torch.Tensor:
         raise ImageError(f"{shown}: {error.strerror}", MISSING) from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{shown}: cannot be read as an array of frames: {error}", DAMAGED) from error
+    return of_values(values, shown, how)
+
+
+def of_values(values: np.ndarray, shown: str, how: Reading) -> torch.Tensor:
+    """Of [frames, height, width] or [frames, height, width, channels].
+
+    Args:
+        shown: what it is, in a message.
+
+    Raises:
+        ImageError: it is of another shape or type.
+    """
     if values.dtype.kind != "u" or values.dtype.itemsize > 2:
         raise ImageError(f"{shown}: values of type {values.dtype}; save it with 8 or 16 bits, unsigned", NO_RANGE)
     if values.ndim not in (3, 4) or not values.size:

@@ -29,13 +29,12 @@ def with_maps(subject: Subject) -> list[str]:
     """
     if subject.layer is None:
         stages = layers.stages(subject.network)
-        spatial = [
-            name for name, shape in subject.shapes(stages).items() if len(shape) == 4 and shape[2] * shape[3] > 1
-        ]
+        shapes = subject.shapes(stages)
+        spatial = [name for name, shape in shapes.items() if subject.is_map(shape) and shape[2:].numel() > 1]
         return spatial or [subject.at]
     shape = subject.shapes([subject.layer]).get(subject.layer)
-    if shape is None or len(shape) != 4:
-        raise InputError(f"layer={subject.layer}: gives no maps [channels, height, width]: choose another")
+    if shape is None or not subject.is_map(shape):
+        raise InputError(f"layer={subject.layer}: gives no maps {subject.map_in_words}: choose another")
     return [subject.layer]
 
 
@@ -63,14 +62,22 @@ def grids(subject: Subject, shown: Shown, most: int) -> Iterator[Picture]:
 
 def _grid(file: str, image: str, layer: str, seen: np.ndarray, found: Tensor, most: int) -> Picture:
     maps = found.float().cpu().numpy()
-    deviation = maps.std((1, 2))
+    deviation = maps.std(tuple(range(1, maps.ndim)))
     chosen = np.sort(np.argsort(-deviation, kind="stable")[:most])
-    drawn = tiles.coloured(tiles.spread(maps[chosen]), "viridis")
+    drawn, times = _tiles(maps[chosen])
     size = "x".join(map(str, maps.shape))
     flat = int((deviation == 0).sum())
     title = f"{image}: {layer}, {size}" + (f", {flat} flat" if flat else "")
     pictures = [tiles.of_image(seen), *drawn]
-    columns = min(COLUMNS, len(pictures))
-    figure = tiles.figure(pictures, ["seen", *map(str, chosen)], columns, title)
+    columns = min(COLUMNS // times, len(pictures))
+    figure = tiles.figure(pictures, ["seen", *map(str, chosen)], columns, title, times * tiles.SIDE)
     facts = {"image": image, "layer": layer, "channels": len(maps), "flat_channels": flat}
     return Picture(file, figure, {"maps": maps[chosen], "channels": chosen}, facts)
+
+
+def _tiles(maps: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """A tile a channel, a signal's a line, a volume's its frames, and how many times as wide as of an image."""
+    if maps.ndim == 2:
+        return [tiles.of_image(each[None]) for each in maps], 2
+    drawn = tiles.coloured(tiles.spread(maps), "viridis")
+    return ([*drawn], 1) if maps.ndim == 3 else ([tiles.side_by_side(each) for each in drawn], 4)

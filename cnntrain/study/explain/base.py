@@ -23,8 +23,8 @@ class Maps:
     """How much each pixel counts for a class.
 
     Attributes:
-        values: [images, height, width], of the size of what the network sees; above 0 speaks for the class, below 0
-            against it.
+        values: [images, ...], of the sides of what the network sees: length; height and width; or frames, height and
+            width. Above 0 speaks for the class, below 0 against it.
         facts: of each image what the method found beside its map, plain values.
         notes: lines for the user, on all of them.
     """
@@ -44,7 +44,7 @@ class Attribution(Method):
         """The maps of a batch. The network is in evaluation mode with all parameters frozen, and gradients are on.
 
         Args:
-            inputs: [images, channels, height, width], normalised, as the network sees them.
+            inputs: [images, channels, ...], normalised, as the network sees them.
             targets: the position of a class for each image, int64 [images].
 
         Raises:
@@ -87,8 +87,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures(Method):
-    """Draws pictures of a network, of its answers to images where it needs any."""
+    """Draws pictures of a network, of its answers to images where it needs any.
 
+    Unless it says otherwise by its `dimensions`, it is of images alone.
+    """
+
+    dimensions: ClassVar[frozenset[int]] = frozenset({2})
     needs_images: ClassVar[bool] = True
     uses_layer: ClassVar[bool] = False  # whether `layer` means anything to it
     has_layer: ClassVar[bool] = True  # whether without one that means `Subject.at`; else several, or none

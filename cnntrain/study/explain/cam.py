@@ -16,26 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CAM(Attribution):
-    """A map at `Subject.at`, resized to the image (bilinear, as captum's and the papers' code do)."""
+    """A map at `Subject.at`, resized to the image (bilinear, as captum's and the papers' code do), the signal (linear)
+    or the volume (trilinear)."""
 
     uses_layer = True
 
     def maps(self, subject: Subject, inputs: Tensor, targets: Tensor) -> Maps:
-        """Raises InputError where the layer gives no maps [images, channels, height, width]."""
-        from torch.nn.functional import interpolate
-
+        """Raises InputError where the layer gives no maps [images, channels, ...] of as many sides as the inputs."""
+        from cnntrain.study.explain.fields import laid
         from cnntrain.study.explain.gradients import at_layer
 
         activations, gradients = at_layer(subject, inputs, targets)
-        small = self.weighted(activations, gradients)
-        large = interpolate(small[:, None], inputs.shape[2:], mode="bilinear", align_corners=False)[:, 0]
-        return Maps(large)
+        return Maps(laid(subject, subject.at, self.weighted(activations, gradients), inputs.shape[2:]))
 
     def weighted(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        """The map at the layer, [images, height, width].
+        """The map at the layer, [images, ...].
 
         Args:
-            activations: [images, channels, height, width].
+            activations: [images, channels, ...].
             gradients: of each image's class's logit, of the same shape.
         """
         raise NotImplementedError
+
+
+def sides(values: Tensor) -> tuple[int, ...]:
+    """The dimensions of [images, channels, ...] that are its sides."""
+    return tuple(range(2, values.ndim))

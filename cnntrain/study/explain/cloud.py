@@ -69,8 +69,11 @@ def _at_layer(subject: Subject) -> Any:
 
 
 def _thumbnails(subject: Subject, inputs: Tensor) -> Iterator[np.ndarray]:
-    """uint8 [side, side, 3] of each."""
-    for each in subject.seen.undo(inputs).mul(255).round().byte().cpu().numpy():
+    """uint8 [side, side, 3] of each, of a volume its middle frame."""
+    seen = subject.seen.undo(inputs)
+    seen = seen if seen.ndim == 3 else seen.mul(255).round().byte()  # signals are drawn by their values
+    seen = seen[:, :, seen.shape[2] // 2] if seen.ndim == 5 else seen
+    for each in seen.cpu().numpy():
         image = Image.fromarray(np.ascontiguousarray(tiles.of_image(each)))
         yield np.asarray(image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from cnntrain.core import seeds
+from cnntrain.study.explain.cam import sides
 from cnntrain.study.explain.gradients import chosen
 from cnntrain.study.explain.subject import Subject
 from cnntrain.transfer.groups import coarse_groups
@@ -41,7 +42,11 @@ def points_inside(maps: Tensor, boxes: np.ndarray) -> np.ndarray:
 
 def deletion(subject: Subject, inputs: Tensor, targets: Tensor, maps: Tensor) -> Tensor:
     """The area under the target's probability while pixels become the mean colour, the most marked first (Petsiuk et
-    al. 2018, arXiv:1806.07421): float64 [images]; less is better."""
+    al. 2018, arXiv:1806.07421): float64 [images]; less is better.
+
+    Args:
+        subject: of masks and boxes one that is `asked` about these images.
+    """
     return _area(subject, targets, maps, inputs, torch.zeros_like(inputs))
 
 
@@ -51,9 +56,14 @@ def insertion(subject: Subject, inputs: Tensor, targets: Tensor, maps: Tensor) -
 
 
 def blurred(inputs: Tensor) -> Tensor:
-    """So much that no class is left: by a deviation of an eighth of the image."""
-    width = inputs.shape[3] // 4 * 2 - 1
-    return gaussian_blur(inputs, [width, width], [inputs.shape[3] / 8] * 2)
+    """So much that no class is left: along each side by a deviation of an eighth of it."""
+    found = inputs
+    for side in sides(inputs):
+        last = found.movedim(side, -1)
+        width = max(1, last.shape[-1] // 4 * 2 - 1)
+        rows = last.flatten(0, -2)[:, None, None]  # each row a picture of the height 1
+        found = gaussian_blur(rows, [width, 1], [last.shape[-1] / 8, 1.0]).view(last.shape).movedim(-1, side)
+    return found
 
 
 def _area(subject: Subject, targets: Tensor, maps: Tensor, start: Tensor, end: Tensor) -> Tensor:

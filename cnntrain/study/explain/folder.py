@@ -17,11 +17,12 @@ from cnntrain.core.files import sha256_of, write_atomic
 from cnntrain.core.words import ending
 from cnntrain.data.sets import bands
 from cnntrain.study.curves import picture
-from cnntrain.study.explain import drawing
+from cnntrain.study.explain import drawing, rowwise
 from cnntrain.study.explain.base import Cloud, Method, Picture
 from cnntrain.study.explain.explaining import Explanation
 from cnntrain.study.explain.subject import Shown
 
+IMAGE = 2  # sides
 NAME = 70  # characters of an image's name
 EXPLANATION, SHEET, MAPS, ARRAYS = "explain.json", "sheet.png", "maps.npz", "arrays.npz"
 Images = dict[str, np.ndarray]  # by their names in TensorBoard, uint8 [height, width, 3]
@@ -49,15 +50,15 @@ def write_explanations(folder: Path, found: Iterable[Explanation], shown: Shown,
     for number, each in enumerate(found, 1):
         folder.mkdir(parents=True, exist_ok=True)  # not before there is something to write
         file = f"{number:04d}-{_plain(Path(each.image).stem)}.png"
-        original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
-        write_atomic(folder / file, drawing.draw(each, original, f"{name}: {ending(each.image, NAME)}"))
+        write_atomic(folder / file, _drawn(each, shown, f"{name}: {ending(each.image, NAME)}"))
         rows.append(_row(each, file))
         maps.append(each.map)
         if len(first) < drawing.MOST:
             first.append(each)
     if not rows:
         return {}
-    sheet = drawing.sheet(first, f"{name}, {result['model']}{_counted(len(first), len(rows))}")
+    draw = drawing.sheet if first[0].map.ndim == IMAGE else rowwise.sheet
+    sheet = draw(first, f"{name}, {result['model']}{_counted(len(first), len(rows))}")
     write_atomic(folder / SHEET, sheet)
     _write_arrays(folder / MAPS, {"maps": np.stack(maps), "images": np.array([each["image"] for each in rows])})
     _write_json(folder, {**result, "images": rows})
@@ -91,6 +92,13 @@ def write_pictures(
         _write_arrays(folder / ARRAYS, arrays)
     _write_json(folder, {**result, "pictures": rows})
     return images
+
+
+def _drawn(each: Explanation, shown: Shown, title: str) -> bytes:
+    if each.map.ndim != IMAGE:
+        return rowwise.draw(each, title)
+    original = bands.shown(shown.picture(each.position)).permute(1, 2, 0).numpy()
+    return drawing.draw(each, original, title)
 
 
 def _row(each: Explanation, file: str) -> dict[str, Any]:

@@ -18,22 +18,29 @@ def of_image(subject: Subject, inputs: Tensor, targets: Tensor) -> tuple[Tensor,
     """The gradient of each image's class's logit by its pixels, of the shape of `inputs`, and the logits [images]."""
     pixels = inputs.detach().requires_grad_()
     found = chosen(subject.logits(pixels), targets)
+    if not found.requires_grad:  # of a box that is not there the score is 0, whatever the pixels do
+        return torch.zeros_like(inputs), found
     (gradient,) = torch.autograd.grad(found.sum(), pixels)
     return gradient, found.detach()
 
 
 def at_layer(subject: Subject, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """What the subject's layer gives, and the gradient of each image's class's logit by it, both
-    [images, channels, height, width].
+    [images, channels, ...].
 
     Raises:
         InputError: the layer gives no maps, or the logits do not depend on it.
     """
     with recorded(layers.named(subject.network, subject.at), subject.at) as kept:
         found = chosen(subject.logits(inputs), targets)
-    if kept.value.ndim != 4:
+    if not subject.is_map(kept.value.shape):
         shape = list(kept.value.shape[1:])
-        raise InputError(f"layer={subject.at}: gives {shape} an image and no maps [channels, height, width]")
+        raise InputError(f"layer={subject.at}: gives {shape} an image and no maps {subject.map_in_words}")
+    if len(kept.value) != len(inputs):
+        raise InputError(
+            f"layer={subject.at}: gives {len(kept.value)} maps of parts of {len(inputs)} images, and none of an image: "
+            "choose another layer, or a method that looks at none, such as saliency or occlusion"
+        )
     gradient = torch.autograd.grad(found.sum(), kept.value, allow_unused=True)[0] if found.requires_grad else None
     if gradient is None:
         raise InputError(f"layer={subject.at}: the answer does not depend on it: choose another")
@@ -66,5 +73,5 @@ def integrated(subject: Subject, inputs: Tensor, targets: Tensor, steps: int) ->
         total += weight * of_image(subject, point * inputs, targets)[0]
     with torch.no_grad():
         ends = chosen(subject.logits(inputs), targets)
-        starts = subject.logits(torch.zeros_like(inputs[:1]))[0][targets]
+        starts = chosen(subject.logits(torch.zeros_like(inputs)), targets)
     return Integrated(total * inputs, ends, starts)

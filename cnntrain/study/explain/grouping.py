@@ -48,7 +48,7 @@ def look(subject: Subject, shown: Shown, compute: Callable[[Tensor], Tensor], le
     for some, inputs in shown.batches():
         positions += some
         rows.append(compute(inputs).float().cpu().numpy())
-        answers += [subject.classes[each] for each in subject.probabilities(inputs).argmax(1).tolist()]
+        answers += [subject.classes[each] for each in subject.answers(inputs).tolist()]
     if len(positions) < least:
         raise InputError(f"{what} needs {least} images or more that can be read, and there are {len(positions)}")
     labels = [shown.labels[each] for each in positions]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
@@ -13,26 +13,37 @@ from cnntrain.study.explain.gradients import chosen
 from cnntrain.study.explain.subject import Subject
 
 
-def falls(subject: Subject, inputs: Tensor, targets: Tensor, window: int, stride: int) -> Tensor:
-    """By how much the class's logit falls when a window is zeros, which is the mean colour: [images, height, width], of
-    each pixel the mean over the windows that hide it.
+def along(size: Sequence[int], length: int) -> list[int]:
+    """What is `length` along the last side, along all sides: height and width are alike, of frames it is the same
+    share."""
+    return [max(1, round(length * each / size[-1])) for each in size]
+
+
+def falls(subject: Subject, inputs: Tensor, targets: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """By how much the class's logit falls when a window is zeros, which is the mean colour: [images, ...], of each
+    pixel the mean over the windows that hide it.
+
+    Args:
+        window, stride: a number for each side.
 
     Raises:
         InputError: the window is larger than the image.
     """
-    height, width = inputs.shape[2:]
-    if window > min(height, width):
-        raise InputError(f"method.window={window}: the network sees {height} x {width} pixels: give less")
-    total = torch.zeros(len(inputs), height, width, dtype=torch.float64, device=inputs.device)
-    times = torch.zeros(height, width, dtype=torch.float64, device=inputs.device)
+    size = inputs.shape[2:]
+    if window[-1] > size[-1]:
+        shown = " x ".join(map(str, size))
+        raise InputError(f"method.window={window[-1]}: the network sees {shown} {subject.units}: give less")
+    total = torch.zeros(len(inputs), *size, dtype=torch.float64, device=inputs.device)
+    times = torch.zeros(size, dtype=torch.float64, device=inputs.device)
     with torch.no_grad():
         before = chosen(subject.logits(inputs), targets)
-        for rows, columns in product(_windows(height, window, stride), _windows(width, window, stride)):
+        sides = [[*_windows(*each)] for each in zip(size, window, stride, strict=True)]
+        for place in product(*sides):
             hidden = inputs.clone()
-            hidden[:, :, rows, columns] = 0
+            hidden[(slice(None), slice(None), *place)] = 0
             fall = before - chosen(subject.logits(hidden), targets)
-            total[:, rows, columns] += fall[:, None, None]
-            times[rows, columns] += 1
+            total[:, *place] += fall.view(-1, *[1] * len(size))
+            times[place] += 1
     return (total / times).to(inputs.dtype)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -15,10 +16,11 @@ from cnntrain.study.explain.subject import Subject
 
 COLUMNS = 16
 SMALL = 0.55  # inches of a tile
+KINDS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}  # along so many sides
 
 
-def convolutions(subject: Subject) -> dict[str, nn.Conv2d]:
-    """Those in the layer that is asked for, else all, whose kernel is larger than 1x1, by name.
+def convolutions(subject: Subject) -> dict[str, Any]:
+    """Those in the layer that is asked for, else all, whose kernel is larger than 1 along any side, by name.
 
     Raises:
         InputError: there is none.
@@ -28,26 +30,28 @@ def convolutions(subject: Subject) -> dict[str, nn.Conv2d]:
     found = {
         ".".join(filter(None, (at, name))): each
         for name, each in inside.named_modules()
-        if isinstance(each, nn.Conv2d) and each.weight.shape[2:].numel() > 1
+        if isinstance(each, KINDS[subject.seen.dimensions]) and each.weight.shape[2:].numel() > 1
     }
     if not found:
         where = type(whole).__name__ if at is None else f"layer={at}"
-        raise InputError(f"{where} has no convolution whose kernel is larger than 1x1")
+        ones = "x".join("1" * subject.seen.dimensions)
+        raise InputError(f"{where} has no convolution whose kernel is larger than {ones}")
     return found
 
 
 def grids(subject: Subject, filters: int, channels: int) -> Iterator[Picture]:
     """A picture a convolution. Each filter is drawn in its own range, 0 in the middle: grey where it is in colour, else
-    white, blue below and red above. A row of the latter is a filter, a column a channel that it reads."""
+    white, blue below and red above. A row of the latter is a filter, a column a channel that it reads; of signals a
+    tile is a filter, a row of it a channel. Of volumes the frames of a kernel stand side by side."""
     for number, (name, each) in enumerate(convolutions(subject).items(), 1):
         weights = each.weight.detach().float().cpu().numpy()
         few = weights[:filters]
         title = f"{name}: {len(weights)} filters {'x'.join(map(str, weights.shape[1:]))}"
         counted = f", the first {filters}" if len(weights) > filters else ""
-        of_image = each.in_channels == subject.seen.channels == 3 and each.groups == 1
+        of_image = each.in_channels == subject.seen.channels == 3 and each.groups == 1 and few.ndim > 3
         if of_image:
-            drawn = tiles.signed(few).transpose(0, 2, 3, 1)
-            figure = tiles.figure([*drawn], [""] * len(few), min(COLUMNS, len(few)), title + counted, SMALL)
+            drawn = [tiles.of_image(filter) for filter in tiles.signed(few)]
+            figure = tiles.figure(drawn, [""] * len(few), min(COLUMNS, len(few)), title + counted, SMALL)
         else:
             few = few[:, :channels]
             counted += f", {channels} channels" if weights.shape[1] > channels else ""
@@ -59,6 +63,9 @@ def grids(subject: Subject, filters: int, channels: int) -> Iterator[Picture]:
 
 def _by_channel(few: np.ndarray) -> tuple[list[np.ndarray], int]:
     """Tiles and how many a row: filters of one channel, those of depthwise convolutions, stand beside each other."""
-    columns = few.shape[1] if few.shape[1] > 1 else min(COLUMNS, len(few))
+    columns = few.shape[1] if few.shape[1] > 1 and few.ndim > 3 else min(COLUMNS, len(few))
     values = tiles.coloured(tiles.signed(few), "RdBu_r")
-    return [*values.reshape(-1, *values.shape[2:])], columns
+    if few.ndim == 3:
+        return [*values], columns
+    found = [*values.reshape(-1, *values.shape[2:])]
+    return (found if few.ndim == 4 else [tiles.side_by_side(each) for each in found]), columns

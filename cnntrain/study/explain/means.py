@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 
@@ -10,6 +12,7 @@ from cnntrain.study.explain.base import Picture
 from cnntrain.study.explain.grouping import look, present
 from cnntrain.study.explain.subject import Shown, Subject
 
+T = TypeVar("T")
 CONTRAST = 0.5  # of the difference's range that is drawn around the middle grey
 
 
@@ -38,10 +41,19 @@ def picture(subject: Subject, shown: Shown) -> Picture:
     labels = [f"{each} ({counts[each]})" for each in names]
     below = [f"answer {each}\n{share:.0%}" for each, share in zip(answers, best.values.tolist(), strict=True)]
     drawn = [tiles.of_image(each) for each in (*pixels, *apart)]
-    title = f"mean images of classes by {seen.by}, and by what each differs from the mean of these"
-    figure = tiles.figure(drawn, [*labels, *below], len(names), title, 1.5)
+    title = f"means of classes by {seen.by}, and by what each differs from the mean of these"
+    columns, words = len(names), [*labels, *below]
+    if pixels.ndim > 4:  # volumes are wide: a class a row
+        columns, drawn, words = 2, _in_turn(drawn), _in_turn(words)
+    figure = tiles.figure(drawn, words, columns, title, 4.5 if pixels.ndim > 4 else 1.5)
     rows = [
         {"class": each, "images": counts[each], "answer": answer, "probability": share}
         for each, answer, share in zip(names, answers, best.values.tolist(), strict=True)
     ]
     return Picture("class_means", figure, {"means": pixels, "classes": np.array(names)}, {"classes": rows})
+
+
+def _in_turn(values: list[T]) -> list[T]:
+    """The first of the first half, the first of the second, and so on."""
+    half = len(values) // 2
+    return [each for pair in zip(values[:half], values[half:], strict=True) for each in pair]

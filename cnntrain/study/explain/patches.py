@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnntrain.core.errors import InputError
-from cnntrain.models import layers
 from cnntrain.study.anatomy.receptive_field import Axis, Field
-from cnntrain.study.anatomy.recorder import Recorder
 from cnntrain.study.explain import tiles
 from cnntrain.study.explain.ascent import units_of
 from cnntrain.study.explain.base import Picture
+from cnntrain.study.explain.fields import field_of
 from cnntrain.study.explain.subject import Shown, Subject
 
 SIDE = 1.3  # inches of a tile
@@ -52,26 +51,6 @@ class Patch:
 
     def __lt__(self, other: Patch) -> bool:
         return (self.value, -self.image) < (other.value, -other.image)
-
-
-def field_of(subject: Subject, layer: str) -> Field | None:
-    """The receptive field of a module's map in an image of the network's size; None where an operation in the network
-    has no rule."""
-    found: list[Field | None] = []
-
-    def note(module: nn.Module, given: object, output: object) -> None:
-        mark = recorder.marks.get(output) if isinstance(output, Tensor) else None
-        found.append(None if mark is None else mark.field)
-
-    recorder = Recorder(subject.network)
-    handle = layers.named(subject.network, layer).register_forward_hook(note)
-    image = subject.blank()
-    try:
-        with torch.no_grad(), recorder.watching(image):
-            subject.network(image)
-    finally:
-        handle.remove()
-    return found[-1] if found else None
 
 
 def box(field: Field, place: tuple[int, int], size: int) -> Box:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.core.errors import InputError
+from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.models import layers
 from cnntrain.study.explain.hooks import recorded, undisturbed
+from cnntrain.tasks.score import Score
+
+MAPS = {1: "[channels, length]", 2: "[channels, height, width]", 3: "[channels, frames, height, width]"}
 
 
 @dataclass(frozen=True)
@@ -21,34 +27,71 @@ class Subject:
 
     Attributes:
         layer: the name of a module; None: see `at`.
-        seen: how images are prepared for it.
-        probabilities: of such images, float64 [images, classes], as `cnntrain predict` gives them.
+        seen: how inputs are prepared for it: images, signals or volumes.
+        scoring: of what it gives for them what is explained, see `Task.score`.
         device: where the network is.
         seed: of whatever a method draws.
+        score: what `asked` has fixed; None: of each batch what it gives for that batch itself.
     """
 
     network: nn.Module
     layer: str | None
     classes: Sequence[str]
     seen: Preprocess
-    probabilities: Callable[[Tensor], Tensor]
+    scoring: Callable[[Any], Score]
     device: torch.device
     seed: int = 0
+    score: Score | None = None
 
     def __post_init__(self) -> None:
         if self.layer is not None:
             layers.named(self.network, self.layer)
 
+    def outputs(self, inputs: Tensor) -> Any:
+        """What the network gives."""
+        return self.network(inputs.clone())  # a network may overwrite what it is given
+
+    def asked(self, outputs: Any) -> Subject:
+        """The same, asked about the images for which the network gives this, and whatever is made of them: in each
+        batch as many, in their order."""
+        found = copy(self)  # which knows `at` where this does
+        object.__setattr__(found, "score", self.scoring(outputs))
+        return found
+
     def logits(self, inputs: Tensor) -> Tensor:
-        """[images, classes].
+        """Scores [images, classes]: of an image as a whole its logits, else what `Task.score` says.
 
         Raises:
             InputError: the network answers in another way.
         """
-        found = self.network(inputs.clone())  # a network may overwrite what it is given
+        outputs = self.outputs(inputs)
+        found = (self.score or self.scoring(outputs)).logits(outputs)
         if not isinstance(found, Tensor) or found.ndim != 2:
             raise InputError(f"{type(self.network).__name__} does not give one row of logits an image")
         return found
+
+    def probabilities(self, inputs: Tensor) -> Tensor:
+        """Of the classes, float64 [images, classes]: of images as a whole as `cnntrain predict` gives them."""
+        outputs = self.outputs(inputs)
+        return (self.score or self.scoring(outputs)).probabilities(outputs)
+
+    def answers(self, inputs: Tensor) -> Tensor:
+        """The class that is the answer, int64 [images]."""
+        return self.scoring(self.outputs(inputs)).answers
+
+    @property
+    def units(self) -> str:
+        """What sides are counted in."""
+        return "values" if self.seen.dimensions == 1 else "pixels"
+
+    @property
+    def map_in_words(self) -> str:
+        """The shape of `is_map`."""
+        return MAPS[self.seen.dimensions]
+
+    def is_map(self, shape: Sequence[int]) -> bool:
+        """Whether what a layer gives, [images, channels, ...], has as many sides as the inputs."""
+        return len(shape) == 2 + self.seen.dimensions
 
     @cached_property
     def at(self) -> str:
@@ -63,7 +106,7 @@ class Subject:
         every = [name for name, _ in self.network.named_modules() if name]
         for names in (layers.stages(self.network), every):
             shapes = self.shapes(names)
-            if spatial := [name for name, each in shapes.items() if len(each) == 4 and each[2] * each[3] > 1]:
+            if spatial := [name for name, each in shapes.items() if self.is_map(each) and each[2:].numel() > 1]:
                 return spatial[-1]
         raise InputError(f"{type(self.network).__name__} has no layer with maps of more than one position")
 
@@ -90,7 +133,7 @@ class Subject:
         return found
 
     def blank(self) -> Tensor:
-        """An image of the mean colour as the network sees it: zeros [1, channels, size, size]."""
+        """An image of the mean colour as the network sees it, or a signal of the mean: zeros [1, channels, ...]."""
         like = next(self.network.parameters())
         return torch.zeros(1, *self.seen.shape, device=like.device, dtype=like.dtype)
 
@@ -109,12 +152,30 @@ class Shown:
     Attributes:
         names: their files, or numbers for those that have none.
         labels: the folder that each is in; empty for those that are in none.
-        batches: their positions, and what the network sees of them [images, channels, size, size], in order; those that
-            cannot be read are told and left out. Each call begins anew.
-        picture: of a position the image as it is in its file, uint8 or uint16 [channels, height, width].
+        batches: their positions, and what the network sees of them [images, channels, ...], in order; those that cannot
+            be read are told and left out. Each call begins anew.
+        picture: of a position the image as it is in its file, uint8 or uint16 [channels, height, width]; or the signal,
+            or the volume.
     """
 
     names: Sequence[str]
     labels: Sequence[str]
     batches: Callable[[], Iterator[tuple[list[int], Tensor]]]
     picture: Callable[[int], Tensor]
+
+
+def readable(batches: Callable[[], Iterable[Batch]], say: Callable[[str], None]) -> Iterator[tuple[list[int], Tensor]]:
+    """What `Shown.batches` gives.
+
+    Args:
+        batches: whose targets are why an image cannot be read, empty where it can.
+        say: is told of those that cannot.
+    """
+    done = 0
+    for batch in batches():
+        for each in filter(None, batch.targets):
+            say(each)
+        good = [number for number, problem in enumerate(batch.targets) if not problem]
+        if good:
+            yield [done + number for number in good], batch.inputs[good]
+        done += batch.count

@@ -8,11 +8,13 @@ from types import MappingProxyType
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cnntrain.core.words import printable
+from cnntrain.data.sets import bands
 from cnntrain.study.curves import PLAIN
 
 SIDE = 1.05  # inches of a tile
@@ -20,6 +22,8 @@ GAP = 0.06  # inches between tiles
 LINE, HEAD = 0.13, 0.36  # inches of a line above a tile, and of the title
 DPI, WIDTH = 110, 4.6  # of a picture, and inches that a title needs
 LETTERS = 16  # an inch
+BETWEEN = 0.04  # of a frame's width, between the frames of a volume
+WIDER = 2  # a line's width, of its height, at least
 
 
 def spread(values: np.ndarray) -> np.ndarray:
@@ -72,15 +76,16 @@ def figure(
     lines = max((each.count("\n") + 1 for each in names), default=1) if any(names) else 0
     above, gap = round(LINE * DPI * lines), round(GAP * DPI)
     rows = ceil(len(tiles) / columns)
-    size = (rows * (pixels + above + gap) + gap, columns * (pixels + gap) + gap)
+    fitted = [_fitted(each, pixels) for each in tiles]
+    tall = max(each.shape[0] for each in fitted)
+    size = (rows * (tall + above + gap) + gap, columns * (pixels + gap) + gap)
     whole = np.full((*size, 3), 255, np.uint8)
     width, height = max(size[1] / DPI, WIDTH), size[0] / DPI + HEAD
     drawn = Figure(figsize=(width, height), dpi=DPI)
     axes = drawn.add_axes((0, 0, size[1] / DPI / width, 1 - HEAD / height))
-    for number, (tile, name) in enumerate(zip(tiles, names, strict=True)):
+    for number, (tile, shown, name) in enumerate(zip(tiles, fitted, names, strict=True)):
         row, column = divmod(number, columns)
-        top, left = gap + row * (pixels + above + gap) + above, gap + column * (pixels + gap)
-        shown = _fitted(tile, pixels)
+        top, left = gap + row * (tall + above + gap) + above, gap + column * (pixels + gap)
         whole[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
         scale = max(tile.shape[:2]) / pixels
         if number in frames:
@@ -107,5 +112,17 @@ def _fitted(tile: np.ndarray, side: int) -> np.ndarray:
 
 
 def of_image(seen: np.ndarray) -> np.ndarray:
-    """[height, width, 3] of an image [channels, height, width] with one channel or three."""
+    """[height, width, 3] of an image [channels, height, width] with one channel or three; of a volume [channels,
+    frames, height, width] its frames side by side, of a signal [channels, length] its lines."""
+    if seen.ndim == 2:
+        lines = bands.drawn(torch.from_numpy(seen)).numpy()
+        return of_image(lines.repeat(max(1, round(WIDER * bands.LINE / lines.shape[2])), 2))
+    if seen.ndim == 4:
+        return side_by_side(seen.repeat(3 // len(seen), 0).transpose(1, 2, 3, 0))
     return np.repeat(seen, 3, 0).transpose(1, 2, 0) if len(seen) == 1 else seen.transpose(1, 2, 0)
+
+
+def side_by_side(frames: np.ndarray) -> np.ndarray:
+    """[height, width of all, channels] of [frames, height, width, channels] from 0 to 1, white between them."""
+    gap = np.ones((frames.shape[1], max(1, round(BETWEEN * frames.shape[2])), frames.shape[3]))
+    return np.concatenate([part for frame in frames for part in (frame, gap)][:-1], 1)

@@ -12,6 +12,8 @@ from cnntrain.tasks.base import Column, Objective, Task
 if TYPE_CHECKING:
     import torch
 
+    from cnntrain.tasks.score import Score
+
 Further = Literal["map75", "mask_map", "mask_map50"]
 FIRST = (
     Column("map", "mAP", "mean average precision", percent=True, in_training=False),
@@ -74,6 +76,11 @@ class Detect(Task):
             "ignored": torch.zeros(count, 1, dtype=torch.bool, device=device),
             "instances": instances,
         }
+
+    def score(self, outputs: Any, classes: int, temperature: float | None = None) -> Score:
+        from cnntrain.tasks.detect.score import BoxScore
+
+        return BoxScore(outputs, classes)
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None

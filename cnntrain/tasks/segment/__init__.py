@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.score import Score
+
 COLUMNS = (
     Column("miou", "mIoU", "mean intersection over union", percent=True),
     Column("pixel_accuracy", "pixels", "pixel accuracy", percent=True),
@@ -44,6 +46,11 @@ class Segment(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of each pixel, of logits [batch, classes, height, width]."""
         return logits.softmax(1)
+
+    def score(self, outputs: Any, classes: int, temperature: float | None = None) -> Score:
+        from cnntrain.tasks.segment.score import PixelScore
+
+        return PixelScore(outputs)
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None

@@ -1,14 +1,14 @@
-"""The methods that captum has, too, on two real architectures."""
+"""The methods that captum has, too, on two real architectures, on signals, volumes and masks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from captum import attr
-from looking import images, network, subject_of
+from looking import images, network, noise, subject_of
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -21,22 +21,74 @@ from cnntrain.study.explain.methods.guided_backprop import GuidedBackprop
 from cnntrain.study.explain.methods.occlusion import Occlusion
 from cnntrain.study.explain.methods.saliency import Saliency
 from cnntrain.study.explain.subject import Subject
+from cnntrain.tasks.segment.score import PixelScore
 
 TARGETS = torch.tensor([3, 7])
 NETS = {"tf_efficientnet_lite0": 64, "resnet20": 32}
-Case = tuple[Subject, Tensor]
+SIGNALS, VOLUMES, MASKS = "resnet1d", "resnet3d", "fcn"
+MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
-@pytest.fixture(scope="module", params=NETS)
-def case(request: pytest.FixtureRequest) -> Case:
-    size = NETS[request.param]
-    return subject_of(network(request.param, size), size), images(2, size)
+class Case(NamedTuple):
+    """Attributes:
+    subject: what our methods are given.
+    forward: what captum is given, of inputs a row of scores.
+    window, stride: of occlusion, ours, and captum's along each side.
+    """
+
+    subject: Subject
+    forward: Callable[[Tensor], Tensor]
+    inputs: Tensor
+    targets: Tensor
+    window: int
+    stride: int
+    windows: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
-@pytest.fixture(autouse=True)
-def looking(case: Case) -> Iterator[None]:
-    with undisturbed(case[0].network):
-        yield
+def of_images(name: str) -> Case:
+    size = NETS[name]
+    net = network(name, size)
+    return Case(subject_of(net, size), net, images(2, size), TARGETS, 20, 15, (20, 20), (15, 15))
+
+
+def of_signals() -> Case:
+    net, inputs = network(SIGNALS, 40, 2, widths=[8, 16, 16]), noise(2, 2, 40)
+    return Case(subject_of(net, 40, 2, sides=[40]), net, inputs, TARGETS, 7, 4, (7,), (4,))
+
+
+def of_volumes() -> Case:
+    """Of whose 8 frames a window of 4 of 16 pixels hides 2, and goes on by 1."""
+    net, inputs = network(VOLUMES, 16, width=4), noise(2, 3, 8, 16, 16)
+    return Case(subject_of(net, 16, sides=[8, 16, 16]), net, inputs, TARGETS, 4, 2, (2, 4, 4), (1, 2, 2))
+
+
+def of_masks() -> Case:
+    """The logits of each class are summed over the pixels that it had in the images as they are; of a class with many
+    and of one with few."""
+    net, inputs = network(MASKS, 32, 3, 4, backbone="resnet20"), images(2, 32)
+    with torch.no_grad():
+        outputs = net(inputs)
+    numbers = outputs.argmax(1)
+    counts = torch.stack([(numbers == each).sum((1, 2)) for each in range(4)], 1)
+    targets = torch.stack([counts[0].argmax(), torch.where(counts[1] > 0, counts[1], 10**6).argmin()])
+    assert (counts[1] > 0).sum() > 1, "the second image has several classes"
+
+    def forward(seen: Tensor) -> Tensor:
+        logits = net(seen)
+        given = numbers.repeat(len(seen) // len(numbers), 1, 1)  # captum computes several steps at once
+        return torch.stack([(logits[:, each] * (given == each)).sum((1, 2)) for each in range(4)], 1)
+
+    subject = subject_of(net, 32, classes=4, scoring=PixelScore).asked(outputs)
+    return Case(subject, forward, inputs, targets, 12, 8, (12, 12), (8, 8))
+
+
+@pytest.fixture(scope="module", params=[*NETS, SIGNALS, VOLUMES, MASKS])
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    made = {SIGNALS: of_signals, VOLUMES: of_volumes, MASKS: of_masks}
+    found = made[request.param]() if request.param in made else of_images(request.param)
+    with undisturbed(found.subject.network):
+        yield found
 
 
 def same(ours: Tensor, theirs: Tensor) -> None:
@@ -47,30 +99,32 @@ def same(ours: Tensor, theirs: Tensor) -> None:
 
 
 def test_gradcam(case: Case) -> None:
-    subject, inputs = case
+    subject, inputs = case.subject, case.inputs
     layer = layers.named(subject.network, subject.at)
-    small = attr.LayerGradCam(subject.network, layer).attribute(inputs, TARGETS, relu_attributions=True)
-    theirs = interpolate(small, inputs.shape[2:], mode="bilinear", align_corners=False)[:, 0]
-    same(Gradcam("gradcam").maps(subject, inputs, TARGETS).values, theirs)
+    small = attr.LayerGradCam(case.forward, layer).attribute(inputs, case.targets, relu_attributions=True)
+    theirs = interpolate(small, inputs.shape[2:], mode=MODES[inputs.ndim], align_corners=False)[:, 0]
+    same(Gradcam("gradcam").maps(subject, inputs, case.targets).values, theirs)
 
 
 def test_saliency(case: Case) -> None:
-    subject, inputs = case
-    theirs = attr.Saliency(subject.network).attribute(inputs.clone().requires_grad_(), TARGETS, abs=True)
-    same(Saliency("saliency").maps(subject, inputs, TARGETS).values, theirs.amax(1))
+    theirs = attr.Saliency(case.forward).attribute(case.inputs.clone().requires_grad_(), case.targets, abs=True)
+    same(Saliency("saliency").maps(case.subject, case.inputs, case.targets).values, theirs.amax(1))
 
 
 def test_integrated_gradients(case: Case) -> None:
-    subject, inputs = case
-    theirs = attr.IntegratedGradients(subject.network).attribute(inputs, target=TARGETS, n_steps=4)
-    found = gradients.integrated(subject, inputs, TARGETS, 4)
+    theirs = attr.IntegratedGradients(case.forward).attribute(case.inputs, target=case.targets, n_steps=4)
+    found = gradients.integrated(case.subject, case.inputs, case.targets, 4)
     same(found.values, theirs.float())
 
 
 def test_occlusion(case: Case) -> None:
-    subject, inputs = case
-    theirs = attr.Occlusion(subject.network).attribute(inputs, (3, 20, 20), strides=(3, 15, 15), target=TARGETS)
-    same(Occlusion("occlusion", 20, 15).maps(subject, inputs, TARGETS).values, theirs[:, 0])
+    channels = case.inputs.shape[1]
+    theirs = attr.Occlusion(case.forward).attribute(
+        case.inputs, (channels, *case.windows), strides=(channels, *case.strides), target=case.targets
+    )
+    found = Occlusion("occlusion", case.window, case.stride).maps(case.subject, case.inputs, case.targets)
+    same(found.values, theirs[:, 0])
+    assert found.facts is not None and found.facts[0]["window"] in (case.window, [*case.windows])
 
 
 class Plain(nn.Module):

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from composing import composed
 from PIL import Image
 
+import cnntrain
 from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval
+from cnntrain.commands.explain import Explain
 from cnntrain.commands.predict import Predict
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
@@ -105,6 +108,22 @@ def test_an_evaluation_finds_what_the_run_found_and_leaves_what_its_figures_foll
     )
     with pytest.raises(ConfigError, match="tta=flip: of answers to images as a whole"):
         check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
+
+
+def test_what_a_box_rests_on_is_drawn_with_it(run: Path, tmp_path: Path) -> None:
+    loaded = cnntrain.load(run, device="cpu")
+    scene = loaded.config.data.load().val.images[0]
+    Image.fromarray(scene[0].numpy()).save(tmp_path / "a.png")
+    words = (f"run={run}", f"images={tmp_path / 'a.png'}", f"output={tmp_path / 'out'}", "device=cpu", "num_workers=0")
+    made = Path(str(check(composed((*words, "tensorboard=false"), "explain"), Explain).execute([]).made))
+    (row,) = plain_json.read((made / "explain.json").read_bytes(), dict)["images"]
+    with torch.no_grad():
+        surest = loaded.network(loaded.preprocess(tmp_path / "a.png")).boxes[0, 0]
+    assert row["target"] == row["answer"] == loaded.classes[int(surest[0])]
+    assert row["probability"] == pytest.approx(float(surest[1])) and row["box"] == pytest.approx(surest[2:].tolist())
+    with Image.open(made / row["picture"]) as drawn:
+        lime = (np.asarray(drawn.convert("RGB")) == (0, 255, 0)).all(2)
+    assert lime.sum() > 50
 
 
 def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

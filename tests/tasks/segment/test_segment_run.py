@@ -10,12 +10,14 @@ import torch
 from composing import composed
 from PIL import Image
 
+import cnntrain
 from cnntrain.commands.eval import Eval
+from cnntrain.commands.explain import Explain
 from cnntrain.commands.predict import Predict
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core import plain_json
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import checkpoint
 
 WORDS = (
@@ -50,6 +52,30 @@ def test_an_evaluation_finds_what_the_run_found_and_refuses_what_has_no_meaning(
     assert 0 < low <= high < 1
     with pytest.raises(ConfigError, match="tta=flip: of answers to images as a whole"):
         check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
+
+
+def test_what_a_mask_rests_on_is_drawn_around_its_pixels(run: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8)).save(tmp_path / "a.png")
+    words = (f"run={run}", f"images={tmp_path / 'a.png'}", "device=cpu", "num_workers=0", "tensorboard=false")
+    made = Path(str(check(composed((*words, f"output={tmp_path / 'out'}"), "explain"), Explain).execute([]).made))
+    found = plain_json.read((made / "explain.json").read_bytes(), dict)
+    (row,) = found["images"]
+    assert found["layer"] == "backbone.stage3" and "logits over the pixels" in row["score_is"]
+    loaded = cnntrain.load(run, device="cpu")
+    with torch.no_grad():
+        logits = loaded.network(loaded.preprocess(tmp_path / "a.png"))
+    counts = logits.argmax(1).flatten().bincount(minlength=11)
+    (one,) = loaded.explain([tmp_path / "a.png"])
+    assert row["pixels"] == counts[loaded.classes.index(row["target"])] > 0 and row["target"] == one.target
+    np.testing.assert_allclose(np.load(made / "maps.npz")["maps"][0], one.map, rtol=1e-4, atol=1e-6)
+    missing = loaded.classes[int(counts.argmin())]
+    assert counts.min() == 0
+    with pytest.raises(InputError, match=f"nothing to explain of class {missing}: the network gives it no pixel"):
+        loaded.explain([tmp_path / "a.png"], target=missing)
+    with pytest.raises(InputError, match="the network says nothing of this class of any"):
+        check(composed((*words, f"target={missing}"), "explain"), Explain).execute([])
+    with pytest.raises(ConfigError, match="class_means is of answers to images as a whole, and task=segment answers"):
+        check(composed((*words, "method=class_means"), "explain"), Explain).execute([])
 
 
 def test_predicted_masks_are_painted_and_can_be_read_again(run: Path, tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ class Bagnet(Attribution):
     """The logit that each window of 9, 17 or 33 pixels would have alone. Their mean is the image's logit: this is no
     estimate but the network's own sum, and is checked for each image."""
 
+    dimensions = frozenset({2})
+
+    def of_whole(self, layer: str | None) -> bool:
+        return True
+
     def maps(self, subject: Subject, inputs: Tensor, targets: Tensor) -> Maps:
         """Raises InputError where the network is no BagNet, and RunError where the mean is not the logit."""
         from cnntrain.study.explain import evidence

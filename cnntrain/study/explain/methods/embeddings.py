@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cnntrain.config.method import EVERY
 from cnntrain.core.limits import Count, Positive, Whole
 from cnntrain.study.explain.base import Picture, Pictures
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class Embeddings(Pictures):
     """What the classifier is given, or with a layer the means of its channels; and which images lie nearest."""
 
+    dimensions = EVERY
     uses_layer = True
     has_layer = False
 

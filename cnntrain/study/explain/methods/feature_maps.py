@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnntrain.config.method import EVERY
 from cnntrain.core.limits import Count
 from cnntrain.study.explain.base import Picture, Pictures
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 class FeatureMaps(Pictures):
     """A grid a stage and image; with a layer of that one alone."""
 
+    dimensions = EVERY
     uses_layer = True
     has_layer = False
 

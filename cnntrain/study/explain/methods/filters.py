@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnntrain.config.method import EVERY
 from cnntrain.core.limits import Count
 from cnntrain.study.explain.base import Picture, Pictures
 
@@ -18,6 +19,7 @@ class Filters(Pictures):
     """Those of the first layer in colour, those of the others channel by channel; with a layer of that one alone."""
 
     needs_images = False
+    dimensions = EVERY
     uses_layer = True
     has_layer = False
 

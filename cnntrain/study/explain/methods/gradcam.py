@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntrain.study.explain.cam import CAM
+from cnntrain.study.explain.cam import CAM, sides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Gradcam(CAM):
     def weighted(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        return (gradients.mean((2, 3), keepdim=True) * activations).sum(1).relu()
+        return (gradients.mean(sides(gradients), keepdim=True) * activations).sum(1).relu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntrain.study.explain.cam import CAM
+from cnntrain.study.explain.cam import CAM, sides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ class GradcamPlusPlus(CAM):
 
     def weighted(self, activations: Tensor, gradients: Tensor) -> Tensor:
         square, cube = gradients**2, gradients**3
-        share = 2 * square + activations.sum((2, 3), keepdim=True) * cube
+        share = 2 * square + activations.sum(sides(activations), keepdim=True) * cube
         alpha = square / share.where(share != 0, share.new_ones(()))
-        weights = (alpha * gradients.relu()).sum((2, 3), keepdim=True)
+        weights = (alpha * gradients.relu()).sum(sides(gradients), keepdim=True)
         return (weights * activations).sum(1).relu()

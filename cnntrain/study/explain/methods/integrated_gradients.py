@@ -28,7 +28,7 @@ class IntegratedGradients(Attribution):
         from cnntrain.study.explain import gradients
 
         found = gradients.integrated(subject, inputs, targets, self.steps)
-        sums = found.values.double().sum((1, 2, 3))
+        sums = found.values.double().flatten(1).sum(1)
         facts = [
             {"logit": end, "baseline_logit": start, "completeness_error": abs(total - (end - start))}
             for end, start, total in zip(found.ends.tolist(), found.starts.tolist(), sums.tolist(), strict=True)

@@ -30,6 +30,9 @@ class Maximise(Pictures):
     blur: Positive  # deviation of the blur, in pixels
     variation: NotNegative  # how much neighbouring pixels that differ count against the image
 
+    def of_whole(self, layer: str | None) -> bool:
+        return layer is None
+
     def pictures(self, subject: Subject, shown: Shown) -> Iterator[Picture]:
         """Raises ConfigError where a class or a unit is none of the network's."""
         from cnntrain.study.explain import ascent

@@ -19,8 +19,8 @@ class Occlusion(Attribution):
     """By how much the class's logit falls when a window is painted in the mean colour; of each pixel the mean over the
     windows that hide it."""
 
-    window: Count | None  # pixels a side; None: a sixth of the image
-    stride: Count | None  # pixels; None: half a window
+    window: Count | None  # pixels a side, and of a volume's frames the same share; None: a sixth
+    stride: Count | None  # pixels, and of frames the same share; None: half a window
 
     def __post_init__(self) -> None:
         if self.window is not None and self.stride is not None and self.stride > self.window:
@@ -32,8 +32,10 @@ class Occlusion(Attribution):
         """Raises InputError where the window is larger than what the network sees."""
         from cnntrain.study.explain import hiding
 
-        size = min(inputs.shape[2:])
-        window = self.window or max(1, round(size / 6))
+        size = inputs.shape[2:]
+        window = self.window or max(1, round(size[-1] / 6))
         stride = min(self.stride or max(1, window // 2), window)
-        values = hiding.falls(subject, inputs, targets, window, stride)
-        return Maps(values, [{"window": window, "stride": stride}] * len(inputs))
+        windows, strides = hiding.along(size, window), hiding.along(size, stride)
+        values = hiding.falls(subject, inputs, targets, windows, strides)
+        used = {"window": windows, "stride": strides} if len(size) > 2 else {"window": window, "stride": stride}
+        return Maps(values, [used] * len(inputs))

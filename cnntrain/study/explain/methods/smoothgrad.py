@@ -30,7 +30,8 @@ class Smoothgrad(Attribution):
         from cnntrain.study.explain import gradients, noise
 
         generators = [noise.generator(subject.seed, image) for image in inputs]
-        deviation = self.noise * (inputs.amax((1, 2, 3)) - inputs.amin((1, 2, 3))).view(-1, 1, 1, 1)
+        flat = inputs.flatten(1)
+        deviation = self.noise * (flat.amax(1) - flat.amin(1)).view(-1, *[1] * (inputs.ndim - 1))
         total = torch.zeros_like(inputs)
         for _ in range(self.samples):
             drawn = torch.stack([noise.normal(each, inputs[0]) for each in generators])
