@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnntrain.core.errors import InputError
+from cnntrain.core.extras import needed
 from cnntrain.core.words import CELL, printable
 from cnntrain.runs.objects import Objects
 from cnntrain.study.evaluation import objects
@@ -75,8 +76,12 @@ class OfBoxes(Section):
 def section(found: Objects, columns: Sequence[Column], album: Album | None) -> OfBoxes:
     """Args:
     columns: whose intervals are asked for.
+
+    Raises:
+        ConfigError: the package that judges boxes is not installed.
     """
-    from cnntrain.tasks.detect import resampling  # which needs an extra
+    needed("a page with boxes", "pycocotools", "detect")
+    from cnntrain.tasks.detect import resampling
 
     pairs = [paired(each, SURE) for each in found.rows]
     errors = np.array([int(each.wrong.sum() + each.missed.sum()) for each in pairs], float)
@@ -99,10 +104,12 @@ def section(found: Objects, columns: Sequence[Column], album: Album | None) -> O
 
 def _of_classes(found: Objects) -> tuple[list[dict[str, Any]], list[Chart], list[str]]:
     """Figures of classes, the curve of precision by recall, and what is left out."""
+    if not found.rows.size:
+        return [], [], []
     if len(found) * len(found.classes) > MOST:
         why = f"of {len(found):,} images and {len(found.classes):,} classes it takes too long for a page"
         return [], [], [f"the precision of each class is not shown: {why}; cnntrain eval writes it"]
-    from cnntrain.tasks.detect import matching, precision  # which need an extra
+    from cnntrain.tasks.detect import matching, precision
 
     matched = matching.matched(found.rows, len(found.classes))
     rows = objects.per_class(found, matched)

@@ -27,7 +27,7 @@ EVIL = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "sea"]
 
 def rows_of(*rows: tuple[float, ...]) -> np.ndarray:
     table = np.full((6, 7), -1, np.float32)
-    table[: len(rows)] = rows
+    table[: len(rows)] = np.array(rows, np.float32).reshape(-1, 7)
     return table
 
 

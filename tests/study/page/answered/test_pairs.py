@@ -38,9 +38,8 @@ def test_they_are_those_of_pycocotools(seed: int) -> None:
     for rows in table:
         own = paired(rows, 0.0)
         of_class = matching.matched(rows[None], 2)
-        right, wrong = (
-            sum(int(each[HALF].sum()) for each in of) for of in zip(*((m.right, m.wrong) for m in of_class))
-        )
+        right = sum(int(each.right[HALF].sum()) for each in of_class)
+        wrong = sum(int(each.wrong[HALF].sum()) for each in of_class)
         assert (int(own.right.sum()), int(own.wrong.sum())) == (right, wrong)
         assert int(own.found.sum()) == right
         assert int(own.missed.sum()) == sum(int(each.there.sum()) for each in of_class) - right
