@@ -141,8 +141,9 @@ def _charts(
         bubbles = [each for each in every if each is not None]
         if bubbles:
             column = own[0].columns[0]
+            words = f"{column.words} of {task}" if len(set(tasks.values())) > 1 else column.words
             tell = partial(_told, column=column)
-            found.append(charts.bubbles(f"cost{len(found) or ''}", bubbles, tell, column.words, column.percent))
+            found.append(charts.bubbles(f"cost{len(found) or ''}", bubbles, tell, words, column.percent))
     return found
 
 

@@ -109,7 +109,7 @@ def test_runs_of_several_tasks_stand_beside_each_other(runs: Path, read: Any) ->
     assert len([each for each in notes if "several tasks (classify, detect, multilabel, segment)" in each]) == 1
     charts = page.data["charts"]
     assert len(charts["cost"]) == 2 and charts["cost1"][0][2].startswith("masks: 25.00% [12.5, 31.2], ")
-    assert "Mean intersection over union by cost" in page.text and "Accuracy by cost" in page.text
+    assert "Mean intersection over union of segment by cost" in page.text and "Accuracy by cost" in page.text
 
 
 def test_runs_whose_answers_are_no_labels_are_shown_and_not_compared(tmp_path: Path, read: Any) -> None:
