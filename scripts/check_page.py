@@ -45,13 +45,14 @@ def problems_of(context: Any, page: Path, axe: str | None, shot: Path | None) ->
 
 
 def _unclickable(tab: Any) -> list[str]:
-    """The cells of the confusion matrix, by the keyboard: each shows images, and no more than its number."""
+    """The cells of the confusion matrix, by the keyboard: each shows samples, and no more than its number."""
+    noun = tab.evaluate('JSON.parse(document.getElementById("data").textContent).noun || "images"').rstrip("s")
     for button in tab.query_selector_all("button[data-cell]")[:5]:
         button.focus()
         tab.keyboard.press("Enter")
         label, number = button.get_attribute("aria-label"), int(button.inner_text())
         shown = len(tab.query_selector_all("#cell li"))
-        if not 0 < shown <= number or f"{number} image" not in tab.inner_text("#cell h3"):
+        if not 0 < shown <= number or f"{number} {noun}" not in tab.inner_text("#cell h3"):
             return [f"the cell {label} shows {shown}"]
     return []
 

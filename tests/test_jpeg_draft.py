@@ -17,7 +17,7 @@ from PIL import Image
 import cnntrain
 from cnntrain.augment.batched.crops import boxes, smallest
 from cnntrain.build.data import _holder, _train_loader, eval_loader, load_data
-from cnntrain.build.images import images_of
+from cnntrain.build.images import part_of
 from cnntrain.build.trained import read
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check, plain
@@ -167,7 +167,7 @@ def test_one_run_sees_its_images_alike_everywhere(run: Path, typed: Callable[...
     left = predictions.read(run / "test" / predictions.PREDICTIONS)
     with torch.inference_mode():
         np.testing.assert_allclose(found.network(alone).numpy(), left.logits, atol=1e-5)
-    assert images_of(run, "test", left.ids)[0].shape == (3, 100, 150)
+    assert part_of(run, "test", left.ids).images[0].shape == (3, 100, 150)
 
 
 @pytest.mark.parametrize(("words", "same"), [((), True), (("data.jpeg_draft=false",), False)])

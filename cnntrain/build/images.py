@@ -1,4 +1,4 @@
-"""The images that a run was judged by, read again from where they were."""
+"""The samples that a run was judged by, read again from where they were."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cnntrain.build.data import read_data
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, since
 from cnntrain.core.errors import InputError
-from cnntrain.data.sets.dataset import Images
+from cnntrain.data.sets.dataset import Part
 from cnntrain.data.sets.subset import val_limited
 from cnntrain.runs import checkpoint
 from cnntrain.runs import folder as folders
 
 
-def images_of(run: Path, part: str, ids: Sequence[str]) -> Images:
-    """Those of a part of a run's data, decoded as its network sees them; nothing is downloaded for them.
+def part_of(run: Path, part: str, ids: Sequence[str]) -> Part:
+    """A part of a run's data, decoded as its network sees it; nothing is downloaded for it.
 
     Args:
         ids: of the samples that the run was judged by.
@@ -39,6 +39,7 @@ def images_of(run: Path, part: str, ids: Sequence[str]) -> Images:
         where = ", ".join(places.values()) or config.data.name
         raise InputError(f"{where}: these images are not those that the run was judged by")
     if not config.data.jpeg_draft:
-        return labelled.part.images
+        return labelled.part
     best = run / checkpoint.BEST
-    return kept_preprocess(best, checkpoint.load_run(best)).drafted(labelled.part.images)
+    seen = kept_preprocess(best, checkpoint.load_run(best))
+    return replace(labelled.part, images=seen.drafted(labelled.part.images))

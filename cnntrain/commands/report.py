@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cnntrain.config.schema import Command, Ended
-from cnntrain.core.errors import ConfigError, InputError, RunError, UserError
+from cnntrain.core.errors import ConfigError, InputError, RunError
 from cnntrain.core.limits import Place
 from cnntrain.core.words import LINE, printable, tell
-
-if TYPE_CHECKING:
-    from cnntrain.study.page.facts import Facts
-    from cnntrain.study.page.thumbnails import Album
 
 LATEST = "latest"
 SECONDS = 20.0  # that reading images may take
@@ -54,23 +50,12 @@ class Report(Command):
         return Ended(made=str(path))
 
     def _of_one(self, place: Path) -> tuple[str, Sequence[str]]:
-        from cnntrain.study.page import facts, one
-
-        run = facts.read(place)
-        album, without = self._album(run) if self.images and run.answers is not None else (None, "")
-        return one.page_of(run, album, without)
-
-    def _album(self, run: Facts) -> tuple[Album | None, str]:
-        """The images of a run, and what is missing."""
-        from cnntrain.build.images import images_of
-        from cnntrain.build.looking import looking
+        from cnntrain.build.looking import Looking
         from cnntrain.core.dist import pick_device
+        from cnntrain.study.page import facts, one
         from cnntrain.study.page.thumbnails import Album
 
-        assert run.answers is not None, "else there is nothing to show"
-        try:
-            images = images_of(run.folder, run.part, run.answers.ids)
-        except UserError as error:
-            return None, f"there are no pictures, since the images cannot be read: {error}"
-        overlay, without = looking(run.folder, pick_device("auto"))
-        return Album(images, SECONDS, overlay=overlay), without
+        run = facts.read(place)
+        ids = run.answers.ids if run.answers is not None else ()
+        source = Looking(place, run.part, ids, pick_device("auto"))
+        return one.page_of(run, Album(source, SECONDS) if self.images else None)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from cnntrain.core.words import tell
 from cnntrain.runs import folder, looks
 
 if TYPE_CHECKING:
-    from cnntrain.runs.predictions import Predictions
+    from cnntrain.runs.counts import Given
     from cnntrain.runs.report import Report
     from cnntrain.training.run import Run
     from cnntrain.training.saver import Saver
@@ -166,7 +166,7 @@ def _train(
 
     place = saver.folder
     outcome: dict[str, Any] = {"status": "failed", "test": None}
-    answers: Predictions | None = None
+    answers: Given | None = None
     try:
         opening.show(run, report)
         with shortage_explained(run):
@@ -194,7 +194,7 @@ def _train(
     return _closed(run, place, report, found, answers)
 
 
-def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any], answers: Predictions | None) -> Ended:
+def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any], answers: Given | None) -> Ended:
     """Tell how a run has ended, and leave its page, on which its answers are, where it has finished."""
     from cnntrain.runs.closing import summary
     from cnntrain.training import loop
@@ -212,20 +212,20 @@ def _closed(run: Run, place: Path, report: Report, found: Mapping[str, Any], ans
     return Ended(made=str(place))
 
 
-def _draw(run: Run, place: Path, report: Report, answers: Predictions | None) -> None:
+def _draw(run: Run, place: Path, report: Report, answers: Given | None) -> None:
     """Leave the page of a finished run, which is finished whatever becomes of that."""
-    from cnntrain.build.looking import looking
+    from cnntrain.build.looking import Looking
     from cnntrain.core import dist
     from cnntrain.study.page import one
     from cnntrain.study.page.thumbnails import Album
 
     if dist.rank() > 0:
         return
-    shown = run.data.val if run.data.test is None else run.data.test
+    name = "val" if run.data.test is None else "test"
+    part = run.data.parts()[name]
     try:
-        overlay, without = looking(place, run.device)
-        album = Album(run.loaders.preprocess.drafted(shown.images), PAGE_SECONDS, overlay=overlay)
-        one.write(place, album, without, answers)
+        shown = replace(part, images=run.loaders.preprocess.drafted(part.images))
+        one.write(place, Album(Looking(place, name, part.ids, run.device, shown), PAGE_SECONDS), answers)
     except Exception as error:
         report.say(f"warning: {place / one.PAGE} is not written: {type(error).__name__}: {error}")
 

@@ -178,10 +178,16 @@ def _within(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
+def way(columns: Sequence[Column]) -> str:
+    """By which the intervals of these are found."""
+    return "Wilson" if any(each.is_share for each in columns) else "bootstrap over images"
+
+
 def _metrics_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """Beside the first column stands what it is for the most frequent answer, where there is such."""
-    how = "Wilson" if any(each.is_share for each in columns) else "bootstrap over images"
-    caption = f"[low, high]: 95% intervals ({how})" if any(values.get("interval") for _, values, _ in rows) else None
+    caption = (
+        f"[low, high]: 95% intervals ({way(columns)})" if any(values.get("interval") for _, values, _ in rows) else None
+    )
     table = Table(title=title, title_justify="left", caption=caption and Text(caption), caption_justify="left")
     titles = [each.title for each in columns]
     if any(majority is not None for *_, majority in rows):

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.runs.predictions import column, write_columns
-from cnntrain.tasks.detect.rows import BOX, CLASS, FOUND, IGNORED, KIND, OVERLAPS, SCORE, THERE
+from cnntrain.core.errors import InputError
+from cnntrain.runs.predictions import array, column, opened, write_columns
+from cnntrain.tasks.detect.rows import BOX, CLASS, FOUND, IGNORED, KIND, NOTHING, OVERLAPS, SCORE, THERE
+
+FIRST = "found_class"  # a column that no other answers have
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def write(path: Path, found: Objects) -> None:
 
     columns = {
         "loss": column(found.losses),
-        "found_class": lists(seen, CLASS, numbers),
+        FIRST: lists(seen, CLASS, numbers),
         "found_score": lists(seen, SCORE, values),
         "found_box": lists(seen, BOX, boxes),
         "there_class": lists(there, CLASS, numbers),
@@ -83,3 +86,44 @@ def _overlaps(table: np.ndarray, seen: np.ndarray, there: np.ndarray) -> Any:
         objects = OVERLAPS + np.flatnonzero(other[-most:])
         found.append(rows[one][:, objects].tolist())
     return pa.array(found, pa.list_(pa.list_(pa.float64())))
+
+
+def read(path: Path) -> Objects:
+    """What `write` wrote; of each image the detections come first.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of ours.
+    """
+    with opened(path) as (file, meta):
+        table = file.read()
+        columns = {name: table[name].combine_chunks() for name in table.column_names if name != "id"}
+        rows, losses, ids = _rows(columns), array(columns["loss"]), table["id"].to_pylist()
+    if rows[..., CLASS].max(initial=0) >= len(meta["classes"]):
+        raise InputError(f"{path} is damaged: its columns do not go with its {len(meta['classes'])} classes")
+    return Objects(ids, rows, losses, meta["classes"], meta["about"])
+
+
+def _rows(columns: Mapping[str, Any]) -> np.ndarray:
+    found, there = (_lengths(columns[f"{kind}_class"]) for kind in ("found", "there"))
+    most = int(found.max(initial=0)), int(there.max(initial=0))
+    seen, own = (np.arange(width) < lengths[:, None] for width, lengths in zip(most, (found, there), strict=True))
+    overlaps = columns.get("found_overlaps")
+    width, kind = (OVERLAPS, np.float32) if overlaps is None else (OVERLAPS + most[1], np.float64)
+    rows = np.zeros((len(found), sum(most), width), kind)
+    rows[..., KIND] = NOTHING
+    detections, objects = rows[:, : most[0]], rows[:, most[0] :]
+    detections[seen, KIND] = FOUND
+    objects[own, KIND] = np.where(array(columns["there_ignored"].flatten()), IGNORED, THERE)
+    detections[seen, SCORE] = array(columns["found_score"].flatten())
+    for name, place in (("class", CLASS), ("box", BOX)):
+        detections[seen, place] = array(columns[f"found_{name}"].flatten())
+        objects[own, place] = array(columns[f"there_{name}"].flatten())
+    if overlaps is not None:
+        pairs = seen[:, :, None] & own[:, None]
+        detections[..., OVERLAPS:][pairs] = array(overlaps.flatten().flatten())
+    return rows
+
+
+def _lengths(lists: Any) -> np.ndarray:
+    """int64 [n], of an Arrow array of lists."""
+    return np.diff(np.from_dlpack(lists.offsets)).astype(np.int64)

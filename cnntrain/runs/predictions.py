@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -107,27 +108,40 @@ def read(path: Path) -> Predictions:
     Raises:
         InputError: the file is missing, damaged, or not of ours.
     """
+    with opened(path) as (file, meta):
+        table = file.read(["id", "label", "loss"])
+        labels, loss = (array(table[name].combine_chunks()) for name in ("label", "loss"))
+        arrays = labels, _matrix(file, "logits"), loss
+        ids = table["id"].to_pylist()
+    found = Predictions(ids, *arrays, meta["classes"], meta["about"])
+    _check(path, found)
+    return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Meta]]:
+    """A Parquet file that `write_columns` wrote, and what is in its metadata.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of ours, which may come out while it is read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise InputError(f"{path} does not exist: cnntrain eval writes {PREDICTIONS}, and so does a finished run")
+        raise InputError(f"{path} does not exist: cnntrain eval writes {path.name}, and so does a finished run")
     try:
         with pq.ParquetFile(path) as file:
             meta = plain_json.read((file.schema_arrow.metadata or {}).get(META, b""), Meta)
-            table = file.read(["id", "label", "loss"])
-            labels, loss = (_array(table[name].combine_chunks()) for name in ("label", "loss"))
-            arrays = labels, _matrix(file, "logits"), loss
-        ids = table["id"].to_pylist()
+            if meta["format"] != FORMAT:
+                raise InputError(f"{path} is of format {meta['format']}, and this cnntrain reads {FORMAT}")
+            yield file, meta
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is damaged, or none of cnntrain's predictions: {_first_line(error)}") from error
-    found = Predictions(ids, *arrays, meta["classes"], meta["about"])
-    _check(path, meta["format"], found)
-    return found
 
 
-def _array(column: Any) -> np.ndarray:
-    """[n], or [n, width] of lists.
+def array(column: Any) -> np.ndarray:
+    """[n], or [n, width] of lists of one length, of an Arrow array.
 
     Raises:
         ValueError: a value is missing.
@@ -140,7 +154,7 @@ def _array(column: Any) -> np.ndarray:
         if pa.types.is_boolean(column.type):  # which are bits
             return np.from_dlpack(column.cast(pa.uint8())).astype(bool)
         return np.from_dlpack(column)  # to_numpy would import pandas, which takes a second
-    return _array(column.flatten()).reshape(len(column), column.type.list_size)
+    return array(column.flatten()).reshape(len(column), column.type.list_size)
 
 
 def _matrix(file: Any, name: str) -> np.ndarray:
@@ -157,14 +171,12 @@ def _matrix(file: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} has no lists of one length")
     found = np.empty((file.metadata.num_rows, kind.list_size), kind.value_type.to_pandas_dtype())
     for batch in file.iter_batches(max(1, AT_ONCE // kind.list_size), columns=[name]):
-        found[start : start + len(batch)] = _array(batch.column(0))
+        found[start : start + len(batch)] = array(batch.column(0))
         start += len(batch)
     return found
 
 
-def _check(path: Path, number: int, found: Predictions) -> None:
-    if number != FORMAT:
-        raise InputError(f"{path} is of format {number}, and this cnntrain reads {FORMAT}")
+def _check(path: Path, found: Predictions) -> None:
     classes, labels, numbers = len(found.classes), found.labels, "iub"
     fits = found.logits.shape == (len(labels), classes) and found.logits.dtype.kind == "f" == found.losses.dtype.kind
     if labels.ndim == 1 and fits and labels.dtype.kind in numbers:

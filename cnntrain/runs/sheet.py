@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,22 @@ from cnntrain.core.files import write_atomic, writing
 if TYPE_CHECKING:
     from torch import Tensor
 
+FOLDER = "samples"  # of a run, with a sheet for each epoch
 SHEET = "samples.png"  # its name, where there is one
 SHOWN = 64  # images on it
 WHITE = 255
+EPOCH = re.compile(r"epoch_(\d+)\.png", re.ASCII)
+
+
+def name_of(epoch: int) -> str:
+    """Of an epoch's sheet."""
+    return f"epoch_{epoch:03}"
+
+
+def sheets(run: Path) -> dict[int, Path]:
+    """Those that a run's folder has, by epoch."""
+    named = ((EPOCH.fullmatch(each.name), each) for each in (run / FOLDER).glob("epoch_*.png"))
+    return dict(sorted((int(found[1]), each) for found, each in named if found is not None))
 
 
 def write_sheet(path: Path, images: Tensor) -> None:

@@ -29,7 +29,7 @@ from cnntrain.transfer.base import Finished
 T = TypeVar("T")
 
 
-def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Predictions | None]:
+def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Given | None]:
     """What is found after the last step, and the answers to test, or to val where there is no test, which rank 0 gets.
 
     Raises:
@@ -54,7 +54,7 @@ def finish(run: Run, folder: Path, report: Report) -> tuple[dict[str, Any], Pred
         values = {f"test/{each.name}": chosen[each.name] for each in columns}
         report.log(state.progress.step, values)
         report.hparams(_hparams(run.config), values)
-    return outcome, answers if isinstance(answers, Predictions) else None
+    return outcome, answers
 
 
 def _judged(

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from cnntrain.core.adversaries import pictures
 from cnntrain.runs.report import Report
-from cnntrain.runs.sheet import SHOWN, write_sheet
+from cnntrain.runs.sheet import FOLDER, SHOWN, name_of, write_sheet
 from cnntrain.training.state import State
-
-FOLDER = "samples"
 
 
 class Sampler:
@@ -28,7 +26,7 @@ class Sampler:
         if "epoch" not in values:
             return
         images = pictures(self.state.eval_model, range(SHOWN))  # which has just been judged, in evaluation mode
-        name = f"epoch_{values['epoch']:03.0f}"
+        name = name_of(int(values["epoch"]))
         write_sheet(self.folder / FOLDER / f"{name}.png", images)
         self.report.images(f"{FOLDER}/{name}", images / 255)
 

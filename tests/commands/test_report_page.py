@@ -14,8 +14,8 @@ from answered import write_run
 from composing import composed
 
 import cnntrain
-from cnntrain.build.images import images_of
-from cnntrain.build.looking import looking
+from cnntrain.build.images import part_of
+from cnntrain.build.looking import Looking
 from cnntrain.commands import train
 from cnntrain.commands.report import Report
 from cnntrain.commands.train import Train
@@ -23,7 +23,8 @@ from cnntrain.config.check import check
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.runs import folder, predictions
 from cnntrain.study.explain import drawing
-from cnntrain.study.page import one
+from cnntrain.study.page import facts, one
+from cnntrain.study.page.thumbnails import Album
 
 Perform = Callable[..., str]
 
@@ -48,27 +49,26 @@ def test_a_finished_run_leaves_the_page_that_report_writes_again(run: Path, perf
     without = perform(typed(f"runs={run}", "images=false"))
     assert without == f"{run}/report.html\n" and "<img" not in (run / one.PAGE).read_text()
     ids = predictions.read(run / "test" / predictions.PREDICTIONS).ids
-    assert len(images_of(run, "test", ids)) == 16
+    assert len(part_of(run, "test", ids)) == 16
     ended = json.loads((run / folder.RESULT).read_text())
     (run / folder.RESULT).write_text(json.dumps({**ended, "data": {**ended["data"], "fingerprint": "other"}}))
     with pytest.raises(InputError, match="fake: these images are not those that the run was judged by"):
-        images_of(run, "test", ids)
+        part_of(run, "test", ids)
     assert "note: there are no pictures, since the images cannot be read: fake: these" in perform(typed(f"runs={run}"))
 
 
 def test_what_the_network_looked_at_is_what_explain_finds(run: Path) -> None:
-    overlay, without = looking(run, torch.device("cpu"))
-    assert overlay is not None and not without
     found, ids = cnntrain.load(run, device="cpu"), predictions.read(run / "test" / predictions.PREDICTIONS).ids
-    images = images_of(run, "test", ids)
+    source = Looking(run, "test", ids, torch.device("cpu"))
+    overlay, images = source.overlay(), source.images()
     for answer, name in enumerate(found.classes[:2]):
         (expected,) = found.explain([images[3]], "gradcam", target=name)
         drawn = drawing.overlay(expected.seen, expected.map)
         np.testing.assert_allclose(overlay(images[3], answer) / 255, drawn, atol=0.01)
     assert np.abs(overlay(images[3], 0).astype(int) - overlay(images[3], 1)).max() > 3
     (run / "best.ckpt").unlink()
-    nothing, without = looking(run, torch.device("cpu"))
-    assert nothing is None and "is not shown" in without and "best.ckpt" in without
+    _, notes = one.page_of(facts.read(run), Album(Looking(run, "test", ids, torch.device("cpu")), 60))
+    assert len(notes) == 1 and "what the network looked at is not shown" in notes[0] and "best.ckpt" in notes[0]
 
 
 def test_a_page_that_cannot_be_written_does_not_lose_the_run(

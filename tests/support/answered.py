@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from cnntrain.runs import folder, predictions
+from cnntrain.runs import counts, folder, predictions
+from cnntrain.runs.counts import Given
 from cnntrain.runs.predictions import PREDICTIONS, Predictions
+from cnntrain.tasks.base import Column
 from cnntrain.tasks.classify import COLUMNS
 
 CLASSES = ("ant", "bee", "cat")
@@ -71,3 +73,35 @@ def answers(
     about = {"part": part, "fingerprint": fingerprint}
     ids = [f"{part}/{number}" for number in rows]
     return Predictions(ids, labels[rows], logits, np.ones(count, np.float32), classes, about)
+
+
+def write_answers(
+    place: Path,
+    found: Given,
+    columns: Sequence[Column],
+    test: Mapping[str, float],
+    interval: Mapping[str, Sequence[float]],
+    **ended: Any,
+) -> Path:
+    """A run of another task that gave such answers to its test part.
+
+    Args:
+        ended: what else its result holds.
+    """
+    place.mkdir(parents=True)
+    tree = {"seed": 0, "model": {"name": "fcn"}, "data": {"name": "scenes"}}
+    (place / folder.CONFIG).write_text(yaml.safe_dump(tree))
+    (place / folder.METRICS).write_text(json.dumps({"epoch": 1, "val/loss": 0.5}) + "\n")
+    result = {
+        "status": "finished",
+        "best": {"epoch": 1},
+        "test": {**test, "count": len(found)},
+        "test_interval": dict(interval),
+        "task": {"name": "segment", "columns": [asdict(each) for each in columns]},
+        "model": {"name": "fcn", "params": 100, "macs": 1000},
+        "data": {"classes": len(found.classes)},
+        **ended,
+    }
+    (place / folder.RESULT).write_text(json.dumps(result))
+    counts.leave(place / "test", found)
+    return place

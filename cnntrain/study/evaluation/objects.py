@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +12,18 @@ from cnntrain.core import bootstrap, tables
 from cnntrain.core.files import write_atomic
 from cnntrain.runs.objects import Objects
 
+if TYPE_CHECKING:
+    from cnntrain.tasks.detect.matching import Matched
+
 PER_CLASS = ("name", "ap", "ap50", "support", "given")
 
 
-def per_class(found: Objects) -> list[dict[str, Any]]:
+def per_class(found: Objects, matched: Sequence[Matched] | None = None) -> list[dict[str, Any]]:
     """Of each class its ``name``, average precision (``ap``, with its ``interval``), that at an overlap of 50%
     (``ap50``), how many objects are there (``support``), and how many detections were ``given``; None without objects.
+
+    Args:
+        matched: see `matching.matched`; None: it is found.
     """
     if not len(found):
         return []
@@ -24,7 +31,8 @@ def per_class(found: Objects) -> list[dict[str, Any]]:
 
     once, drawn = np.ones((1, len(found))), bootstrap.times(len(found))
     rows = []
-    for name, each in zip(found.classes, matching.matched(found.rows, len(found.classes)), strict=True):
+    of_class = matching.matched(found.rows, len(found.classes)) if matched is None else matched
+    for name, each in zip(found.classes, of_class, strict=True):
         values, support = precision.averages(each, once)[0], int(each.there.sum())
         rows.append(
             {

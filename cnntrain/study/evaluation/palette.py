@@ -11,6 +11,7 @@ from cnntrain.core.targets import IGNORE
 
 OPACITY = 0.55
 BITS = 8
+OF_NONE = (224, 224, 192)  # pixels that are ignored, as in the PASCAL VOC masks
 
 
 def colours(classes: int) -> np.ndarray:
@@ -36,6 +37,13 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: int) -> bytes:
     painted = (mask > 0) & (mask != IGNORE)
     pixels[painted] = (1 - OPACITY) * pixels[painted] + OPACITY / 255 * colours(classes)[mask[painted]]
     return png(Image.fromarray(np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)))
+
+
+def painted(mask: np.ndarray, classes: int) -> np.ndarray:
+    """A mask, uint8 [height, width], in the colours of its classes, uint8 [height, width, 3]."""
+    table = np.full((IGNORE + 1, 3), OF_NONE, np.uint8)
+    table[:classes] = colours(classes)
+    return table[mask]
 
 
 def indexed(mask: np.ndarray, classes: int) -> bytes:

@@ -10,6 +10,7 @@ WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 10, 40  # margins
 TICKS = 7  # at an axis, at most
 LOGARITHMIC = 10  # from the least to the most value, all above 0: the ratio from which an axis is logarithmic
+LEAST = 1e-3  # of numbers that are written out at an axis
 MARKED = 30  # points of a line, up to which each has a mark
 
 
@@ -133,7 +134,9 @@ def _number(value: float, percent: bool) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"
-    return f"{value:.3g}"
+    if value == 0 or abs(value) >= LEAST:
+        return f"{value:.3g}"
+    return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")  # which fits beside the axis
 
 
 def lines(
@@ -199,12 +202,33 @@ def reliability(name: str, curves: Sequence[tuple[str, dict[str, list[float]]]])
     return chart
 
 
-def bubbles(name: str, found: Sequence[Bubble], tell: Callable[[Bubble], str]) -> Chart:
-    """Values with their intervals by cost, with sizes as areas."""
-    chart = Chart(name, "Accuracy by cost", "multiply-adds an image", "accuracy, %", height=320, bottom=320 - BOTTOM)
+def precision_by_recall(name: str, recalls: Sequence[float], curves: Sequence[tuple[str, Sequence[float]]]) -> Chart:
+    """Args:
+    curves: names, and the precision at each recall.
+    """
+    chart = Chart(name, "Precision by recall, at an overlap of 50%", "recall, %", "precision, %")
+    x, y = Axis(0, 1, chart.left, chart.right), Axis(0, 1, chart.bottom, chart.top)
+    chart.x_ticks, chart.y_ticks = x.ticks(percent=True), y.ticks(percent=True)
+    for number, (told, values) in enumerate(curves):
+        chart.paths.append((path([(x.place(r), y.place(p)) for r, p in zip(recalls, values, strict=True)]), number))
+        chart.legend.append((told, number))
+    for place, recall in enumerate(recalls):
+        words = ", ".join(f"{told.rpartition(':')[0]} {values[place]:.1%}" for told, values in curves)
+        chart.stops.append((x.place(recall), None, f"recall {recall:.0%}: precision {words}"))
+    return chart
+
+
+def bubbles(name: str, found: Sequence[Bubble], tell: Callable[[Bubble], str], words: str, percent: bool) -> Chart:
+    """Values with their intervals by cost, with sizes as areas.
+
+    Args:
+        words: what the values are.
+    """
+    title, unit = f"{words[:1].upper()}{words[1:]} by cost", ", %" if percent else ""
+    chart = Chart(name, title, "multiply-adds an image", f"{words}{unit}", height=320, bottom=320 - BOTTOM)
     x = axis([each.x for each in found], chart.left + 16, chart.right - 16)
     y = axis([end for each in found for end in (each.low, each.high)], chart.bottom, chart.top)
-    chart.x_ticks, chart.y_ticks = x.ticks(), y.ticks(percent=True)
+    chart.x_ticks, chart.y_ticks = x.ticks(), y.ticks(percent)
     most = max(each.size for each in found)
     for number, each in enumerate(found):
         place = x.place(each.x), y.place(each.value)

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config import imports, since
+from cnntrain.config.schema import TrainConfig
+from cnntrain.config.search_path import looking
+from cnntrain.core.errors import UserError
 from cnntrain.core.keys import flat
 from cnntrain.core.lock import in_use
+from cnntrain.data.base import DIMENSIONS
+from cnntrain.runs import counts, history, sheet
 from cnntrain.runs import folder as folders
-from cnntrain.runs import history, predictions
-from cnntrain.runs.predictions import PREDICTIONS, Predictions
+from cnntrain.runs.counts import Given
 from cnntrain.study.evaluation import folder as evaluations
 from cnntrain.study.evaluation.folder import EVALUATION
 from cnntrain.tasks.base import Column
@@ -29,7 +34,9 @@ class Facts:
         tree: the configuration.
         result: what ``result.json`` holds; empty where the run has not ended.
         epochs: the metrics of each, under its number.
-        answers: to the images of `part`; None where there are none.
+        answers: to the samples of `part`; None where there are none.
+        sheets: of made images, by epoch.
+        dimensions: of a sample.
         evaluations: by the names of their folders what ``eval.json`` holds.
     """
 
@@ -41,8 +48,15 @@ class Facts:
     epochs: Mapping[int, Mapping[str, float]]
     columns: Sequence[Column]
     part: str
-    answers: Predictions | None
+    answers: Given | None
+    sheets: Mapping[int, Path]
+    dimensions: int
     evaluations: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def samples(self) -> str:
+        """What they are called."""
+        return DIMENSIONS[self.dimensions]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -50,7 +64,7 @@ class Facts:
         return flat(self.tree)
 
 
-def read(folder: Path, answers: Predictions | None = None) -> Facts:
+def read(folder: Path, answers: Given | None = None) -> Facts:
     """Args:
         answers: to the part that is shown, where they are at hand; None: they are read.
 
@@ -60,9 +74,10 @@ def read(folder: Path, answers: Predictions | None = None) -> Facts:
     """
     tree, ended = folders.config(folder), folders.result(folder)
     epochs = history.epochs_of(folder, ended is None) if (folder / folders.METRICS).is_file() else {}
-    part = next((each for each in JUDGED if (folder / each / PREDICTIONS).is_file()), None)
+    asked = _asked(folder, tree)
+    part = next((each for each in JUDGED if counts.has_left(folder / each)), None)
     if part is not None and answers is None:
-        answers = predictions.read(folder / part / PREDICTIONS)
+        answers = counts.left(folder / part)
     return Facts(
         folder=folder,
         tree=tree,
@@ -70,17 +85,31 @@ def read(folder: Path, answers: Predictions | None = None) -> Facts:
         status=str(ended.get("status")) if ended else "under way" if in_use(folder) else "not ended",
         commands=folders.commands(folder),
         epochs=epochs,
-        columns=_known(epochs) if ended is None else history.columns(ended),
+        columns=_columns(asked, epochs) if ended is None else history.columns(ended),
         part=part or "",
         answers=answers,
+        sheets=sheet.sheets(folder),
+        dimensions=2 if asked is None else asked.data.dimensions,
         evaluations={
             path.parent.name: evaluations.read(path.parent) for path in sorted(folder.glob(f"*/{EVALUATION}"))
         },
     )
 
 
-def _known(epochs: Mapping[int, Mapping[str, float]]) -> list[Column]:
-    """Of a run that has not ended those columns that its epochs have."""
+def _asked(folder: Path, tree: Mapping[str, Any]) -> TrainConfig | None:
+    """The configuration; None where it needs code of the user's that is not here, or is of another version."""
+    try:
+        imports.check(folders.imports(folder), str(folder))
+        with looking():
+            return since.checked(tree)[0]
+    except UserError:
+        return None
+
+
+def _columns(asked: TrainConfig | None, epochs: Mapping[int, Mapping[str, float]]) -> list[Column]:
+    """Of a run that has not ended; where its task is not known those that its epochs have."""
+    if asked is not None:
+        return [*asked.task.columns]
     names = {name.partition("/")[2] for values in epochs.values() for name in values}
     several = "map" in names
     *shown, loss = OF_SEVERAL if several else (*COLUMNS[:-1], *OF_ALL, COLUMNS[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from cnntrain.core.files import write_atomic
 from cnntrain.core.units import in_bytes, in_counts
 from cnntrain.runs import looks
-from cnntrain.runs.closing import meaningful
-from cnntrain.runs.predictions import Predictions
+from cnntrain.runs.closing import meaningful, way
+from cnntrain.runs.counts import Given
 from cnntrain.study.page import charts, facts
+from cnntrain.study.page.answered import kinds
 from cnntrain.study.page.charts import Chart, Line
 from cnntrain.study.page.facts import Facts
-from cnntrain.study.page.judged import judged
 from cnntrain.study.page.render import page
 from cnntrain.study.page.settings import settings
 from cnntrain.study.page.thumbnails import Album
@@ -26,12 +26,11 @@ POINTS = 400  # epochs of a curve; of more every so many-th
 CHARTS = 6
 
 
-def write(folder: Path, album: Album | None, without: str = "", answers: Predictions | None = None) -> Path:
+def write(folder: Path, album: Album | None, answers: Given | None = None) -> Path:
     """Write the page of a run into its folder, from what is in there.
 
     Args:
-        album: of the images of the part that is shown, see `facts.JUDGED`; None: the page has no pictures.
-        without: see `page_of`.
+        album: of the samples of the part that is shown, see `facts.JUDGED`; None: the page has no pictures.
         answers: see `facts.read`.
 
     Raises:
@@ -40,25 +39,21 @@ def write(folder: Path, album: Album | None, without: str = "", answers: Predict
         RunError: the disk is full or cannot be written.
     """
     path = folder / PAGE
-    text, _ = page_of(facts.read(folder, answers), album, without)
+    text, _ = page_of(facts.read(folder, answers), album)
     write_atomic(path, text.encode())
     return path
 
 
-def page_of(run: Facts, album: Album | None, without: str = "") -> tuple[str, list[str]]:
-    """The page of a run, and the notes that stand on it.
-
-    Args:
-        without: what is missing of the album, and why.
-    """
-    shown = values(run, album, without)
+def page_of(run: Facts, album: Album | None) -> tuple[str, list[str]]:
+    """The page of a run, and the notes that stand on it."""
+    shown = values(run, album)
     return page("run.html", shown), shown["notes"]
 
 
-def values(run: Facts, album: Album | None, without: str) -> dict[str, Any]:
+def values(run: Facts, album: Album | None) -> dict[str, Any]:
     """What the template shows."""
     drawn, settled = curves(run), settings(run.tree)
-    answered = judged(run.answers, run.result.get("temperature"), album)
+    answered = kinds.section(run, album)
     data = run.result.get("data") or {}
     return {
         "title": f"{run.config.get('model.name')} on {run.config.get('data.name')}",
@@ -67,11 +62,12 @@ def values(run: Facts, album: Album | None, without: str) -> dict[str, Any]:
         "error": run.result.get("error"),
         "started": run.commands[0]["when"] if run.commands else None,
         "tiles": _tiles(run),
-        "table": _metrics(run),
+        "table": _metrics(run, answered.intervals),
         "charts": drawn,
         "part": run.part,
+        "samples": run.samples,
         "judged": answered,
-        "notes": [*answered.notes, *([without] if without else []), *settled.notes],
+        "notes": [*answered.notes, *settled.notes],
         "evaluations": _evaluations(run),
         "first": run.columns[0].title,
         "cost": _cost(run),
@@ -84,9 +80,16 @@ def values(run: Facts, album: Album | None, without: str) -> dict[str, Any]:
         "looks": len(looks.of(run.folder)),
         "inlined": {
             "charts": {each.name: each.stops for each in [*drawn, *answered.charts]},
+            "noun": run.samples,
             **answered.inlined,
         },
     }
+
+
+def one_of(samples: str) -> str:
+    """An image."""
+    name = samples.removesuffix("s")
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def curves(run: Facts) -> list[Chart]:
@@ -120,23 +123,30 @@ def _shown(run: Facts) -> list[Column]:
     return meaningful(run.columns, classes)
 
 
-def _metrics(run: Facts) -> dict[str, Any]:
-    """A row for validation and one for the test, with intervals."""
-    columns, rows = _shown(run), []
+def _metrics(run: Facts, found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """A row for validation and one for the test, with intervals.
+
+    Args:
+        found: intervals of the answers that are shown.
+    """
+    columns, rows = _shown(run), list[tuple[str, Mapping[str, Any], int, Mapping[str, Sequence[float]]]]()
     best, test = run.result.get("best"), run.result.get("test")
     if best is not None:
         of_val = {each.name: best.get(f"val/{each.name}") for each in columns}
-        rows.append((f"validation, best epoch {best['epoch']}", of_val, (run.result.get("val") or {}).get("count", 0)))
+        count, sure = (run.result.get("val") or {}).get("count", 0), found if run.part == "val" else {}
+        rows.append((f"validation, best epoch {best['epoch']}", of_val, count, sure))
     if test is not None:
-        rows.append(("test", test, test["count"]))
+        rows.append(("test", test, test["count"], run.result.get("test_interval") or found))
     shown = []
-    for name, of, count in rows:
+    for name, of, count, sure in rows:
         known = {key: nan if value is None else value for key, value in of.items()}
         shares = [each for each in columns if isfinite(known.get(each.name, nan))]
-        sure = intervals(shares, {**known, "count": count})
+        sure = {**intervals(shares, {**known, "count": count}), **sure}
         cells = [(each.text(known.get(each.name, nan)), _within(sure.get(each.name))) for each in columns]
         shown.append({"name": name, "cells": cells, "count": f"{count:,}"})
-    return {"titles": [each.title for each in columns], "rows": shown}
+    has_any = any(within for row in shown for _, within in row["cells"])
+    how = f"; [low, high] are 95% intervals ({way(columns)}), in percent" if has_any else ""
+    return {"titles": [each.title for each in columns], "rows": shown, "how": how}
 
 
 def _within(interval: Sequence[float] | None) -> str:
@@ -150,7 +160,9 @@ def _tiles(run: Facts) -> list[tuple[str, str, str]]:
     tiles = []
     if test is not None and test.get(first.name) is not None:
         sure = (run.result.get("test_interval") or {}).get(first.name)
-        tiles.append((f"test {first.title}", first.text(test[first.name]), f"{_within(sure)} {test['count']:,} images"))
+        tiles.append(
+            (f"test {first.title}", first.text(test[first.name]), f"{_within(sure)} {test['count']:,} {run.samples}")
+        )
     if best is not None and best.get(f"val/{first.name}") is not None:
         tiles.append((f"val {first.title}", first.text(best[f"val/{first.name}"]), f"best epoch {best['epoch']}"))
     tiles.append(("epochs", str(max(run.epochs, default=0)), f"of {run.config.get('trainer.epochs')}"))
@@ -163,9 +175,9 @@ def _tiles(run: Facts) -> list[tuple[str, str, str]]:
             )
         )
     if model.get("macs"):
-        tiles.append(("multiply-adds", in_counts(model["macs"]), "an image"))
+        tiles.append(("multiply-adds", in_counts(model["macs"]), one_of(run.samples)))
     if train:
-        tiles.append(("training", f"{train['images_per_second']:,.0f}", "images a second"))
+        tiles.append(("training", f"{train['images_per_second']:,.0f}", f"{run.samples} a second"))
     return tiles
 
 
@@ -175,9 +187,9 @@ def _cost(run: Facts) -> list[tuple[str, str]]:
     rows = []
     if train:
         waited = train["data_wait"]
-        limit = "reading and preparing images" if waited > 0.5 else "computing"
+        limit = f"reading and preparing {run.samples}" if waited > 0.5 else "computing"
         rows += [
-            ("training steps", f"{train['seconds']:,.1f} s, {train['images_per_second']:,.0f} images a second"),
+            ("training steps", f"{train['seconds']:,.1f} s, {train['images_per_second']:,.0f} {run.samples} a second"),
             ("limited by", f"{limit}: {waited:.0%} of the time in steps was spent waiting for data"),
         ]
     if this:
@@ -197,7 +209,8 @@ def _evaluations(run: Facts) -> list[dict[str, str]]:
     rows, first = [], run.columns[0]
     for name, found in run.evaluations.items():
         data = found.get("data") or {}
-        judged_sets = [(f"{data.get('name')} {data.get('part')}", found, found.get("intervals"))]
+        sure = {**(found.get("intervals") or {}), **(found.get("interval") or {})}
+        judged_sets: list[tuple[str, Any, Any]] = [(f"{data.get('name')} {data.get('part')}", found, sure)]
         judged_sets += [(str(each.get("data")), each, each.get("interval")) for each in found.get("shift") or ()]
         for words, of, sure in judged_sets:
             value, count = of.get(first.name), of.get("n", of.get("count"))

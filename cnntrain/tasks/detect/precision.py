@@ -36,6 +36,18 @@ def averages(found: Matched, times: np.ndarray) -> np.ndarray:
     return values
 
 
+def curve(found: Matched, overlap: int = HALF) -> np.ndarray:
+    """[recalls]: of a class the precision at each of `RECALLS`, whose mean is `averages` of all images; nan where no
+    object of it is there."""
+    if not found.there.sum():
+        return np.full(len(RECALLS), np.nan)
+    hits, misses = np.cumsum(found.right[overlap]), np.cumsum(found.wrong[overlap])
+    precision = np.divide(hits, hits + misses, out=np.zeros(len(hits)), where=hits > 0)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(hits / found.there.sum(), RECALLS, side="left")
+    return np.concatenate([best, [0.0]])[np.minimum(places, len(best))]
+
+
 def _before(images: np.ndarray, wrong: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     """float64 [images, places]: how many of an image's detections that are wrong come before each place."""
     found = np.zeros((count, len(places)))

@@ -45,7 +45,8 @@ def test_wide_ranges_are_logarithmic() -> None:
 
 def test_areas_are_in_proportion() -> None:
     found = [Bubble("a", 1e6, 4e6, 0.9, 0.8, 0.95), Bubble("b", 1e8, 16e6, 0.95, 0.9, 0.97)]
-    chart = charts.bubbles("cost", found, lambda each: each.name)
+    chart = charts.bubbles("cost", found, lambda each: each.name, "accuracy", percent=True)
+    assert chart.title == "Accuracy by cost" and chart.y_title == "accuracy, %"
     one, other = chart.dots
     assert other.radius**2 / one.radius**2 == pytest.approx(4) and one.x < other.x and one.y > other.y
     assert [(low > high) for _, low, high, _ in chart.bars] == [True, True]  # down is more in a picture

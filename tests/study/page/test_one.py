@@ -14,12 +14,14 @@ import pytest
 import torch
 import yaml
 from answered import answers, write_run
+from sources import Given
 
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.data.sets.dataset import Images
 from cnntrain.runs import folder, predictions
 from cnntrain.runs.predictions import PREDICTIONS, Predictions
 from cnntrain.study.page import facts, one
-from cnntrain.study.page.thumbnails import Album
+from cnntrain.study.page.thumbnails import Album, Overlay
 
 EVIL = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "</script><script>alert(3)//\u2028")
 LARGEST = 3_000_000
@@ -37,6 +39,10 @@ class Pictures:
     def __getitem__(self, index: int) -> torch.Tensor:
         shape = self.channels, self.side, self.side
         return torch.from_numpy(np.random.default_rng(index).integers(0, 256, shape, dtype=np.uint8))
+
+
+def album(images: Images, overlay: Overlay | None = None) -> Album:
+    return Album(Given(images, overlay), 60)
 
 
 def page_of(place: Path, album: Album | None = None) -> str:
@@ -73,7 +79,7 @@ def test_names_of_others_are_text_alone(tmp_path: Path, read: Any) -> None:
     (place / EVIL[0].replace("/", "") / "eval.json").write_text(
         json.dumps({"top1": 0.5, "n": 2, "data": {"name": EVIL[1]}})
     )
-    text = page_of(place, Album(Pictures(12), 60))
+    text = page_of(place, album(Pictures(12)))
     page = read(text)
     assert len(page.scripts) == 2 and [each.get("type") for each in page.all("script")] == ["application/json", None]
     assert all(each["src"].startswith("data:image/png;base64,") for each in page.all("img")) and page.all("img")
@@ -85,7 +91,7 @@ def test_names_of_others_are_text_alone(tmp_path: Path, read: Any) -> None:
 
 
 def test_it_needs_nothing_from_elsewhere(place: Path, read: Any) -> None:
-    text = page_of(place, Album(Pictures(60, side=40), 60))
+    text = page_of(place, album(Pictures(60, side=40)))
     page = read(text)
     outside = {name: value for _, a in page.elements for name, value in a.items() if name in ("src", "href", "action")}
     assert all(str(value).startswith("data:image/jpeg;base64,") for value in outside.values())
@@ -99,7 +105,7 @@ def test_the_figures_are_those_of_scikit_learn(place: Path, read: Any) -> None:
 
     found = predictions.read(place / "test" / PREDICTIONS)
     guesses = found.logits.argmax(1)
-    judged = one.values(facts.read(place), None, "")["judged"]
+    judged = one.values(facts.read(place), None)["judged"]
     counts = [[count for count, _ in row["cells"]] for row in judged.matrix]
     assert counts == confusion_matrix(found.labels, guesses).tolist()
     precision, recall, f1, support = precision_recall_fscore_support(found.labels, guesses)
@@ -116,7 +122,7 @@ def test_the_figures_are_those_of_scikit_learn(place: Path, read: Any) -> None:
 def test_a_cell_shows_its_images(place: Path, read: Any) -> None:
     found = predictions.read(place / "test" / PREDICTIONS)
     guesses, sure = found.logits.argmax(1), torch.tensor(found.logits).softmax(1).max(1).values.tolist()
-    page = read(page_of(place, Album(Pictures(60), 60)))
+    page = read(page_of(place, album(Pictures(60))))
     buttons = {each["data-cell"]: each["aria-label"] for each in page.all("button") if "data-cell" in each}
     data = page.data
     assert buttons.keys() == data["cells"].keys() and len(buttons) > 3
@@ -137,7 +143,7 @@ def test_the_surest_mistakes_come_first(place: Path, read: Any) -> None:
     sure = torch.tensor(found.logits).softmax(1).max(1)
     wrong = [each for each in range(60) if int(sure.indices[each]) != found.labels[each]]
     wanted = sorted(wrong, key=lambda each: -float(sure.values[each]))[:24]
-    page = read(page_of(place, Album(Pictures(60), 60)))
+    page = read(page_of(place, album(Pictures(60))))
     assert [each["alt"] for each in page.all("img")] == [found.ids[each] for each in wanted]
 
 
@@ -150,7 +156,7 @@ def test_an_overlay_stands_beside_its_image(place: Path, read: Any) -> None:
         return np.zeros((8, 8, 3), np.uint8)
 
     found = predictions.read(place / "test" / PREDICTIONS)
-    page = read(page_of(place, Album(Pictures(60), 60, overlay=overlay)))
+    page = read(page_of(place, album(Pictures(60), overlay)))
     beside = [each for each in page.all("img") if each["alt"] == "what the network looked at"]
     named = [each["alt"] for each in page.all("img") if each.get("id")]
     assert len(beside) == len(named) == len(asked)
@@ -170,7 +176,7 @@ def test_it_stays_small(tmp_path: Path, read: Any, classes: int, count: int) -> 
     place = write_run(tmp_path / "run", [True] * 9, name="x")
     names = [f"{'🙂' * 90}{number}" for number in range(classes)]
     predictions.write(place / "test" / PREDICTIONS, answered(count, names, lambda each: f"{'🙂' * 90}{each}"))
-    text = page_of(place, Album(Pictures(count, side=96), 60))
+    text = page_of(place, album(Pictures(count, side=96)))
     assert len(text.encode()) <= LARGEST
     page = read(text)
     assert len(page.all("button")) >= 100 and len(page.data["pictures"]) > 50
@@ -205,14 +211,14 @@ def test_answers_that_are_no_numbers_are_said_to_be_so(place: Path) -> None:
 
 def test_images_that_take_too_long_or_cannot_be_read_are_left_out(place: Path, read: Any) -> None:
     ticks = iter(range(100))
-    text, notes = one.page_of(facts.read(place), Album(Pictures(60), 5, clock=lambda: float(next(ticks))))
+    text, notes = one.page_of(facts.read(place), Album(Given(Pictures(60)), 5, clock=lambda: float(next(ticks))))
     assert len(read(text).all("img")) == 5 and any(each.startswith("some pictures are left out") for each in notes)
 
     class Broken(Pictures):
         def __getitem__(self, index: int) -> torch.Tensor:
             raise ConfigError("no") if index < 0 else InputError("7.png: cannot be read as an image")
 
-    text, notes = one.page_of(facts.read(place), Album(Broken(60), 5))
+    text, notes = one.page_of(facts.read(place), Album(Given(Broken(60)), 5))
     assert "pictures are missing: 7.png: cannot be read as an image" in notes and not read(text).all("img")
 
 
@@ -223,10 +229,10 @@ def test_any_number_of_labels_an_image(tmp_path: Path, read: Any) -> None:
     losses = np.array([0.1, 0.5, 0.9, 0.2], np.float32)
     found = Predictions(list("abcd"), labels, logits, losses, ["sun", "sea"], {})
     predictions.write(place / "test" / PREDICTIONS, found)
-    page = read(page_of(place, Album(Pictures(4), 60)))
+    page = read(page_of(place, album(Pictures(4))))
     assert [each["alt"] for each in page.all("img")] == ["c", "b"]
     assert "none → sea loss 0.9, c" in page.text and "sun, sea → sun loss 0.5, b" in page.text
-    rows = one.values(facts.read(place), None, "")["judged"].rows
+    rows = one.values(facts.read(place), None)["judged"].rows
     assert [(row["support"], row["recall"], row["precision"]) for row in rows] == [(2, 1.0, 1.0), (2, 0.5, 0.5)]
 
 
@@ -234,7 +240,7 @@ def test_what_differs_from_the_defaults(place: Path) -> None:
     tree = yaml.safe_load((place / folder.CONFIG).read_text())
     tree |= {"optim": {"name": "adamw", "lr": 0.5}, "trainer": {"epochs": 40}, "name": "x"}
     (place / folder.CONFIG).write_text(yaml.safe_dump(tree))
-    found = one.values(facts.read(place), None, "")["settings"]
+    found = one.values(facts.read(place), None)["settings"]
     assert "optim=adamw" in found.choices
     assert found.changed == [("optim.lr", "0.001", "0.5")]
 

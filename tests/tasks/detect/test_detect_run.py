@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from composing import composed
 from PIL import Image
 
 import cnntrain
+from cnntrain.build.looking import Looking
 from cnntrain.build.run import build
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.explain import Explain
@@ -22,8 +24,11 @@ from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, StopError
-from cnntrain.runs import checkpoint
+from cnntrain.runs import checkpoint, counts
 from cnntrain.runs.report import Report
+from cnntrain.study.page import facts, one
+from cnntrain.study.page.answered import kinds
+from cnntrain.study.page.thumbnails import Album
 from cnntrain.training import loop
 from cnntrain.training.run import Run
 from cnntrain.training.saver import Saver
@@ -106,6 +111,9 @@ def test_an_evaluation_finds_what_the_run_found_and_leaves_what_its_figures_foll
     assert table.num_rows == 5 and sum(map(len, table["there_class"].to_pylist())) == sum(
         each["support"] for each in found["per_class"]
     )
+    read_again = replace(facts.read(run), answers=counts.left(made), result={})
+    shown = kinds.section(read_again, None)
+    assert plain_json.text([shown.rows, shown.intervals]) == plain_json.text([found["per_class"], found["interval"]])
     with pytest.raises(ConfigError, match="tta=flip: of answers to images as a whole"):
         check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
 
@@ -124,6 +132,24 @@ def test_what_a_box_rests_on_is_drawn_with_it(run: Path, tmp_path: Path) -> None
     with Image.open(made / row["picture"]) as drawn:
         lime = (np.asarray(drawn.convert("RGB")) == (0, 255, 0)).all(2)
     assert lime.sum() > 50
+
+
+def test_a_page_has_what_the_network_sees_behind_the_boxes(run: Path, tmp_path: Path) -> None:
+    answers = facts.read(run).answers
+    assert answers is not None
+    source = Looking(run, "test", answers.ids, torch.device("cpu"))
+    shown = one.values(facts.read(run), Album(source, 60))
+    assert not shown["notes"] and [each.side for each in shown["judged"].worst] == [32] * 4
+    test = plain_json.read((run / "result.json").read_bytes(), dict)["test_interval"]["map"]
+    assert shown["tiles"][0][2].startswith(f"[{100 * test[0]:.1f}, {100 * test[1]:.1f}]")
+    assert np.array_equal(source.seen()(2), np.asarray(source.images()[2][0]))
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    for name in ("config.yaml", "metrics.jsonl"):
+        (stopped / name).write_bytes((run / name).read_bytes())
+    early = one.values(facts.read(stopped), None)
+    assert {"map", "map50", "mask_map", "loss"} <= early["inlined"]["charts"].keys()  # and not those of labels
+    assert early["notes"] == ["there are no answers to images yet: a finished run has them"]
 
 
 def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

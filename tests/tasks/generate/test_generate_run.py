@@ -23,6 +23,7 @@ from cnntrain.commands.explain import Explain
 from cnntrain.commands.export import Export
 from cnntrain.commands.lr_find import LrFind
 from cnntrain.commands.predict import Predict
+from cnntrain.commands.report import Report as Page
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core import plain_json
@@ -73,6 +74,10 @@ def test_an_epoch_leaves_a_sheet_and_an_evaluation_finds_what_the_run_found(run:
     best = of_best(run)
     for name in ("pixel_distance", "loss_d", "loss_g", "loss"):
         assert found[name] == pytest.approx(best[f"val/{name}"], rel=1e-6)
+    check(composed((f"runs={run}",), "report"), Page).execute([])
+    page = (run / "report.html").read_text()
+    assert page.count('<img class="small" src="data:image/png;base64,') == 2 and "there are no" not in page
+    assert f"pixels {best['val/pixel_distance']:.4f} on val" in page and "of 40 made images" in page
     assert found["count"] == 9 and (made / "samples.png").read_bytes() == sheet_of(run, best["epoch"])
 
 

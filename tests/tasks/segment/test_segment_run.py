@@ -11,6 +11,7 @@ from composing import composed
 from PIL import Image
 
 import cnntrain
+from cnntrain.build.looking import Looking
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.explain import Explain
 from cnntrain.commands.predict import Predict
@@ -18,7 +19,11 @@ from cnntrain.commands.train import Train
 from cnntrain.config.check import check
 from cnntrain.core import plain_json
 from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.targets import IGNORE
 from cnntrain.runs import checkpoint
+from cnntrain.runs.counts import Counts
+from cnntrain.study.page import facts, one
+from cnntrain.study.page.thumbnails import Album
 
 WORDS = (
     "task=segment", "data=digit_scenes", "data.train_size=12", "data.val_size=5", "data.test_size=0", "data.canvas=32",
@@ -50,6 +55,14 @@ def test_an_evaluation_finds_what_the_run_found_and_refuses_what_has_no_meaning(
     assert found["miou"] == pytest.approx(best["val/miou"]) and len(found["per_class"]) == 11
     low, high = found["interval"]["miou"]
     assert 0 < low <= high < 1
+    album = Album(Looking(run, "val", facts.read(run).answers.ids, torch.device("cpu")), 60)
+    shown = one.values(facts.read(run), album)
+    keys = found["per_class"][0].keys()
+    assert [{key: row[key] for key in keys} for row in shown["judged"].rows] == found["per_class"]
+    assert shown["judged"].intervals == found["interval"] and not shown["notes"]
+    assert shown["table"]["rows"][0]["cells"][0][1] == f"[{100 * low:.1f}, {100 * high:.1f}]"
+    assert shown["evaluations"][0]["within"] == f"[{100 * low:.1f}, {100 * high:.1f}]"
+    assert [len(each.pictures) for each in shown["judged"].worst] == [3] * 5
     with pytest.raises(ConfigError, match="tta=flip: of answers to images as a whole"):
         check(composed((f"run={run}", "tta=flip", "device=cpu"), "eval"), Eval).execute([])
 
@@ -76,6 +89,21 @@ def test_what_a_mask_rests_on_is_drawn_around_its_pixels(run: Path, tmp_path: Pa
         check(composed((*words, f"target={missing}"), "explain"), Explain).execute([])
     with pytest.raises(ConfigError, match="class_means is of answers to images as a whole, and task=segment answers"):
         check(composed((*words, "method=class_means"), "explain"), Explain).execute([])
+
+
+def test_the_masks_of_a_page_are_those_that_were_judged(run: Path) -> None:
+    answers = facts.read(run).answers
+    assert isinstance(answers, Counts)
+    masks = Looking(run, "val", answers.ids, torch.device("cpu")).masks()
+    for position, counts in enumerate(answers.counts):
+        image, there, given = masks(position)
+        known = there != IGNORE
+        assert image.shape == there.shape == given.shape == (32, 32)
+        for number, wanted in enumerate(counts.T):
+            own, other = (each[known] == number for each in (there, given))
+            assert wanted.tolist() == [(own & other).sum(), own.sum(), other.sum()]
+    _, notes = one.page_of(facts.read(run), Album(Looking(run, "val", ["other"], torch.device("cpu")), 60))
+    assert len(notes) == 1 and "these images are not those that the run was judged by" in notes[0]
 
 
 def test_predicted_masks_are_painted_and_can_be_read_again(run: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@
   const open = (button) => {
     for (const each of document.querySelectorAll("button[data-cell]")) each.setAttribute("aria-pressed", String(each === button));
     const [label, answer] = button.dataset.cell.split(","), [count, members] = data.cells[button.dataset.cell];
-    const list = made("ul", undefined, "images");
+    const list = made("ul", undefined, data.wide ? "images wide" : "images");
     for (const position of members) {
       const [name, sure] = data.samples[position], item = made("li"), image = picture(position);
       if (image) item.append(image, made("br"));
@@ -92,7 +92,7 @@
     }
     const words = label === answer ? `${data.names[label]}, found` : `${data.names[label]}, taken for ${data.names[answer]}`;
     const more = members.length < count ? `, ${members.length} of them here` : "";
-    panel.replaceChildren(made("h3", `${words}: ${count} ${count === 1 ? "image" : "images"}${more}`), list);
+    panel.replaceChildren(made("h3", `${words}: ${count} ${count === 1 ? data.noun.replace(/s$/, "") : data.noun}${more}`), list);
     panel.scrollIntoView({ block: "nearest" });
   };
   for (const button of document.querySelectorAll("button[data-cell]")) {

@@ -1,10 +1,11 @@
-"""The part of a page that shows what a network answered."""
+"""A page's part on answers to samples as a whole: one label each, or any number of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from cnntrain.core.errors import InputError
 from cnntrain.core.words import CELL, printable
 from cnntrain.runs.predictions import Predictions
 from cnntrain.study.evaluation.measures import refuse_nan
-from cnntrain.study.page.answers import Answers, SeveralAnswers
-from cnntrain.study.page.charts import Chart
-from cnntrain.study.page.thumbnails import Album
+from cnntrain.study.page.answered.confusion import Answers, SeveralAnswers
+from cnntrain.study.page.answered.section import NO_PICTURES, Section, had, left_out
+from cnntrain.study.page.thumbnails import Album, Thumbnails
 
 ID = 60  # characters of an image's name, whose ends are shown
 
@@ -34,50 +35,63 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the template shows of the answers.
+class OfLabels(Section):
+    """Of any number of labels each.
 
     Attributes:
-        several: whether an image has any number of labels.
-        names: of the classes of a matrix.
-        rows: of classes, see `answers.figures`.
-        inlined: for the page's script: names, cells, samples and pictures.
-        notes: what is not shown, and why.
+        rows: of classes, see `confusion.figures`.
+        is_small, is_wide: see `Thumbnails`.
     """
 
-    count: int = 0
+    template: ClassVar[str] = "answered/labels.html"
+
     classes: int = 0
-    several: bool = False
+    rows: Sequence[Mapping[str, Any]] = ()
+    gallery: Sequence[Mistake] = ()
+    is_small: bool = False
+    is_wide: bool = False
+
+
+@dataclass(frozen=True)
+class OfLabel(OfLabels):
+    """Of one label each.
+
+    Attributes:
+        names: of the classes of a matrix.
+        inlined: names, cells, samples and pictures.
+    """
+
+    template: ClassVar[str] = "answered/label.html"
+
     names: Sequence[str] = ()
     matrix: Sequence[Mapping[str, Any]] = ()
     pairs: Sequence[Mapping[str, Any]] = ()
-    rows: Sequence[Mapping[str, Any]] = ()
     calibration: Sequence[Mapping[str, Any]] = ()
-    charts: Sequence[Chart] = ()
-    gallery: Sequence[Mistake] = ()
-    inlined: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
 
 
-def judged(found: Predictions | None, temperature: float | None, album: Album | None) -> Judged:
-    """What can be shown of answers."""
-    if found is None or not len(found):
-        return Judged(notes=["there are no answers to images yet: a finished run has them"])
+def section(found: Predictions, temperature: float | None, album: Album | None, looked_at: bool) -> Section:
+    """What can be shown of answers.
+
+    Args:
+        looked_at: whether it is to be shown what the network looked at.
+    """
     if found.labels.ndim == 2:
         return _of_several(SeveralAnswers(found), album)
     try:
         refuse_nan(found)
     except InputError as error:
-        return Judged(notes=[str(error)])
-    return _of_one(Answers(found), temperature, album)
+        return Section(notes=[str(error)])
+    return _of_one(Answers(found), temperature, album, looked_at)
 
 
-def _of_one(answers: Answers, temperature: float | None, album: Album | None) -> Judged:
+def _of_one(answers: Answers, temperature: float | None, album: Album | None, looked_at: bool) -> OfLabel:
     found, gallery, cells = answers.found, answers.gallery(), answers.by_cell
-    notes = _fill(album, gallery, answers.pictured(), answers.guesses)
+    shown, notes = _opened(album, looked_at)
+    notes += _filled(shown, gallery, answers.pictured(), answers.guesses)
     rows, chart = answers.calibrated(temperature)
     names = {each: printable(found.classes[each], CELL) for each in sorted({each for cell in cells for each in cell})}
-    return Judged(
+    mistake = partial(_mistake, found, shown)
+    return OfLabel(
         count=len(found),
         classes=len(found.classes),
         names=[printable(each, CELL) for each in found.classes] if answers.is_drawn else (),
@@ -87,17 +101,17 @@ def _of_one(answers: Answers, temperature: float | None, album: Album | None) ->
         calibration=rows,
         charts=[chart],
         gallery=[
-            _mistake(
-                answers.found,
+            mistake(
                 each,
                 (found.classes[found.labels[each]], found.classes[answers.guesses[each]]),
                 f"{answers.confidence[each]:.1%} sure",
-                album,
             )
             for each in gallery
         ],
-        inlined=_inlined(answers, names, cells, gallery, album),
+        inlined=_inlined(answers, names, cells, gallery, shown),
         notes=notes,
+        is_small=shown is not None and shown.is_small,
+        is_wide=shown is not None and shown.is_wide,
     )
 
 
@@ -106,7 +120,7 @@ def _inlined(
     names: Mapping[int, str],
     cells: Mapping[tuple[int, int], Sequence[int]],
     gallery: Sequence[int],
-    album: Album | None,
+    shown: Thumbnails | None,
 ) -> dict[str, Any]:
     """Of each cell how many images it has and those that are named; of these their name, how sure the answer was, and
     the picture; that of the gallery's stands there."""
@@ -115,47 +129,59 @@ def _inlined(
         for members in cells.values()
         for each in members
     }
-    pictures = album.pictures if album is not None else {}
+    pictures = shown.pictures if shown is not None else {}
     return {
         "names": names,
         "cells": {f"{a},{b}": [answers.counts[a, b], members] for (a, b), members in cells.items()},
         "samples": samples,
-        "small": album is not None and album.is_small,
+        "small": shown is not None and shown.is_small,
+        "wide": shown is not None and shown.is_wide,
         "pictures": {each: uri for each, uri in pictures.items() if each not in set(gallery)},
     }
 
 
-def _of_several(answers: SeveralAnswers, album: Album | None) -> Judged:
+def _of_several(answers: SeveralAnswers, album: Album | None) -> OfLabels:
     found, gallery = answers.found, answers.gallery()
-    notes = _fill(album, gallery, (), None)
-    return Judged(
+    shown, notes = _opened(album, looked_at=False)
+    notes += _filled(shown, gallery, (), None)
+    mistake = partial(_mistake, found, shown)
+    return OfLabels(
         count=len(found),
         classes=len(found.classes),
-        several=True,
         rows=answers.classes(),
-        gallery=[
-            _mistake(found, each, answers.words(each), f"loss {found.losses[each]:.3g}", album) for each in gallery
-        ],
+        gallery=[mistake(each, answers.words(each), f"loss {found.losses[each]:.3g}") for each in gallery],
         notes=notes,
+        is_small=shown is not None and shown.is_small,
+        is_wide=shown is not None and shown.is_wide,
     )
 
 
-def _fill(album: Album | None, gallery: Sequence[int], others: Iterable[int], answers: np.ndarray | None) -> list[str]:
+def _opened(album: Album | None, looked_at: bool) -> tuple[Thumbnails | None, list[str]]:
+    images, notes = had(album, lambda source: source.images(), NO_PICTURES)
+    if album is None or images is None:
+        return None, notes
+    if not looked_at:
+        return Thumbnails(album, images), notes
+    overlay, notes = had(album, lambda source: source.overlay(), "what the network looked at is not shown")
+    return Thumbnails(album, images, overlay), notes
+
+
+def _filled(
+    shown: Thumbnails | None, gallery: Sequence[int], others: Iterable[int], answers: np.ndarray | None
+) -> list[str]:
     """Read the images to be shown; returns why some are not."""
-    if album is None:
+    if shown is None:
         return []
     try:
-        album.add(gallery, answers)
-        album.add(others)
+        shown.add(gallery, answers)
+        shown.add(others)
     except InputError as error:
         return [f"pictures are missing: {error}"]
-    return (
-        ["some pictures are left out: the page would have become too large, or taken too long"] if album.is_full else []
-    )
+    return left_out(shown.album)
 
 
-def _mistake(found: Predictions, position: int, words: tuple[str, str], sure: str, album: Album | None) -> Mistake:
-    pictures, overlays = (album.pictures, album.overlays) if album is not None else ({}, {})
+def _mistake(found: Predictions, shown: Thumbnails | None, position: int, words: tuple[str, str], sure: str) -> Mistake:
+    pictures, overlays = (shown.pictures, shown.overlays) if shown is not None else ({}, {})
     label, answer = (printable(each, CELL) for each in words)
     return Mistake(
         id=printable(found.ids[position], CELL),

@@ -1,4 +1,4 @@
-"""What the answers of a run look like: confusion, classes, calibration, mistakes; all from its predictions."""
+"""Answers to samples as a whole: confusion, classes, calibration, mistakes; all from the predictions of a run."""
 
 from __future__ import annotations
 
