@@ -36,11 +36,10 @@ class Boxer(Painter):
         """A batch at a time a row an image: the pixels that the network sees, its detections, and where it gives masks
         for each pixel 1 and the number of the surest detection that has it, 0 of none; and for each file why it cannot
         be read, empty where it can."""
-        seen = self.found.seen
 
         def all_of(images: Tensor) -> Tensor:
             found = self.found.network(images)
-            parts = [seen.undo(images).float(), found.boxes.float()]
+            parts = [self.found.pictures(images), found.boxes.float()]
             if found.masks is not None:
                 parts.append(torch.stack([_numbered(each, images) for each in found.masks]))
             return torch.cat([each.flatten(1) for each in parts], 1)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.comparison import Comparison
+
 PARTS = ("train", "val", "test")
 LOSS = "loss"
 
@@ -174,6 +176,16 @@ class Task:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of logits [..., classes] those of the classes."""
         return logits.softmax(-1)
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By which the answers of two networks to the same samples are held against each other.
+
+        Args:
+            temperature: by which logits are divided before they are probabilities.
+        """
+        from cnntrain.tasks.comparison import OfProbabilities
+
+        return OfProbabilities(lambda logits: self.probabilities(logits / temperature))
 
     def majority(self, targets: Any) -> float | None:
         """The first column's value of the one answer to all samples that is right most often, without a look at any:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.comparison import Comparison
+
 COLUMNS = (
     Column("miou", "mIoU", "mean intersection over union", percent=True),
     Column("pixel_accuracy", "pixels", "pixel accuracy", percent=True),
@@ -44,6 +46,12 @@ class Segment(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of each pixel, of logits [batch, classes, height, width]."""
         return logits.softmax(1)
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By pixels, those that are ignored included."""
+        from cnntrain.tasks.comparison import OfProbabilities
+
+        return OfProbabilities(lambda logits: self.probabilities(logits / temperature), 1, "pixels")
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None
