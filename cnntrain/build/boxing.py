@@ -41,7 +41,7 @@ class Boxer(Painter):
             found = self.found.network(images)
             parts = [self.found.pictures(images), found.boxes.float()]
             if found.masks is not None:
-                parts.append(torch.stack([_numbered(each, images) for each in found.masks]))
+                parts.append(torch.stack([_numbered(each) for each in found.masks]))
             return torch.cat([each.flatten(1) for each in parts], 1)
 
         return self.found.through(all_of, files(names)(self.found))
@@ -90,9 +90,9 @@ class Boxer(Painter):
         return png(Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())))
 
 
-def _numbered(masks: Tensor, images: Tensor) -> Tensor:
+def _numbered(masks: Tensor) -> Tensor:
     """Of masks [detections, height, width], the surest first, float [height, width]."""
-    found = images.new_zeros(images.shape[-2:], dtype=torch.float32)
+    found = masks.new_zeros(masks.shape[-2:], dtype=torch.float32)
     for number in reversed(range(len(masks))):
         found[masks[number] >= SURE] = number + 1
     return found

@@ -12,6 +12,7 @@ from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
 from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.limits import Count, NotNegative, Place
+from cnntrain.core.targets import INSTEAD
 from cnntrain.core.words import tell
 
 LATEST = "latest"
@@ -61,8 +62,8 @@ class Export(Command):
         kind = kinds.of(found.config.task.target)
         if self.int8 and not kind.gives_logits:
             raise ConfigError(
-                f"int8=true is proven by what is lost of an accuracy, and task={found.config.task.name} has none: "
-                "leave it out"
+                f"int8=true is of networks that give logits, and task={found.config.task.name} "
+                f"{INSTEAD[found.config.task.target]}: leave it out"
             )
         asked = exporting.Asked(
             found=found,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,8 @@ class Meta(TypedDict):
     int8: bool
     versions: dict[str, str]
     latent: NotRequired[int]  # of a generator
+    detections: NotRequired[int]  # of an image at most, of a detector
+    masks: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,21 @@ def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
         raise InputError(f"{path} is damaged: {error}") from error
     if meta["format"] != FORMAT:
         raise InputError(f"{path} is of format {meta['format']}, and this cnntrain reads {FORMAT}")
-    return of(path, graph_of(opened), meta, adjust)
+    return of(path, lambda results: graph_of(opened, results), meta, adjust)
 
 
-def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree) -> Bundle:
-    """A graph with what is known of it."""
+def of(
+    path: Path, graph: Callable[[int], Graph], meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree
+) -> Bundle:
+    """A graph, by how many of its results are asked for, with what is known of it."""
     notes = imports.check(meta["imports"], str(path))
     config, newer = since.checked(adjust(meta["config"]))
+    kind = kinds.of(config.task.target)
     best = {key: value for key, value in (meta["best"] or {}).items() if key != "val/setting"}  # it has one alone
     return Bundle(
         path=path,
         config=config,
-        network=kinds.of(config.task.target).network(graph, meta).eval(),
+        network=kind.network(graph(kind.results(meta)), meta).eval(),
         seen=kept_preprocess(path, meta),
         classes=list(meta["classes"]),
         epoch=meta["epoch"],
@@ -168,7 +173,7 @@ def session(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as an ONNX file ({reason})") from error
 
 
-def graph_of(session: Any) -> Graph:
-    """Of a session of onnxruntime."""
-    (name,), first = [each.name for each in session.get_inputs()], session.get_outputs()[0].name
-    return lambda values: session.run([first], {name: values})[0]
+def graph_of(session: Any, results: int) -> Graph:
+    """Of a session of onnxruntime, that gives the first so many of its results."""
+    (name,), wanted = [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
+    return lambda values: session.run(wanted[:results], {name: values})

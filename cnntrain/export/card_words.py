@@ -26,6 +26,7 @@ LIMITS = {
     "label": "To tell the {count} classes above from each other " + KNOWING,
     "labels": "To tell which of the {count} classes above are there " + KNOWING,
     "mask": "To give each pixel one of the {count} classes above " + KNOWING,
+    "boxes": "To find objects of the {count} classes above " + KNOWING,
     "image": (
         "To make images like those of its data. Nothing was looked for that it may have by heart: an image may be "
         "nearly one that it was trained on. What its data lack or have too much of, its images lack or have too much "
@@ -37,6 +38,9 @@ ANSWERS = {
     "labels": "print([name for name, value in zip(classes, probabilities[0]) if value > 0.5])",
     "mask": "mask = probabilities[0].argmax(0)  # of each pixel a position in classes\n"
     "print({classes[each] for each in mask.flatten().tolist()})",
+    "boxes": "for box, score, label in zip(boxes, scores, labels):\n"
+    "    if score >= 0.5:\n"
+    "        print(classes[label], float(score), box.tolist())",
     "image": 'Image.fromarray(np.asarray(images[0]).squeeze()).save("made.png")\nprint(images.shape)',
 }
 OPENED = {
@@ -51,6 +55,7 @@ CALLED = {
     "onnx": '{results} = session.run(None, {{"{name}": {name}}})',
     "torch": "{results} = model(torch.from_numpy({name}))",
 }
+RESULTS = {"image": "values, images", "boxes": "boxes, scores, labels, *masks"}
 RUNTIMES = {"onnx": "onnxruntime", "torch": "torch"}
 
 
@@ -61,6 +66,12 @@ def seen(facts: Facts) -> str:
         size = facts["preprocess"]["image_size"]
         told.append(
             f"Answers are for each pixel of what the network sees, {size}x{size}, and not of the image as it was."
+        )
+    if facts["target"] == "boxes" and facts["format"] != "safetensors":
+        told.append(
+            "Out come, the surest first, `boxes`, left, top, right and bottom in pixels of what the network sees and "
+            "not of the image as it was, `scores`, and `labels`, positions in the classes"
+            + (", and `masks`, a number from 0 to 1 for each pixel." if facts["masks"] else ".")
         )
     if facts["temperature"]:
         told.append(f"Probabilities are of logits divided by {facts['temperature']:.4g}, which was fitted on val.")
@@ -114,7 +125,7 @@ def limits(facts: Facts, metric: str) -> str:
 def code(facts: Facts) -> str:
     """That uses the file, in Python."""
     kind, target = facts["format"], facts["target"]
-    results = "values, images" if target == "image" else "logits, probabilities"
+    results = RESULTS.get(target, "logits, probabilities")
     lines = [
         OPENED[kind],
         *([] if target == "image" else [CLASSES[kind]]),

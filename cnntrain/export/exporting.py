@@ -139,11 +139,10 @@ def _read_torch(path: Path, meta: Meta) -> Trained:
     """A program that this process has just written: others might run code."""
     module = torch.export.load(path).module()
 
-    def graph(values: np.ndarray) -> np.ndarray:
-        first: np.ndarray = module(torch.from_numpy(values))[0].numpy()
-        return first
+    def graph(values: np.ndarray) -> list[np.ndarray]:
+        return [each.detach().numpy() for each in module(torch.from_numpy(values))]
 
-    return bundle.of(path, graph, meta)
+    return bundle.of(path, lambda results: graph, meta)
 
 
 def _meta(asked: Asked) -> Meta:

@@ -14,7 +14,7 @@ from cnntrain.core.adversaries import Adversaries, Seen
 from cnntrain.core.errors import InputError
 
 VALUES = 2**23  # of inputs that go through a graph at once, at most: the preprocessing of images holds them in float64
-Graph = Callable[[np.ndarray], np.ndarray]  # a graph's input, see `inputs`, to the first of its results
+Graph = Callable[[np.ndarray], Sequence[np.ndarray]]  # a graph's input, see `inputs`, to the first of its results
 
 
 class GraphNetwork(nn.Module):
@@ -25,7 +25,7 @@ class GraphNetwork(nn.Module):
         self._graph = graph
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        rows = [self._graph(np.stack(each)) for each in _alike(inputs)]
+        rows = [self._graph(np.stack(each))[0] for each in _alike(inputs)]
         return torch.from_numpy(np.concatenate(rows))
 
 
@@ -45,7 +45,7 @@ class GraphGenerator(nn.Module):
         self.latent = latent
 
     def generate(self, latents: Tensor) -> Tensor:
-        return torch.from_numpy(self._graph(latents.float().numpy())).to(latents)
+        return torch.from_numpy(self._graph(latents.float().numpy())[0]).to(latents)
 
     def forward(self, images: Sequence[Tensor]) -> NoReturn:
         raise InputError(

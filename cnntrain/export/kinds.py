@@ -11,18 +11,20 @@ from torch import Tensor, nn
 
 from cnntrain.build.trained import Trained
 from cnntrain.core.adversaries import pixels
+from cnntrain.core.errors import InputError
 from cnntrain.core.targets import Target
 from cnntrain.export import program
+from cnntrain.export.detector import BOXES, MASKS, Detector, GraphDetector
 from cnntrain.export.graphs import Graph, GraphGenerator, GraphNetwork, WithDiscriminator
-from cnntrain.export.inputs import BATCH
+from cnntrain.export.inputs import BATCH, OfImages
 from cnntrain.export.program import Computing
 
-LATENT = "latent"  # among what is known of a graph: see `Adversaries`
+LATENT, DETECTIONS = "latent", "detections"  # among what is known of a graph: see `Adversaries` and `GraphDetector`
 
 
 class Kind(Protocol):
     """Attributes:
-    gives_logits: whether it answers by them, so that the metric is what 8 bits may lose.
+    gives_logits: whether it answers by them, which can be timed and computed in 8 bits.
     """
 
     gives_logits: bool
@@ -33,6 +35,10 @@ class Kind(Protocol):
 
     def known(self, found: Trained) -> dict[str, Any]:
         """What `network` needs to know of it."""
+        ...
+
+    def results(self, known: Mapping[str, Any]) -> int:
+        """How many of a graph's results, the first ones, `network` needs."""
         ...
 
     def network(self, graph: Graph, known: Mapping[str, Any]) -> nn.Module:
@@ -54,6 +60,9 @@ class Answering:
 
     def known(self, found: Trained) -> dict[str, Any]:
         return {}
+
+    def results(self, known: Mapping[str, Any]) -> int:
+        return 1
 
     def network(self, graph: Graph, known: Mapping[str, Any]) -> nn.Module:
         return GraphNetwork(graph)
@@ -89,10 +98,13 @@ class Making:
     gives_logits = False
 
     def module(self, found: Trained, temperature: float | None) -> Computing:
-        return Maker(found.network.cpu().float()).eval()
+        return Maker(program.plain(found.network)).eval()
 
     def known(self, found: Trained) -> dict[str, Any]:
         return {LATENT: found.network.latent}
+
+    def results(self, known: Mapping[str, Any]) -> int:
+        return 1
 
     def network(self, graph: Graph, known: Mapping[str, Any]) -> nn.Module:
         return GraphGenerator(graph, known[LATENT])
@@ -103,7 +115,36 @@ class Making:
         return replace(found, network=WithDiscriminator(generator, network))
 
 
-KINDS: dict[Target, Kind] = {"image": Making()}
+class Finding:
+    """An image to the objects in it, by a detector that finds its proposals in its maps."""
+
+    gives_logits = False
+
+    def module(self, found: Trained, temperature: float | None) -> Computing:
+        """Raises InputError where proposals are searched for, or as `program.require_plain` does."""
+        if hasattr(found.network, "propose"):
+            raise InputError(
+                f"{found.path}: model={found.config.model.name} searches its proposals in Python, so that it can be no "
+                "graph: format=safetensors has the weights alone"
+            )
+        program.require_plain(found)
+        return Detector(OfImages(found.seen), program.plain(found.network)).eval()
+
+    def known(self, found: Trained) -> dict[str, Any]:
+        network: Any = found.network
+        return {DETECTIONS: network.head.most, MASKS: network.has_masks}
+
+    def results(self, known: Mapping[str, Any]) -> int:
+        return len(BOXES) + known[MASKS]
+
+    def network(self, graph: Graph, known: Mapping[str, Any]) -> nn.Module:
+        return GraphDetector(graph, known[DETECTIONS], known[MASKS])
+
+    def judged(self, found: Trained, read: Trained) -> Trained:
+        return read
+
+
+KINDS: dict[Target, Kind] = {"image": Making(), "boxes": Finding()}
 
 
 def of(target: Target) -> Kind:

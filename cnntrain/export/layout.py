@@ -62,8 +62,11 @@ def _seen(seen: Preprocess) -> dict[str, Any]:
 def arguments(found: Trained) -> dict[str, Any]:
     """Of the constructor, but for what auxiliary heads need, which are not exported."""
     model, heads = found.config.model, {"aux_logits"} if auxiliary.possible_heads(found.network) else set()
+    published = timm.get_pretrained_cfg(model.name.split(".", 1)[0])
+    fixed = published is not None and published.fixed_input_size
     return {
         "in_chans": found.seen.channels,
+        **({"img_size": found.seen.image_size} if fixed else {}),
         **({} if model.backbone is None else {"backbone": model.backbone}),
         **{key: value for key, value in model.args.items() if key not in heads},
     }

@@ -22,12 +22,12 @@ LARGEST = 2**31  # bytes of a file of Protocol Buffers
 ADAPTIVE_MAX = torch.ops.aten.adaptive_max_pool2d.default
 
 
-def write(path: Path, program: ExportedProgram, name: str, sizes: Sequence[str], results: Sequence[str]) -> None:
+def write(path: Path, program: ExportedProgram, name: str, sizes: Sequence[str | None], results: Sequence[str]) -> None:
     """Write a program of one input.
 
     Args:
         name: the input's.
-        sizes: those of its first dimensions, which may be any number.
+        sizes: those of its first dimensions, which may be any number but for None.
         results: the names of what it gives.
 
     Raises:
@@ -44,7 +44,7 @@ def write(path: Path, program: ExportedProgram, name: str, sizes: Sequence[str],
             dynamo=True,
             input_names=[name],
             output_names=[*results],
-            dynamic_shapes=(dict(enumerate(sizes)),),
+            dynamic_shapes=({number: each for number, each in enumerate(sizes) if each is not None},),
             verbose=False,
         )
     assert found is not None, "it was asked for a program, not for a file"

@@ -14,7 +14,7 @@ from torch.export.graph_signature import InputKind
 from cnntrain.build.trained import Trained
 from cnntrain.core.errors import InputError
 from cnntrain.export import inputs
-from cnntrain.export.inputs import Inputs
+from cnntrain.export.inputs import BATCH, Inputs
 
 ANY = torch.export.Dim.DYNAMIC
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -51,12 +51,12 @@ class Alone(nn.Module):
 class Computing(nn.Module):
     """What becomes a program.
 
-    `name` is that of its input, `sizes` are the names of the first dimensions of that, which may be any number, and
-    `results` the names of what it gives.
+    `name` is that of its input, `sizes` are the names of the first dimensions of that, which may be any number but for
+    None, and `results` the names of what it gives.
     """
 
     name: str
-    sizes: Sequence[str]
+    sizes: Sequence[str | None]
     results: Sequence[str]
 
     def example(self) -> Tensor:
@@ -106,16 +106,28 @@ def chosen(found: Trained) -> Trained:
 
 
 def alone(found: Trained) -> nn.Module:
-    """The network without its preprocessing, computing in float32 on the CPU from now on; raises what `chosen` does."""
-    return chosen(found).network.cpu().float().to(memory_format=torch.contiguous_format).eval()
+    """The network without its preprocessing, `plain` from now on; raises what `chosen` does."""
+    return plain(chosen(found).network)
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """The network itself, which computes in float32 on the CPU from now on."""
+    return network.cpu().float().to(memory_format=torch.contiguous_format).eval()
 
 
 def whole(found: Trained, temperature: float | None) -> Whole:
     """The network with its preprocessing.
 
     Raises:
-        InputError: as `alone` does, or its images have 16 bits, or were decoded with fewer pixels.
+        InputError: as `alone` and `require_plain` do.
     """
+    require_plain(found)
+    probabilities = found.config.task.probabilities
+    return Whole(inputs.of(found.seen), alone(found), temperature or 1.0, probabilities).eval()
+
+
+def require_plain(found: Trained) -> None:
+    """Raises InputError where its images have 16 bits, or were decoded with fewer pixels."""
     if found.seen.jpeg_draft:
         raise InputError(
             f"{found.path}: it was trained with data.jpeg_draft=true, and what is exported with its preprocessing is "
@@ -126,25 +138,22 @@ def whole(found: Trained, temperature: float | None) -> Whole:
             f"{found.path}: it was trained on images of 16 bits, and what is exported with its preprocessing takes 8: "
             "format=safetensors has the weights alone"
         )
-    probabilities = found.config.task.probabilities
-    return Whole(inputs.of(found.seen), alone(found), temperature or 1.0, probabilities).eval()
 
 
 def program(module: Computing) -> ExportedProgram:
     """For inputs of any sizes."""
-    return _exported(module, module.example(), len(module.sizes))
+    return _exported(module, module.example(), module.sizes)
 
 
 def program_alone(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
     """For any number of inputs of one shape."""
-    return _exported(network, torch.zeros(2, *shape), 1)
+    return _exported(network, torch.zeros(2, *shape), (BATCH,))
 
 
-def _exported(module: nn.Module, given: Tensor, dynamic: int) -> ExportedProgram:
-    """With so many of the first dimensions of its input of any size."""
-    sizes = (dict.fromkeys(range(dynamic), ANY),)
+def _exported(module: nn.Module, given: Tensor, sizes: Sequence[str | None]) -> ExportedProgram:
     with torch.no_grad():
-        return torch.export.export(module, (given,), dynamic_shapes=sizes)
+        free = {dimension: ANY for dimension, name in enumerate(sizes) if name is not None}
+        return torch.export.export(module, (given,), dynamic_shapes=(free,))
 
 
 def fold(program: ExportedProgram) -> int:

@@ -35,7 +35,7 @@ class Graph(nn.Module):
         self._graph = graph
 
     def forward(self, seen: Tensor) -> Tensor:
-        return torch.from_numpy(self._graph(seen.contiguous().numpy()))
+        return torch.from_numpy(self._graph(seen.contiguous().numpy())[0])
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _module(exported: ExportedProgram) -> nn.Module:
 
 def _in_onnx(name: str, path: Path) -> Variant:
     def opened() -> nn.Module:
-        return Graph(bundle.graph_of(bundle.session(path)))
+        return Graph(bundle.graph_of(bundle.session(path), 1))
 
     return Variant(name, torch.contiguous_format, opened)
 

@@ -44,6 +44,11 @@ RUNS = {
         "data.channels=1", "model=dcgan", "model.args.width=4", "model.args.latent=6", "recipe=dcgan2016",
         "optim.lr=0.0002",
     ),
+    "boxes": (
+        "task=detect", "data=digit_scenes", *SIZES, "data.test_size=4", "data.canvas=40", "data.image_size=32",
+        "model=mask_rcnn", "model.backbone=resnet20", "optim=adamw", "task.metrics=[mask_map]",
+        "model.args={channels: 16, hidden: 16, mask_channels: 8, box_batch_size_per_image: 16, box_score_thresh: 0.02}",
+    ),
 }  # fmt: skip
 Made = Callable[[str], tuple[Path, Path]]  # of a kind of run its folder and that of its export
 
@@ -179,8 +184,36 @@ def test_an_exported_generator_makes_the_images_of_the_run(made: Made, tmp_path:
         )
     with pytest.raises(InputError, match="makes images and judges none"):
         compose_and_start("eval", [f"run={folder / 'model.onnx'}", "part=val"])
-    with pytest.raises(ConfigError, match="int8=true is proven by what is lost of an accuracy"):
+    with pytest.raises(ConfigError, match="int8=true is of networks that give logits, and task=generate makes images"):
         export(run, "int8=true", f"output={tmp_path / 'bits'}")
+
+
+def test_an_exported_detector_finds_what_the_run_finds(made: Made, tmp_path: Path) -> None:
+    run, folder = made("boxes")
+    found, best = proof(folder), json.loads((run / "result.json").read_text())["best"]
+    assert found["metric"] == "map" and found["answers"] == "detections" and found["changed"] == 0 < found["compared"]
+    assert found["ours"] == pytest.approx(best["val/map"], abs=1e-9) and found["largest"] < 1e-4
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    assert session.get_inputs()[0].shape == [1, "height", "width", 1]
+    ours = cnntrain.load(run, device="cpu")
+    for each in (part_of(ours).images[0], torch.zeros(1, 20, 50, dtype=torch.uint8)):
+        boxes, scores, labels, masks = session.run(None, {"images": inputs.laid_out(each)[None]})
+        seen = ours.seen(ours.seen.fit(each, 0)[0][None], ours.device, torch.float32)
+        with torch.no_grad():
+            wanted = ours.network(seen)
+        there = wanted.boxes[0][wanted.boxes[0][:, 0] >= 0]
+        assert len(there) == len(boxes) == len(masks) and labels.tolist() == there[:, 0].tolist()
+        np.testing.assert_allclose(scores, there[:, 1], atol=1e-5)
+        np.testing.assert_allclose(boxes, there[:, 2:], atol=1e-3)
+        np.testing.assert_allclose(masks, wanted.masks[0], atol=1e-3)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 37), np.uint8)).save(tmp_path / "a.png")
+    for name, place in (("ours", run), ("theirs", folder / "model.onnx")):
+        words = [f"run={place}", f"images={tmp_path / 'a.png'}", f"output={tmp_path / name}", "device=cpu"]
+        assert compose_and_start("predict", words).code == 0
+    assert np.array_equal(*(np.array(Image.open(tmp_path / each / "a.png")) for each in ("ours", "theirs")))
+    evaluated = compose_and_start("eval", [f"run={folder / 'model.onnx'}", "part=val", "pictures=false"]).made
+    figures = json.loads((Path(str(evaluated)) / "eval.json").read_text())
+    assert figures["map"] == pytest.approx(best["val/map"], abs=1e-6) and figures["loss"] is None
 
 
 @pytest.mark.parametrize("kind", [*RUNS])
@@ -196,11 +229,11 @@ def test_the_code_of_a_card_runs(kind: str, made: Made, tmp_path: Path) -> None:
     Image.new("L", (50, 40)).save(tmp_path / "image.png")
     with chdir(tmp_path):
         exec(code, {"print": said.append})
-    assert said and ("made" not in kind or Image.open(tmp_path / "made.png").size == (28, 28))
+    assert (said or kind == "boxes") and ("made" not in kind or Image.open(tmp_path / "made.png").size == (28, 28))
     assert proof(folder)["inputs"] in card and f"of {proof(folder)['compared']:,}" in card
 
 
-@pytest.mark.parametrize("kind", ["masks", "made"])
+@pytest.mark.parametrize("kind", ["masks", "made", "boxes"])
 def test_a_graph_that_answers_otherwise_leaves_nothing(
     kind: str, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +247,7 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(
         return fold(exported)
 
     monkeypatch.setattr(program, "fold", other)
-    said = "values of 130 made images" if kind == "made" else "pixels"
+    said = {"made": "values of 130 made images", "masks": "pixels", "boxes": "detections"}[kind]
     with pytest.raises(RunError, match=f"of [0-9,]+ {said} changed.*nothing was written"):
         export(run, "format=torch", f"output={tmp_path / 'made'}")
     assert not [*tmp_path.iterdir()]
@@ -225,6 +258,7 @@ def test_weights_alone_are_proven_too(kind: str, made: Made, tmp_path: Path) -> 
     folder = export(made(kind)[0], "format=safetensors", f"output={tmp_path / 'weights'}")
     assert proof(folder)["changed"] == 0 and proof(folder)["largest"] == 0
     sides = {"signals": [1, 40], "volumes": [1, 4, 16, 16], "masks": [1, 32, 32], "made": [1, 28, 28]}
+    sides["boxes"] = [1, 32, 32]
     assert json.loads((folder / "config.json").read_text())["pretrained_cfg"]["input_size"] == sides[kind]
 
 
@@ -233,7 +267,7 @@ def test_weights_alone_are_proven_too(kind: str, made: Made, tmp_path: Path) -> 
 def test_programs_and_8_bits_are_proven_too(kind: str, made: Made, tmp_path: Path) -> None:
     run, _ = made(kind)
     assert proof(export(run, "format=torch", f"output={tmp_path / 'torch'}"))["largest"] < 1e-5
-    if kind != "made":
+    if kind not in ("made", "boxes"):
         folder = export(run, "int8=true", "tolerance=1", f"output={tmp_path / 'bits'}")
         assert 0 < proof(folder)["largest"] < 1
         assert isinstance(cnntrain.load(folder / "model.onnx"), bundle.Bundle)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from cnntrain.core.adversaries import Seen, latents
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.classify import Classify
+from cnntrain.tasks.detect import Detect
+from cnntrain.tasks.detect.metrics import Judged
 from cnntrain.tasks.generate import Generate
 from cnntrain.tasks.multilabel import Multilabel
 from cnntrain.tasks.segment import Segment
@@ -83,3 +85,29 @@ def test_generators_are_compared_by_the_images_of_the_numbers_that_they_are_judg
     assert found.compared == 150 and 100 < found.changed < 150
     assert found.largest == pytest.approx(np.abs(0.1 * numbers).max(), rel=1e-5)
     assert found.answers == "values of 150 made images"
+
+
+def detections(*each: tuple[float, float, float, float, float, float]) -> Tensor:
+    """Of an image: class, score and box."""
+    return torch.tensor([[0.0, *row] for row in each] + [[1.0, 2.0, 0.0, 0.0, 0.0, 9.0, 9.0]])  # and an object
+
+
+def test_detections_are_compared_with_their_partners() -> None:
+    one = detections((1, 0.9, 0, 0, 10, 20), (2, 0.5, 5, 5, 9, 9), (1, 0.3, 30, 30, 40, 40))
+    other = detections((2, 0.6, 5, 5, 9, 9.2), (1, 0.9, 0, 0, 10, 20), (2, 0.3, 30, 30, 40, 40))
+    comparison = Detect(name="detect", metrics=[]).comparison(1.0)
+    for second in (one, other):
+        comparison.add(Judged(torch.zeros(1), one[None]), Judged(torch.zeros(1), second[None]))
+    found = comparison.difference()
+    assert (found.changed, found.compared) == (2, 3 + 4)  # of another class is another detection, on both sides
+    assert found.largest == pytest.approx(2 / 7)
+    alone = Detect(name="detect", metrics=[]).comparison(1.0)
+    alone.add(Judged(torch.zeros(1), one[None, :2]), Judged(torch.zeros(1), other[None, :2]))
+    assert alone.difference().largest == pytest.approx(0.1) and alone.difference().changed == 0
+
+
+def test_a_detection_with_another_mask_is_another_one() -> None:
+    rows, masks = detections((1, 0.9, 0, 0, 10, 20))[None], torch.ones(1, 10, 10)
+    comparison = Detect(name="detect", metrics=[]).comparison(1.0)
+    comparison.add(*(Judged(torch.zeros(1), rows, [each]) for each in (masks, masks * (torch.rand(10, 10) > 0.1))))
+    assert comparison.difference().changed == 2
