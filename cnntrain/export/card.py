@@ -10,6 +10,7 @@ from cnntrain.export import card_words, parity
 from cnntrain.export.parity import Proof
 from cnntrain.tasks.base import Column
 
+TARGETS = {"label": "labels", "labels": "labels", "mask": "masks", "boxes": "boxes"}
 WHOLE = 10**6  # characters: a command is given whole
 
 
@@ -27,7 +28,7 @@ def text(facts: Mapping[str, Any], column: Column, result: Mapping[str, Any]) ->
         f"# {model} on {printable(data['name'])}",
         f"{_kind(facts)} Exported by cnntrain {facts['versions']['cnntrain']} from epoch {facts['epoch']} of a run; "
         f"SHA-256 of its weights {facts['weights_sha256']}.",
-        "## Data\n\n" + _data(facts, result),
+        "## Data\n\n" + _data(facts),
         "## How good it is\n\n" + _accuracy(facts, column, result),
         "## What goes in, and what comes out\n\n" + card_words.seen(facts),
         "## To use it\n\n" + _use(facts),
@@ -52,15 +53,10 @@ def _kind(facts: Mapping[str, Any]) -> str:
     return kinds[facts["format"]] + bits
 
 
-def _data(facts: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    data, known = facts["config"]["data"], result.get("data") or {}
-    inputs = facts["proof"]["inputs"]
-    counts = [
-        f"{known[part]:,} {inputs} of {part}" for part in ("train", "val", "test") if isinstance(known.get(part), int)
-    ]
+def _data(facts: Mapping[str, Any]) -> str:
     return (
-        f"{printable(data['name'])}{': ' + ', '.join(counts) if counts else ''}; fingerprint {facts['fingerprint']}. "
-        f"{len(facts['classes'])} classes: {listed([printable(each) for each in facts['classes']])}."
+        f"{printable(facts['config']['data']['name'])}; fingerprint {facts['fingerprint']}. {len(facts['classes'])} "
+        f"classes: {listed([printable(each) for each in facts['classes']])}."
     )
 
 
@@ -91,11 +87,11 @@ def _use(facts: Mapping[str, Any]) -> str:
     if facts["format"] == "safetensors":
         code = card_words.code_of_weights(facts)
         return f"```{'python' if facts['timm'] else 'bash'}\n{code}```\n"
-    again = ""
+    again, inputs = "", facts["proof"]["inputs"]
     if facts["format"] == "onnx":
         again = (
             "\n`cnntrain predict run=model.onnx samples=64 output=<new folder>` makes images.\n"
             if facts["target"] == "image"
-            else f"\n`cnntrain eval run=model.onnx` judges it on {facts['proof']['inputs']} with labels.\n"
+            else f"\n`cnntrain eval run=model.onnx` judges it on {inputs} with {TARGETS[facts['target']]}.\n"
         )
     return f"```python\n{card_words.code(facts)}```\n{again}"

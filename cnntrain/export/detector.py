@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -32,8 +33,7 @@ class Detector(Computing):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        with one_graph(self.seen.seen.size):
-            found = self.network(self.seen(images))
+        found = self.network(self.seen(images))
         table = found.boxes[0]
         table = table[table[:, 0] >= 0]
         masks = () if found.masks is None else (found.masks[0],)
@@ -41,6 +41,9 @@ class Detector(Computing):
 
     def example(self) -> Tensor:
         return self.seen.example()[:1]
+
+    def followed(self) -> AbstractContextManager[None]:
+        return one_graph(self.seen.seen.size)
 
 
 class GraphDetector(nn.Module):

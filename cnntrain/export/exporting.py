@@ -67,7 +67,7 @@ def export(asked: Asked, target: Path) -> Proof:
     task = asked.found.config.task
     with new(target) as folder:
         exported, facts = _write(asked, folder)
-        members = [Member(program.chosen(each), each.seen) for each in (asked.found, exported)]
+        members = [Member(each, each.seen) for each in (program.chosen(asked.found), exported)]
         before, after = abreast.judged(members, asked.val, asked.temperature)
         proof = parity.proof(task, asked.val, before, after)
         parity.require(proof, task, asked.tolerance, by_metric=asked.calibrate is not None)
@@ -104,7 +104,7 @@ def _write(asked: Asked, folder: Path) -> tuple[Trained, dict[str, Any]]:
         layout.write(folder, found)
         network, by_timm = layout.loaded(folder, found)
         more = {"timm": by_timm, "arguments": layout.arguments(found), **kind.known(found)}
-        return replace(found, network=network), {**meta, **more}
+        return program.chosen(replace(found, network=network)), {**meta, **more}
     module = kind.module(replace(found, network=copy.deepcopy(found.network)), asked.temperature)
     exported = program.program(module)
     meta["folded"] = program.fold(exported) if asked.fold else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,10 @@ class Computing(nn.Module):
     def example(self) -> Tensor:
         """An input of which no two sides that may be any number are alike."""
         raise NotImplementedError
+
+    def followed(self) -> AbstractContextManager[None]:
+        """Around its forward pass while torch.export follows it."""
+        return nullcontext()
 
 
 class Whole(Computing):
@@ -142,7 +147,8 @@ def require_plain(found: Trained) -> None:
 
 def program(module: Computing) -> ExportedProgram:
     """For inputs of any sizes."""
-    return _exported(module, module.example(), module.sizes)
+    with module.followed():
+        return _exported(module, module.example(), module.sizes)
 
 
 def program_alone(network: nn.Module, shape: Sequence[int]) -> ExportedProgram:
