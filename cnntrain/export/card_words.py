@@ -49,7 +49,7 @@ OPENED = {
 }
 CLASSES = {
     "onnx": 'classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])',
-    "torch": 'classes = json.load(open("export.json"))["classes"]',
+    "torch": 'with open("export.json") as file:\n    classes = json.load(file)["classes"]',
 }
 CALLED = {
     "onnx": '{results} = session.run(None, {{"{name}": {name}}})',

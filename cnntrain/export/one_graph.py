@@ -3,6 +3,7 @@ the graph runs, and nothing that a program is made of may depend on it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -32,7 +33,9 @@ def one_graph(side: int) -> Iterator[None]:
     try:
         for module, name, function in changes:
             setattr(module, name, function)
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torchvision's nms calls what torch has renamed
+            yield
     finally:
         for (module, name, _), function in zip(changes, before, strict=True):
             setattr(module, name, function)
