@@ -61,7 +61,7 @@ def require(proof: Proof, task: Task, tolerance: float, by_metric: bool) -> None
     """
     column = task.columns[0]
     worse = proof.ours - proof.exported if column.greater_is_better else proof.exported - proof.ours
-    lost, what = (worse, f"loss of {column.words}") if by_metric else (proof.largest, "difference of a probability")
+    lost, what = (worse, f"loss of {column.words}") if by_metric else (proof.largest, f"difference of {proof.number}")
     if not lost <= tolerance:  # nor where it is no number
         raise RunError(
             f"the exported network does not answer as the run's own: {column.title} {column.text(proof.exported)}, and "

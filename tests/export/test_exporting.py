@@ -194,7 +194,9 @@ def test_an_exported_generator_makes_the_images_of_the_run(made: Made, tmp_path:
 def test_an_exported_detector_finds_what_the_run_finds(made: Made, tmp_path: Path) -> None:
     run, folder = made("boxes")
     found, best = proof(folder), json.loads((run / "result.json").read_text())["best"]
-    assert found["metric"] == "map" and found["answers"] == "detections" and found["changed"] == 0 < found["compared"]
+    assert (
+        found["metric"] == "map" and found["answers"] == "detections" and found["changed"] < 5 < 500 < found["compared"]
+    )
     assert found["ours"] == pytest.approx(best["val/map"], abs=1e-9) and found["largest"] < 1e-4
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
     assert session.get_inputs()[0].shape == [1, "height", "width", 1]

@@ -11,14 +11,16 @@ from cnntrain.tasks.detect.rows import BOX, CLASS, FOUND, KIND, SCORE, SURE
 
 CLOSE = 1.0  # pixels, within which the sides of boxes of one class are that of one object
 ALIKE = 0.99  # overlap of the masks of one object, at least
+FEW = 0.005  # of all detections
 
 
 class OfDetections:
     """A detection is in both where it has a partner of its class whose box is nearest to its own, within `CLOSE` on
     each side, and whose mask is `ALIKE`: the rest are other ones.
 
-    The largest difference is of the partners' scores, of the sides of their boxes in shares of the longer one, or the
-    share of other ones among all: a graph may decide otherwise where a score or an overlap is hardly above a threshold.
+    The largest difference is of the partners' scores, or of the sides of their boxes in shares of the longer one; or it
+    is the share of other ones among all, where they are no longer a `FEW`: a graph may decide otherwise where a score or
+    an overlap is hardly above a threshold.
     """
 
     def __init__(self) -> None:
@@ -47,9 +49,9 @@ class OfDetections:
 
     def difference(self) -> Difference:
         share = torch.tensor(self._changed / max(self._compared, 1), dtype=torch.float64)
-        largest = float(torch.maximum(self._largest, share))
-        number = "a score, of a box in shares of its side, or share of other ones"
-        return Difference(self._changed, self._compared, largest, "detections", number)
+        largest = self._largest if share <= FEW else torch.maximum(self._largest, share)
+        number = "a score, or of a box in shares of its side,"
+        return Difference(self._changed, self._compared, float(largest), "detections", number)
 
 
 def _partners(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
