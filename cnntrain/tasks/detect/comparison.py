@@ -19,8 +19,8 @@ class OfDetections:
     each side, and whose mask is `ALIKE`: the rest are other ones.
 
     The largest difference is of the partners' scores, or of the sides of their boxes in shares of the longer one; or it
-    is the share of other ones among all, where they are no longer a `FEW`: a graph may decide otherwise where a score or
-    an overlap is hardly above a threshold.
+    is the share of other ones among all, where they are more than a `FEW`: a graph may decide otherwise where a score
+    or an overlap is hardly above a threshold.
     """
 
     def __init__(self) -> None:
