@@ -23,8 +23,7 @@ from cnntrain.config.compose import compose_config
 from cnntrain.config.schema import TrainConfig
 from cnntrain.config.search_path import looking_in
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.export import bundle, onnx_file, program
-from cnntrain.export.preprocessing import SeenInGraph
+from cnntrain.export import bundle, inputs, onnx_file, program
 from cnntrain.models import auxiliary
 from cnntrain.models.pretrained import published_preprocessing
 from cnntrain.study import catalog
@@ -57,17 +56,17 @@ def tried(name: str, largest: float, folder: Path) -> dict[str, object]:
         return {"model": name, "params": millions, "reason": f"more than {largest:g} million parameters"}
     norms = lively(network.eval())
     seen = Preprocess(CHANNELS, **published_preprocessing(network, CHANNELS), background="white")
-    whole = program.Whole(SeenInGraph(seen), network, 1.0, config.task.probabilities).eval()
-    exported = program.program(whole, CHANNELS)
+    whole = program.Whole(inputs.of(seen), network, 1.0, config.task.probabilities).eval()
+    exported = program.program(whole)
     folded = program.fold(exported)
     path = folder / "model.onnx"
-    onnx_file.write(path, exported)
-    graph = bundle.graph_of(bundle.session(path))
+    onnx_file.write(path, exported, whole.name, whole.sizes, whole.results)
+    graph = bundle.graph_of(bundle.session(path), 1)
     largest_difference, relative, changed = 0.0, 0.0, 0
     for rows, columns in SIZES:
         size = round(seen.image_size * rows), round(seen.image_size * columns)
         images = np.random.default_rng(0).integers(0, 256, (2, *size, CHANNELS)).astype(np.uint8)
-        theirs = torch.from_numpy(graph(images)).double()
+        theirs = torch.from_numpy(graph(images)[0]).double()
         with torch.inference_mode():
             ours = whole(torch.from_numpy(images))[0].double()
         largest_difference = max(largest_difference, float((ours.softmax(1) - theirs.softmax(1)).abs().max()))

@@ -47,7 +47,7 @@ SMALL = (
 PROCESS_SECONDS = 180
 DEAR = (
     "test_export.py", "test_diagnose.py", "test_folds.py", "test_multilabel_run.py", "test_predict.py",
-    "test_channels.py",
+    "test_channels.py", "test_exporting.py",
 )  # fmt: skip
 
 torch.set_num_threads(1)  # before the fixtures of modules, too: their runs are compared with those of tests

@@ -17,10 +17,8 @@ from cnntrain.build.run import build
 from cnntrain.config.check import check
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core.errors import ConfigError, InputError
-from cnntrain.data.base import Reading
 from cnntrain.data.batches.plan import WHOLE, eval_plan
 from cnntrain.data.batches.shaped import AsItIs, middles
-from cnntrain.data.sets.handed import handed
 
 PLAIN = ("trainer.device=cpu", "report.html=false", "data.resident=ram", "model.pretrained=false", "trainer.epochs=2")
 SIGNALS = ("model=lenet1d", "data=mnist1d", "data.train_per_class=10", *PLAIN)
@@ -89,9 +87,8 @@ def test_predictions_on_a_file_are_those_of_the_evaluation(
     assert "the network takes 1 x 40" in capsys.readouterr().err
     handed_over = found.predict([*signals[:, 0].numpy()])
     assert [max(each.values()) for each in handed_over] == pytest.approx(wanted.tolist(), abs=1e-6)
-    for words in (["export", f"run={run['folder']}"], ["eval", f"run={run['folder']}", "tta=flip"]):
-        assert cli.main(words) == 2
-        assert "is for images" in capsys.readouterr().err
+    assert cli.main(["eval", f"run={run['folder']}", "tta=flip"]) == 2
+    assert "is for images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [SIGNALS, CLIPS], ids=["signals", "volumes"])
@@ -129,20 +126,6 @@ def test_what_a_network_looks_at_has_the_sides_of_what_it_sees(
     for name in ("maximise", "top_patches", "bagnet"):
         assert cli.main([*common, f"method={name}", *([] if name == "maximise" else [images])]) == 2
         assert f"method={name} is for images, and data={found.config.data.name} has" in capsys.readouterr().err
-
-
-def test_what_is_handed_over_must_be_what_the_network_sees() -> None:
-    how = Reading(1, "white")
-    signals = handed([np.zeros(4), torch.zeros(1, 4), np.zeros(5), "a.csv", np.array([0, 1, np.nan, 2])], (1, 4), how)
-    assert len(signals) == 5 and torch.equal(signals[0], signals[1]) and signals[0].dtype == torch.float32
-    for number, message in ((2, "takes 1x4"), (3, "a str is no signal"), (4, "missing or no finite")):
-        with pytest.raises(InputError, match=message):
-            signals[number]
-    volumes = handed([np.zeros((3, 6, 5), np.uint8), np.zeros((3, 6, 5)), 7], (1, 2, 8, 8), how)
-    assert volumes[0].shape == (1, 3, 6, 5)
-    for number, message in ((1, "8 or 16 bits"), (2, "a int is no volume")):
-        with pytest.raises(InputError, match=message):
-            volumes[number]
 
 
 @pytest.mark.parametrize(

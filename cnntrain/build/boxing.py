@@ -36,13 +36,12 @@ class Boxer(Painter):
         """A batch at a time a row an image: the pixels that the network sees, its detections, and where it gives masks
         for each pixel 1 and the number of the surest detection that has it, 0 of none; and for each file why it cannot
         be read, empty where it can."""
-        seen = self.found.seen
 
         def all_of(images: Tensor) -> Tensor:
             found = self.found.network(images)
-            parts = [seen.undo(images).float(), found.boxes.float()]
+            parts = [self.found.pictures(images), found.boxes.float()]
             if found.masks is not None:
-                parts.append(torch.stack([_numbered(each, images) for each in found.masks]))
+                parts.append(torch.stack([_numbered(each) for each in found.masks]))
             return torch.cat([each.flatten(1) for each in parts], 1)
 
         return self.found.through(all_of, files(names)(self.found))
@@ -91,9 +90,9 @@ class Boxer(Painter):
         return png(Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())))
 
 
-def _numbered(masks: Tensor, images: Tensor) -> Tensor:
+def _numbered(masks: Tensor) -> Tensor:
     """Of masks [detections, height, width], the surest first, float [height, width]."""
-    found = images.new_zeros(images.shape[-2:], dtype=torch.float32)
+    found = masks.new_zeros(masks.shape[-2:], dtype=torch.float32)
     for number in reversed(range(len(masks))):
         found[masks[number] >= SURE] = number + 1
     return found

@@ -90,9 +90,10 @@ class Member:
             chosen = metrics.chosen_by(found.best)
         except UnchosenError as error:
             raise InputError(f"{found.path}: {error}") from error
-        return Judged(chosen, answers.of(images.part, found.classes, self._about(images)))
+        return Judged(chosen, answers.of(images.part, found.classes, self.about(images)))
 
-    def _about(self, images: Labelled) -> dict[str, Any]:
+    def about(self, images: Labelled) -> dict[str, Any]:
+        """What is told of answers to images."""
         config = self.found.config
         return {
             "model": config.model.name,

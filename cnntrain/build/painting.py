@@ -38,11 +38,10 @@ class Painter:
     def answers(self, names: Sequence[str]) -> Iterator[tuple[Tensor, list[str]]]:
         """A batch at a time what the network sees, and behind its channels the class of each pixel, [images, channels +
         1, height, width]; and for each file why it cannot be read, empty where it can."""
-        seen = self.found.seen
 
         def both(images: Tensor) -> Tensor:
             classes = self.found.probabilities(images).argmax(1, keepdim=True)
-            return torch.cat([seen.undo(images).float(), classes.float()], 1)
+            return torch.cat([self.found.pictures(images), classes.float()], 1)
 
         return self.found.through(both, files(names)(self.found))
 

@@ -29,9 +29,8 @@ from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import WHOLE, Plan, eval_plan
 from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.data.sets.dataset import Images, Part
-from cnntrain.data.sets.given import given
-from cnntrain.data.sets.handed import handed
-from cnntrain.data.sets.named import Unlabelled
+from cnntrain.data.sets.given_sides import sample
+from cnntrain.data.sets.named import GivenImages, Unlabelled
 from cnntrain.models import auxiliary
 from cnntrain.runs import checkpoint
 from cnntrain.runs.folder import result
@@ -73,17 +72,19 @@ class Trained:
         return autocast(self.config.trainer.precision, self.device)
 
     def preprocess(self, image: str | Path | Image.Image | np.ndarray | Tensor) -> Tensor:
-        """An image as the network was trained to see it: [1, channels, size, size], normalised, on its device.
+        """An image as the network was trained to see it: [1, channels, size, size], normalised, on its device; of a
+        signal or a volume [1, *shape].
 
         Args:
             image: a file, a PIL image, or pixels, uint8 or floating point from 0 to 1: an array [height, width] or
                 [height, width, 1, 3 or 4], or a tensor [height, width] or [1, 3 or 4, height, width]. Its depth is
-                changed to the network's as that of a file is. For a network of other channels, or 16 bits, see `given`.
+                changed to the network's as that of a file is. For a network of other channels, or 16 bits, see `given`;
+                for one of signals or volumes `given_sides`.
 
         Raises:
             InputError: it is no image.
         """
-        fitted, _ = self.seen.fit(given(image, self.seen.reading), 0)
+        fitted, _ = self.seen.fit(sample(image, self.seen.reading, self.seen.shape), 0)
         return self.seen(fitted[None], self.device, next(self.network.parameters()).dtype)
 
     def predict(self, images: Iterable[Any]) -> list[dict[str, float]]:
@@ -92,12 +93,12 @@ class Trained:
         processes, as in an evaluation.
 
         Raises:
-            InputError: one is no image, or the run had no validation yet to choose among its settings.
+            InputError: one is no such, or the run had no validation yet to choose among its settings.
         """
         self.require_whole_images("predict")
         rest, found = iter(images), list[dict[str, float]]()
         while some := list(islice(rest, HANDED)):
-            shown = handed(some, self.seen.shape, self.seen.reading)
+            shown = GivenImages(some, self.seen.reading, self.seen.shape)
             in_files = all(isinstance(each, str | Path) for each in some)  # what is in memory is decoded already
             for rows, problems in self.through(self.probabilities, shown, None if in_files else 0):
                 if any(problems):
@@ -132,6 +133,11 @@ class Trained:
             readers = min(workers(data), len(plan)) if len(plan) > 1 else 0
         config = replace(self.config, data=replace(data, num_workers=readers))
         return replace(self, config=config).batches(part, self.seen, plan)
+
+    def pictures(self, inputs: Any) -> Tensor:
+        """What it sees of images, for people to look at, of what its network is given: float32 [images, 1 or 3, height,
+        width] from 0 to 1."""
+        return self.seen.undo(inputs)
 
     def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterable[Batch]:
         """What its network is given of a part's images, in a plan's order."""
@@ -171,12 +177,12 @@ class Trained:
         """Images for the methods of `study.explain`.
 
         Args:
-            images: see `preprocess`; or signals or volumes, see `handed`.
+            images: see `preprocess`; or signals or volumes, see `given_sides`.
             say: is told why one cannot be read.
             names: of each; None: their files, or numbers for those that have none.
         """
         in_files = [str(each) if isinstance(each, str | Path) else None for each in images]
-        found = handed(images, self.seen.shape, self.seen.reading)
+        found = GivenImages(images, self.seen.reading, self.seen.shape)
         batches = partial(self._batches_of, found, None if None not in in_files else 0)
         names = names or [str(number) if file is None else file for number, file in enumerate(in_files)]
         labels = ["" if file is None else Path(file).absolute().parent.name for file in in_files]
@@ -191,7 +197,7 @@ class Trained:
         seed: int = 0,
         **keys: Any,
     ) -> list[Explanation]:
-        """What the answers to images (see `preprocess`), signals or volumes (see `handed`) rest on, as ``cnntrain
+        """What the answers to images (see `preprocess`), signals or volumes (see `given_sides`) rest on, as ``cnntrain
         explain`` computes it.
 
         Args:

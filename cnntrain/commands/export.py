@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cnntrain.config.pictures import require_images
 from cnntrain.config.schema import Command, Ended
 from cnntrain.core import extras
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.core.limits import Count, NotNegative, Place
 from cnntrain.core.targets import INSTEAD
 from cnntrain.core.words import tell
@@ -53,18 +52,18 @@ class Export(Command):
         import torch
 
         from cnntrain.build import trained
-        from cnntrain.export import exporting, parity, quantizing, subject
+        from cnntrain.export import exporting, kinds, parity, quantizing, subject
         from cnntrain.runs import checkpoint, folder
         from cnntrain.runs.versions import versions
 
         path = self._path()
         state = checkpoint.load_run(path)
         found = trained.read(path, torch.device("cpu"), subject.on_cpu)
-        require_images(found.config.data, "cnntrain export")
-        answers = INSTEAD.get(found.config.task.target)
-        if answers is not None:
-            raise InputError(
-                f"{path}: {answers}, and an export is proven by answers to images as a whole: not offered yet"
+        kind = kinds.of(found.config.task.target)
+        if self.int8 and not kind.gives_logits:
+            raise ConfigError(
+                f"int8=true is of networks that give logits, and task={found.config.task.name} "
+                f"{INSTEAD[found.config.task.target]}: leave it out"
             )
         asked = exporting.Asked(
             found=found,

@@ -69,4 +69,4 @@ def pixels(images: Tensor) -> Tensor:
 
 def pictures(network: Any, positions: range) -> Tensor:
     """The images of fixed `latents`, uint8, by a network that stands where it was put."""
-    return pixels(made(network, positions, next(network.parameters())))
+    return pixels(made(network, positions, next(network.parameters(), torch.empty(0))))

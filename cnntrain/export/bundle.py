@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from cnntrain.build import trained
@@ -24,16 +22,18 @@ from cnntrain.core.errors import ConfigError, InputError
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.data.sets.bands import channels_last
+from cnntrain.data.batches.samples import Samples
+from cnntrain.data.sets.bands import first_shown
 from cnntrain.data.sets.dataset import Part
-from cnntrain.data.sets.given import given
-from cnntrain.export.onnx_file import IMAGES, LOGITS, META
+from cnntrain.data.sets.given_sides import sample
+from cnntrain.export import kinds
+from cnntrain.export.graphs import Graph
+from cnntrain.export.inputs import laid_out
+from cnntrain.export.onnx_file import META
 from cnntrain.runs.folder import Needed
 
 SUFFIX = ".onnx"
 FORMAT = 1
-VALUES = 2**23  # of images that go through a graph at once, at most: its preprocessing holds them in float64
-Graph = Callable[[np.ndarray], np.ndarray]  # uint8 [batch, height, width, channels] to logits [batch, classes]
 
 
 class Meta(TypedDict):
@@ -52,30 +52,14 @@ class Meta(TypedDict):
     folded: int
     int8: bool
     versions: dict[str, str]
-
-
-class GraphNetwork(nn.Module):
-    """A row of images, uint8 [height, width, channels] each, to logits [images, classes]."""
-
-    def __init__(self, graph: Graph):
-        super().__init__()
-        self._graph = graph
-
-    def forward(self, images: Sequence[Tensor]) -> Tensor:
-        rows = [self._graph(np.stack(each)) for each in _alike(images)]
-        return torch.from_numpy(np.concatenate(rows))
-
-
-def _alike(images: Sequence[Tensor]) -> Iterator[list[np.ndarray]]:
-    """Neighbours of one size, so many that they have room."""
-    for shape, row in groupby((each.numpy() for each in images), key=lambda each: each.shape):
-        same, most = list(row), max(1, VALUES // int(np.prod(shape)))
-        yield from (same[start : start + most] for start in range(0, len(same), most))
+    latent: NotRequired[int]  # of a generator
+    detections: NotRequired[int]  # of an image at most, of a detector
+    masks: NotRequired[bool]
 
 
 @dataclass(frozen=True)
 class Bundle(Trained):
-    """A trained network whose `network` takes images as they are: see `GraphNetwork`.
+    """A trained network whose `network` takes inputs as they are: see `GraphNetwork`.
 
     Attributes:
         own_temperature: what `temperature` is; None: 1.
@@ -84,26 +68,36 @@ class Bundle(Trained):
     own_temperature: float | None
 
     def preprocess(self, image: Any) -> Tensor:
-        """An image as the graph takes it: uint8 [1, height, width, channels].
+        """An image as the graph takes it, uint8 [1, height, width, channels]; a signal or a volume: see `inputs`.
 
         Raises:
-            InputError: it is no image.
+            InputError: it is none.
         """
-        found = given(image, self.seen.reading)
-        return torch.from_numpy(channels_last(found))[None]
+        return torch.from_numpy(laid_out(sample(image, self.seen.reading, self.seen.shape)))[None]
 
     @cached_property
     def temperature(self) -> float | None:
         """By which the graph divides logits before they are probabilities."""
         return self.own_temperature
 
+    def pictures(self, inputs: Sequence[Tensor]) -> Tensor:
+        fitted = [self.seen.fit(each.movedim(-1, 0), 0)[0] for each in inputs]
+        return first_shown(torch.stack(fitted).float() / self.seen.white)
+
     def batches(self, part: Part, seen: Preprocess, plan: Plan) -> Iterator[Batch]:
-        """The images themselves: the graph does what `seen` says."""
+        """The inputs themselves: the graph does what `seen` says. Targets that go with an image do as it says, too."""
+        samples = Samples(part, seen.fit, None)
         for positions in plan:
-            samples = [part.sample(each) for each in positions.tolist()]
-            images = [torch.from_numpy(channels_last(image)) for image, _ in samples]
-            targets = [target for _, target in samples]
-            yield Batch(images, default_collate(targets), len(samples)) if samples else Batch(None, None, 0)
+            each = [self._sample(samples, position) for position in positions.tolist()]
+            inputs, targets = [one for one, _ in each], [other for _, other in each]
+            yield Batch(inputs, default_collate(targets), len(each)) if each else Batch(None, None, 0)
+
+    @staticmethod
+    def _sample(samples: Samples, position: int) -> tuple[Tensor, Any]:
+        value, target = samples.part.sample(position)
+        if samples.part.targets is not None:
+            _, target = samples.sample(0, position)
+        return torch.from_numpy(laid_out(value)), target
 
 
 def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
@@ -126,18 +120,21 @@ def read(path: Path, adjust: Adjust = lambda tree: tree) -> Bundle:
         raise InputError(f"{path} is damaged: {error}") from error
     if meta["format"] != FORMAT:
         raise InputError(f"{path} is of format {meta['format']}, and this cnntrain reads {FORMAT}")
-    return of(path, graph_of(opened), meta, adjust)
+    return of(path, lambda results: graph_of(opened, results), meta, adjust)
 
 
-def of(path: Path, graph: Graph, meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree) -> Bundle:
-    """A graph with what is known of it."""
+def of(
+    path: Path, graph: Callable[[int], Graph], meta: Mapping[str, Any], adjust: Adjust = lambda tree: tree
+) -> Bundle:
+    """A graph, by how many of its results are asked for, with what is known of it."""
     notes = imports.check(meta["imports"], str(path))
     config, newer = since.checked(adjust(meta["config"]))
+    kind = kinds.of(config.task.target)
     best = {key: value for key, value in (meta["best"] or {}).items() if key != "val/setting"}  # it has one alone
     return Bundle(
         path=path,
         config=config,
-        network=GraphNetwork(graph).eval(),
+        network=kind.network(graph(kind.results(meta)), meta).eval(),
         seen=kept_preprocess(path, meta),
         classes=list(meta["classes"]),
         epoch=meta["epoch"],
@@ -176,6 +173,7 @@ def session(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as an ONNX file ({reason})") from error
 
 
-def graph_of(session: Any) -> Graph:
-    """Of a session of onnxruntime."""
-    return lambda images: session.run([LOGITS], {IMAGES: images})[0]
+def graph_of(session: Any, results: int) -> Graph:
+    """Of a session of onnxruntime, that gives the first so many of its results."""
+    (name,), wanted = [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
+    return lambda values: session.run(wanted[:results], {name: values})

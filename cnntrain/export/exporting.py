@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,11 +20,12 @@ from cnntrain.core import plain_json
 from cnntrain.core.digest import digest
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import write_atomic, writing
-from cnntrain.data.sets.bands import channels_last
 from cnntrain.data.sets.dataset import Labelled
-from cnntrain.export import bundle, card, layout, onnx_file, parity, program, quantizing
+from cnntrain.export import abreast, bundle, card, kinds, layout, onnx_file, parity, program, quantizing
 from cnntrain.export.bundle import FORMAT, Meta
+from cnntrain.export.inputs import laid_out
 from cnntrain.export.parity import Proof
+from cnntrain.export.program import Computing
 from cnntrain.runs.counts import leave
 
 ONNX, TORCH, FACTS, CARD = "model.onnx", "model.pt2", "export.json", "README.md"
@@ -66,13 +67,14 @@ def export(asked: Asked, target: Path) -> Proof:
     task = asked.found.config.task
     with new(target) as folder:
         exported, facts = _write(asked, folder)
-        ours = Member(asked.found, asked.found.seen)
-        before, after = ours.judged(asked.val), exported.judged(asked.val)
-        proof = parity.compared(task, asked.val, before, after, asked.temperature)
+        members = [Member(each, each.seen) for each in (program.chosen(asked.found), exported)]
+        before, after = abreast.judged(members, asked.val, asked.temperature)
+        proof = parity.proof(task, asked.val, before, after)
         parity.require(proof, task, asked.tolerance, by_metric=asked.calibrate is not None)
-        assert after.answers is not None, "one process judges"
-        leave(folder / asked.val.name, after.answers)
-        facts = {**facts, "proof": asdict(proof), "format": asked.format, "command": asked.command}
+        if after.judged.answers is not None:
+            leave(folder / asked.val.name, after.judged.answers)
+        more = {"proof": asdict(proof), "format": asked.format, "target": task.target, "command": asked.command}
+        facts = {**facts, **more}
         write_atomic(folder / FACTS, plain_json.text(facts, indent=2).encode())
         write_atomic(folder / CARD, card.text(facts, task.columns[0], asked.result).encode())
     return proof
@@ -94,55 +96,53 @@ def new(target: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _write(asked: Asked, folder: Path) -> tuple[Member, dict[str, Any]]:
-    """What was exported, read back, and what is known of it."""
+def _write(asked: Asked, folder: Path) -> tuple[Trained, dict[str, Any]]:
+    """What was exported, read back so that it can be judged, and what is known of it."""
     found = asked.found
-    meta = _meta(asked)
+    meta, kind = _meta(asked), kinds.of(found.config.task.target)
     if asked.format == "safetensors":
         layout.write(folder, found)
         network, by_timm = layout.loaded(folder, found)
-        return Member(replace(found, network=network), found.seen), {**meta, "timm": by_timm}
-    alone = replace(found, network=copy.deepcopy(found.network))
-    exported = program.program(program.whole(alone, asked.temperature), found.seen.channels)
+        more = {"timm": by_timm, "arguments": layout.arguments(found), **kind.known(found)}
+        return program.chosen(replace(found, network=network)), {**meta, **more}
+    module = kind.module(replace(found, network=copy.deepcopy(found.network)), asked.temperature)
+    exported = program.program(module)
     meta["folded"] = program.fold(exported) if asked.fold else 0
-    read: Callable[[Path, Meta], Any] = _read_torch
-    path = folder / TORCH
+    meta.update(kind.known(found))  # type: ignore[typeddict-item]
     if asked.format == "onnx":
         path = folder / ONNX
-        _write_onnx(asked, exported, path)
+        _write_onnx(asked, module, exported, path)
         onnx_file.mark(path, meta)
-        read = _read_onnx
+        read: Trained = bundle.read(path)
     else:
+        path = folder / TORCH
         with writing(path), onnx_file.quiet():
             torch.export.save(exported, path, extra_files={"cnntrain.json": plain_json.text(meta)})
-    return Member(read(path, meta), found.seen), {**meta}
+        read = _read_torch(path, meta)
+    return kind.judged(found, read), {**meta}
 
 
-def _write_onnx(asked: Asked, exported: torch.export.ExportedProgram, path: Path) -> None:
+def _write_onnx(asked: Asked, module: Computing, exported: torch.export.ExportedProgram, path: Path) -> None:
+    names = module.name, module.sizes, module.results
     if asked.calibrate is None:
-        onnx_file.write(path, exported)
+        onnx_file.write(path, exported, *names)
         return
     whole = path.with_name("whole.onnx")
-    onnx_file.write(whole, exported)
-    images = asked.val.part.images
-    places = quantizing.spread(len(images), asked.calibrate)
-    quantizing.quantize(whole, path, (channels_last(images[each]) for each in places))
+    onnx_file.write(whole, exported, *names)
+    samples = asked.val.part.images
+    places = quantizing.spread(len(samples), asked.calibrate)
+    quantizing.quantize(whole, path, module.name, (laid_out(samples[each]) for each in places))
     whole.unlink()
-
-
-def _read_onnx(path: Path, meta: Meta) -> Trained:
-    return bundle.read(path)
 
 
 def _read_torch(path: Path, meta: Meta) -> Trained:
     """A program that this process has just written: others might run code."""
     module = torch.export.load(path).module()
 
-    def graph(images: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = module(torch.from_numpy(images))[0].numpy()
-        return logits
+    def graph(values: np.ndarray) -> list[np.ndarray]:
+        return [each.detach().numpy() for each in module(torch.from_numpy(values))]
 
-    return bundle.of(path, graph, meta)
+    return bundle.of(path, lambda results: graph, meta)
 
 
 def _meta(asked: Asked) -> Meta:

@@ -24,6 +24,7 @@ def facts(found: Trained, times: Sequence[Latency], proofs: Mapping[str, Proof])
         "epoch": found.epoch,
         "channels": found.seen.channels,
         "image_size": found.seen.image_size,
+        "shape": [*found.seen.shape],
         "cores": usable(),
         "latency": [asdict(each) for each in times],
         "answers": {
@@ -41,8 +42,8 @@ def facts(found: Trained, times: Sequence[Latency], proofs: Mapping[str, Proof])
 
 
 def title(found: Trained) -> str:
-    size = found.seen.image_size
-    return f"{found.config.model.name} alone, {found.seen.channels} x {size} x {size}, in float32 on the CPU"
+    shape = " x ".join(map(str, found.seen.shape))
+    return f"{found.config.model.name} alone, {shape}, in float32 on the CPU"
 
 
 def columns(task: Task, proofs: Mapping[str, Proof]) -> Sequence[str]:
@@ -72,10 +73,11 @@ def _answers(task: Task, proof: Proof) -> list[str]:
 
 def lines(proofs: Mapping[str, Proof], times: Sequence[Latency]) -> list[str]:
     """What the numbers are of."""
-    told = ["ms: a batch, images ready and normalised; median of the rounds, and the fastest call of all"]
+    told = ["ms: a batch, ready and normalised; median of the rounds, and the fastest call of all"]
     for proof in list(proofs.values())[:1]:
         told.append(
-            f"{proof.count:,} images of {proof.part} were judged; difference: the largest of a probability from eager's"
+            f"{proof.count:,} {proof.inputs} of {proof.part} were judged; difference: the largest of {proof.number} "
+            "from eager's"
         )
     if max(each.threads for each in times) > usable():
         told.append(f"note: more threads than the {usable()} cores that this process may use")

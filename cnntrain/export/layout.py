@@ -13,6 +13,7 @@ from cnntrain.build.model import prepared
 from cnntrain.build.trained import Trained
 from cnntrain.core import plain_json, seeds
 from cnntrain.core.files import write_atomic
+from cnntrain.data.batches.preprocess import Preprocess
 from cnntrain.models import auxiliary, registry
 from cnntrain.runs import checkpoint
 
@@ -33,33 +34,41 @@ def write(folder: Path, found: Trained) -> None:
 
 
 def _config(found: Trained) -> dict[str, Any]:
-    seen, size = found.seen, found.seen.image_size
-    modes = {"center": "center", "squash": "squash", "pad": "border"}  # timm's words
     return {
         "architecture": found.config.model.name.split(".", 1)[0],
         "num_classes": len(found.classes),
         "num_features": getattr(found.network, "num_features", None),
         "label_names": found.classes,
-        "model_args": _arguments(found),
+        "model_args": arguments(found),
         "pretrained_cfg": {
-            "input_size": [seen.channels, size, size],
-            "crop_pct": seen.crop_fraction,
-            "crop_mode": modes[seen.crop],
-            "interpolation": seen.interpolation,
-            "mean": seen.mean,
-            "std": seen.std,
+            "input_size": [*found.seen.shape],
+            **_seen(found.seen),
+            "mean": found.seen.mean,
+            "std": found.seen.std,
             "num_classes": len(found.classes),
             "label_names": found.classes,
         },
     }
 
 
-def _arguments(found: Trained) -> dict[str, Any]:
+def _seen(seen: Preprocess) -> dict[str, Any]:
+    """What becomes of images, and of a volume's frames."""
+    if seen.dimensions == 1:
+        return {}
+    modes = {"center": "center", "squash": "squash", "pad": "border"}  # timm's words
+    return {"crop_pct": seen.crop_fraction, "crop_mode": modes[seen.crop], "interpolation": seen.interpolation}
+
+
+def arguments(found: Trained) -> dict[str, Any]:
     """Of the constructor, but for what auxiliary heads need, which are not exported."""
-    heads = {"aux_logits"} if auxiliary.possible_heads(found.network) else set()
+    model, heads = found.config.model, {"aux_logits"} if auxiliary.possible_heads(found.network) else set()
+    published = timm.get_pretrained_cfg(model.name.split(".", 1)[0])
+    fixed = published is not None and published.fixed_input_size
     return {
         "in_chans": found.seen.channels,
-        **{key: value for key, value in found.config.model.args.items() if key not in heads},
+        **({"img_size": found.seen.image_size} if fixed else {}),
+        **({} if model.backbone is None else {"backbone": model.backbone}),
+        **{key: value for key, value in model.args.items() if key not in heads},
     }
 
 
@@ -72,8 +81,8 @@ def loaded(folder: Path, found: Trained) -> tuple[nn.Module, bool]:
     with seeds.generators_kept():
         if not small_stem:
             with suppress(RuntimeError):  # keys or shapes are others
-                arguments = {"num_classes": len(found.classes), **_arguments(found)}
-                return timm.create_model(name, checkpoint_path=str(path), **arguments).eval(), True
+                given = {"num_classes": len(found.classes), **arguments(found)}
+                return timm.create_model(name, checkpoint_path=str(path), **given).eval(), True
         shape = len(found.classes), found.seen.channels, found.seen.image_size
         network = found.config.model.create(*shape, pretrained=False, small_stem=small_stem)
         network = prepared(found.config, network, found.seen)

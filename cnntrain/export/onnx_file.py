@@ -16,25 +16,19 @@ from torch.export import ExportedProgram
 from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.core.files import writing
-from cnntrain.export.program import SIZES
 
-IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 META = "cnntrain"  # key of the metadata
 LARGEST = 2**31  # bytes of a file of Protocol Buffers
 ADAPTIVE_MAX = torch.ops.aten.adaptive_max_pool2d.default
 
 
-def write(
-    path: Path,
-    program: ExportedProgram,
-    results: Sequence[str] = (LOGITS, PROBABILITIES),
-    sizes: Sequence[str] = SIZES,
-) -> None:
-    """Write a program of images.
+def write(path: Path, program: ExportedProgram, name: str, sizes: Sequence[str | None], results: Sequence[str]) -> None:
+    """Write a program of one input.
 
     Args:
+        name: the input's.
+        sizes: those of its first dimensions, which may be any number but for None.
         results: the names of what it gives.
-        sizes: those of the first dimensions of images, which may be any number.
 
     Raises:
         RunError: the disk is full or cannot be written.
@@ -48,9 +42,9 @@ def write(
         found = torch.onnx.export(
             program,
             dynamo=True,
-            input_names=[IMAGES],
+            input_names=[name],
             output_names=[*results],
-            dynamic_shapes=(dict(enumerate(sizes)),),
+            dynamic_shapes=({number: each for number, each in enumerate(sizes) if each is not None},),
             verbose=False,
         )
     assert found is not None, "it was asked for a program, not for a file"

@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.export.onnx_file import IMAGES, quiet
+from cnntrain.export.onnx_file import quiet
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")  # which take the time; what is between them stays in float32
 CLIPPED = ("Relu", "Clip")  # so that what a product is quantised to is what passes on of it
 UNSIGNED, SIGNED, FLOAT = "QUInt8", "QInt8", 1
-CALIBRATED = 256  # images
+CALIBRATED = 256  # inputs
 
 
-def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
+def quantize(path: Path, target: Path, name: str, inputs: Iterable[np.ndarray]) -> None:
     """Write the model in `path` with convolutions and matrix products of 8 bits.
 
     Weights have 7 of them, each output channel with a scale of its own: CPUs without the VNNI instructions would
     overflow with more, and be wrong without a word.
 
     Args:
-        images: by which activations are calibrated, each as the model takes it, without the dimension of the batch.
+        name: of the model's input.
+        inputs: by which activations are calibrated, each as the model takes it, without the dimension of the batch.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -32,7 +33,7 @@ def quantize(path: Path, target: Path, images: Iterable[np.ndarray]) -> None:
         quantize_static(
             str(path),
             str(target),
-            _Reader(iter(images)),
+            _Reader(name, iter(inputs)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=[*PRODUCTS, *CLIPPED],
             nodes_to_exclude=_not_float32(onnx.load(path)),
@@ -58,11 +59,12 @@ def _not_float32(model: Any) -> list[str]:
 
 
 class _Reader:
-    """As onnxruntime takes the images to calibrate by: one at a time, since their sizes differ."""
+    """As onnxruntime takes the inputs to calibrate by: one at a time, since their sizes differ."""
 
-    def __init__(self, images: Iterator[np.ndarray]):
-        self._images = images
+    def __init__(self, name: str, inputs: Iterator[np.ndarray]):
+        self._name = name
+        self._inputs = inputs
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        image = next(self._images, None)
-        return None if image is None else {IMAGES: image[None]}
+        each = next(self._inputs, None)
+        return None if each is None else {self._name: each[None]}

@@ -12,25 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from cnntrain.build.judging import Judged, Member
+from cnntrain.build.judging import Member
 from cnntrain.build.trained import Trained
+from cnntrain.core.errors import InputError
+from cnntrain.core.targets import INSTEAD
 from cnntrain.data.sets.dataset import Images, Labelled
-from cnntrain.export import bundle, onnx_file, parity, program, quantizing
+from cnntrain.export import abreast, bundle, kinds, onnx_file, parity, program, quantizing
+from cnntrain.export.graphs import Graph as GraphOf
+from cnntrain.export.inputs import BATCH
 from cnntrain.export.parity import Proof
 from cnntrain.training.precision import memory_format
 
 EAGER, FOLDED, ONNX, INT8 = "eager", "folded", "onnx", "int8"
+SEEN = "seen"  # a graph's input
 
 
 class Graph(nn.Module):
-    """A session of onnxruntime as a network: float32 [batch, channels, size, size] to logits [batch, classes]."""
+    """A session of onnxruntime as a network: float32 [batch, *shape of what it sees] to logits."""
 
-    def __init__(self, graph: bundle.Graph):
+    def __init__(self, graph: GraphOf):
         super().__init__()
         self._graph = graph
 
     def forward(self, seen: Tensor) -> Tensor:
-        return torch.from_numpy(self._graph(seen.contiguous().numpy()))
+        return torch.from_numpy(self._graph(seen.contiguous().numpy())[0])
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,16 @@ def variants(found: Trained, val: Labelled | None, folder: Path, in_onnx: bool) 
         in_onnx: whether there are those of onnxruntime.
 
     Raises:
-        InputError: the run had no validation yet to choose among its settings, or it has too many weights for ONNX.
+        InputError: the run had no validation yet to choose among its settings, or it has too many weights for ONNX, or
+            its network gives no logits.
         RunError: the disk is full or cannot be written.
     """
+    task = found.config.task
+    if not kinds.of(task.target).gives_logits:
+        raise InputError(
+            f"{found.path}: task={task.name} {INSTEAD[task.target]}, and networks are timed that give logits: "
+            "classes, of samples or of pixels"
+        )
     network = program.alone(replace(found, network=copy.deepcopy(found.network)))
     exported = program.program_alone(network, found.seen.shape)
     program.fold(exported)
@@ -69,11 +81,11 @@ def variants(found: Trained, val: Labelled | None, folder: Path, in_onnx: bool) 
     if not in_onnx:
         return made
     path = folder / "network.onnx"
-    onnx_file.write(path, exported, (onnx_file.LOGITS,), program.SIZES[:1])
+    onnx_file.write(path, exported, SEEN, (BATCH,), (program.LOGITS,))
     made.append(_in_onnx(ONNX, path))
     if val is not None:
         of_8_bits = folder / "int8.onnx"
-        quantizing.quantize(path, of_8_bits, _seen(found, val.part.images))
+        quantizing.quantize(path, of_8_bits, SEEN, _seen(found, val.part.images))
         made.append(_in_onnx(INT8, of_8_bits))
     return made
 
@@ -85,13 +97,13 @@ def _module(exported: ExportedProgram) -> nn.Module:
 
 def _in_onnx(name: str, path: Path) -> Variant:
     def opened() -> nn.Module:
-        return Graph(bundle.graph_of(bundle.session(path)))
+        return Graph(bundle.graph_of(bundle.session(path), 1))
 
     return Variant(name, torch.contiguous_format, opened)
 
 
 def _seen(found: Trained, images: Images) -> Iterator[np.ndarray]:
-    """Some images as the network sees them, float32 [channels, size, size]."""
+    """Some inputs as the network sees them, float32."""
     for place in quantizing.spread(len(images), quantizing.CALIBRATED):
         fitted, _ = found.seen.fit(images[place], 0)
         yield found.seen(fitted[None], found.device, torch.float32)[0].numpy()
@@ -99,14 +111,9 @@ def _seen(found: Trained, images: Images) -> Iterator[np.ndarray]:
 
 def proofs(found: Trained, val: Labelled, made: list[Variant]) -> dict[str, Proof]:
     """How each answers to the images of val, by the function that training used, beside the first."""
-    judged = {each.name: _judged(found, each, val) for each in made}
-    own = judged[made[0].name]
+    one = program.chosen(found)
+    members = [Member(replace(one, network=each.opened()), found.seen) for each in made]
+    beside = abreast.judged(members, val, found.temperature)
     return {
-        name: parity.compared(found.config.task, val, own, each, found.temperature) for name, each in judged.items()
+        each.name: parity.proof(found.config.task, val, beside[0], own) for each, own in zip(made, beside, strict=True)
     }
-
-
-def _judged(found: Trained, variant: Variant, val: Labelled) -> Judged:
-    best = {key: value for key, value in (found.best or {}).items() if key != "val/setting"}  # it has one alone
-    answering = replace(found, network=variant.opened(), best=best or None)
-    return Member(answering, found.seen).judged(val)

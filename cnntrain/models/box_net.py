@@ -52,6 +52,11 @@ class BoxHead(nn.Module):
 
     opaque = True
 
+    @property
+    def most(self) -> int:
+        """Detections of an image."""
+        raise NotImplementedError
+
     def forward(self, maps: list[Tensor], height: int, width: int) -> Detected:
         raise NotImplementedError
 
@@ -170,14 +175,14 @@ def rows(found: Sequence[Objects], first: int, most: int) -> Tensor:
         first: see `objects`.
         most: rows an image.
     """
-    padded = found[0]["boxes"].new_zeros(len(found), most, COLUMNS)
-    padded[..., 0] = NONE
-    for number, each in enumerate(found):
-        count = len(each["boxes"])
-        padded[number, :count, 0] = each["labels"].to(padded) - first
-        padded[number, :count, 1] = each["scores"]
-        padded[number, :count, 2:] = each["boxes"]
-    return padded
+    return torch.stack([_table(each, first)[torch.arange(most).clamp(max=each["boxes"].shape[0])] for each in found])
+
+
+def _table(found: Objects, first: int) -> Tensor:
+    """Detections, and behind them a row of none."""
+    like = found["boxes"]
+    parts = [(found["labels"] - first)[:, None].to(like), found["scores"][:, None].to(like), like]
+    return torch.cat([torch.cat(parts, 1), like.new_tensor([[NONE, *[0.0] * (COLUMNS - 1)]])])
 
 
 def outlined(values: Tensor, most: int, training: bool) -> Detected:

@@ -53,6 +53,11 @@ class RegionHead(BoxHead):
 
     roi_heads: Any
 
+    @property
+    def most(self) -> int:
+        found: int = self.roi_heads.detections_per_img
+        return found
+
     def _of_proposals_alone(self, seen: Any, proposals: list[Tensor], sizes: Sizes) -> Detected:
         """Where proposals are given, not learned."""
 
@@ -67,7 +72,7 @@ class RegionHead(BoxHead):
         if self.training:
             return Detected(losses)
         found, masks = self._detections(seen, proposals, sizes)
-        return Detected(losses, rows(found, FIRST, self.roi_heads.detections_per_img), masks)
+        return Detected(losses, rows(found, FIRST, self.most), masks)
 
     def _of_objects(self, seen: Any, proposals: list[Tensor], wanted: list[Objects], sizes: Sizes) -> Tensor:
         """The loss of each image."""

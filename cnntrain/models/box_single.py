@@ -52,11 +52,16 @@ class OneStage(BoxHead):
     pyramid: nn.Module
     whole: Any
 
+    @property
+    def most(self) -> int:
+        found: int = self.whole.detections_per_img
+        return found
+
     def forward(self, maps: list[Tensor], height: int, width: int) -> Detected:
         found: list[Tensor] = [*self.pyramid(maps).values()]
         outputs = {name: widened(each) for name, each in self.whole.head(found).items()}
         if found[0].is_meta:  # without values, by which layers are counted
-            return outlined(found[0], self.whole.detections_per_img, self.training)
+            return outlined(found[0], self.most, self.training)
         anchors: list[Tensor] = self.whole.anchor_generator(*canvas(found, height, width))
 
         def losses(targets: Targets) -> Tensor:
@@ -69,7 +74,7 @@ class OneStage(BoxHead):
         if self.training:
             return Detected(losses)
         chosen = self._detections(found, outputs, anchors, [(height, width)] * len(anchors))
-        return Detected(losses, rows(chosen, self.first, self.whole.detections_per_img))
+        return Detected(losses, rows(chosen, self.first, self.most))
 
     def _losses(self, wanted: Objects, outputs: dict[str, Tensor], anchors: Tensor) -> dict[str, Any]:
         raise NotImplementedError

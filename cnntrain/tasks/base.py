@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.comparison import Comparison
     from cnntrain.tasks.score import Score
 
 PARTS = ("train", "val", "test")
@@ -187,6 +188,16 @@ class Task:
         from cnntrain.tasks.score import WholeScore
 
         return WholeScore(outputs, lambda logits: self.probabilities(logits.double() / (temperature or 1.0)))
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By which the answers of two networks to the same samples are held against each other.
+
+        Args:
+            temperature: by which logits are divided before they are probabilities.
+        """
+        from cnntrain.tasks.comparison import OfProbabilities
+
+        return OfProbabilities(lambda logits: self.probabilities(logits / temperature))
 
     def majority(self, targets: Any) -> float | None:
         """The first column's value of the one answer to all samples that is right most often, without a look at any:

@@ -34,9 +34,9 @@ def test_a_spatial_pyramid_is_written(tmp_path: Path) -> None:
             pooled: Tensor = self.pyramid(maps)
             return pooled
 
-    net = program.Alone(Net(), None).eval()
+    net = Net().eval()
     path = tmp_path / "net.onnx"
-    onnx_file.write(path, program.program_alone(net, (2, 7, 7)), ["pooled"], program.SIZES[:1])
+    onnx_file.write(path, program.program_alone(net, (2, 7, 7)), "maps", ["batch"], ["pooled"])
     maps = np.random.default_rng(0).normal(size=(3, 2, 7, 7)).astype(np.float32)
-    (found,) = bundle.session(path).run(None, {onnx_file.IMAGES: maps})
+    (found,) = bundle.session(path).run(None, {"maps": maps})
     assert np.array_equal(found, net(torch.from_numpy(maps)).numpy())

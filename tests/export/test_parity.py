@@ -15,7 +15,7 @@ from cnntrain.export import exporting, parity
 from cnntrain.export.parity import Proof
 from cnntrain.tasks.base import Task
 
-SAME = Proof("val", 100, "top1", 0.9, 0.9, [0.8, 0.95], 0, 1e-6)
+SAME = Proof("val", 100, "top1", 0.9, 0.9, [0.8, 0.95], 0, 1e-6, 100, "answers", "a probability", "images")
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batches.preprocess import Preprocess
-from cnntrain.export import program
-from cnntrain.export.preprocessing import SeenInGraph
+from cnntrain.export import inputs, program
 
 
 class Net(nn.Module):
@@ -42,11 +41,11 @@ def whole() -> program.Whole:
             nn.init.uniform_(each.bias, -1, 1)
     seen: dict[str, Any] = {"crop": "center", "crop_fraction": 1.0, "interpolation": "bilinear"}
     preprocess = Preprocess(1, 8, **seen, mean=[0.5], std=[0.5], background="white")
-    return program.Whole(SeenInGraph(preprocess), net, 2.0, lambda logits: logits.softmax(-1)).eval()
+    return program.Whole(inputs.of(preprocess), net, 2.0, lambda logits: logits.softmax(-1)).eval()
 
 
 def test_batch_norm_goes_into_the_convolution_before_it_alone(whole: program.Whole) -> None:
-    exported = program.program(whole, 1)
+    exported = program.program(whole)
     assert program.fold(exported) == 2  # neither the norm whose input is used elsewhere, nor that before a convolution
     targets = [each.target for each in exported.graph.nodes]
     assert targets.count(program.BATCH_NORM) == 2
@@ -59,3 +58,34 @@ def test_batch_norm_goes_into_the_convolution_before_it_alone(whole: program.Who
         torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(probabilities, (expected / 2).softmax(1), rtol=1e-5, atol=1e-5)
         assert (expected.max(0).values - expected.min(0).values).max() > 1e-3 or shape[0] == 1  # images matter
+
+
+@pytest.mark.parametrize(
+    ("kind", "norm", "shape", "more"),
+    [
+        (nn.Conv1d, nn.BatchNorm1d, (5, 9), {"bias": False}),
+        (nn.Conv1d, nn.BatchNorm1d, (6, 9), {"groups": 2, "padding": "same"}),
+        (nn.Conv3d, nn.BatchNorm3d, (5, 4, 6, 7), {"bias": False, "stride": 2}),
+        (nn.ConvTranspose2d, nn.BatchNorm2d, (5, 4, 6), {"bias": False, "stride": 2}),
+        (nn.ConvTranspose3d, nn.BatchNorm3d, (5, 3, 4, 6), {}),
+    ],
+)
+def test_it_goes_into_convolutions_of_other_sides_and_transposed_ones(
+    kind: Any, norm: Any, shape: tuple[int, ...], more: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(kind(shape[0], 4, 3, **more), norm(4), nn.ReLU()).eval()
+    _, second, _ = net
+    nn.init.uniform_(second.running_mean, -1, 1)
+    nn.init.uniform_(second.running_var, 0.5, 2)
+    nn.init.uniform_(second.weight, 0.5, 2)
+    exported = program.program_alone(net, shape)
+    assert program.fold(exported) == 1
+    given = torch.randn(3, *shape)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported.module()(given), net(given), rtol=1e-5, atol=1e-5)
+
+
+def test_it_stays_behind_a_transposed_convolution_of_groups() -> None:
+    net = nn.Sequential(nn.ConvTranspose2d(4, 4, 3, groups=2), nn.BatchNorm2d(4)).eval()
+    assert program.fold(program.program_alone(net, (4, 5, 6))) == 0

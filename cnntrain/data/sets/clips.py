@@ -44,28 +44,34 @@ def of_array(path: str, how: Reading) -> torch.Tensor:
         raise ImageError(f"{shown}: {error.strerror}", MISSING) from error
     except (OSError, ValueError) as error:
         raise ImageError(f"{shown}: cannot be read as an array of frames: {error}", DAMAGED) from error
-    return of_values(values, shown, how)
+    try:
+        return of_values(values, how)
+    except bands.RangeError as error:
+        raise ImageError(f"{shown}: {error}", NO_RANGE) from error
+    except bands.ChannelsError as error:
+        raise ImageError(f"{shown}: {error}", CHANNELS) from error
+    except ValueError as error:
+        raise ImageError(f"{shown}: {error}") from error
 
 
-def of_values(values: np.ndarray, shown: str, how: Reading) -> torch.Tensor:
-    """Of [frames, height, width] or [frames, height, width, channels].
-
-    Args:
-        shown: what it is, in a message.
+def of_values(values: np.ndarray, how: Reading) -> torch.Tensor:
+    """An array as `ClipImages` takes it from a file.
 
     Raises:
-        ImageError: it is of another shape or type.
+        RangeError: its values are neither of 8 nor of 16 bits.
+        ChannelsError: it has other channels, which are not grey or RGB.
+        ValueError: it has not the shape of a volume.
     """
     if values.dtype.kind != "u" or values.dtype.itemsize > 2:
-        raise ImageError(f"{shown}: values of type {values.dtype}; save it with 8 or 16 bits, unsigned", NO_RANGE)
+        raise bands.RangeError(f"values of type {values.dtype}; save it with 8 or 16 bits, unsigned")
     if values.ndim not in (3, 4) or not values.size:
-        raise ImageError(
-            f"{shown}: has the shape {list(values.shape)}, and [frames, H, W] or [frames, H, W, channels] is a volume's"
+        raise ValueError(
+            f"has the shape {list(values.shape)}, and [frames, H, W] or [frames, H, W, channels] is a volume's"
         )
     values = values[..., None] if values.ndim == 3 else values
     count, height, width, channels = values.shape
     if channels != how.channels and not {channels, how.channels} <= {*GREY_OR_RGB}:
-        raise ImageError(f"{shown}: {bands.other_channels(channels, how.channels)}", CHANNELS)
+        raise bands.other_channels(channels, how.channels)
     flat = bands.converted(values.reshape(count * height, width, channels), how.channels, how.depth)
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(flat.reshape(count, height, width, -1), 3, 0)))
 

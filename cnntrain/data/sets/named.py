@@ -18,7 +18,7 @@ from cnntrain.data.base import Reading
 from cnntrain.data.sets.bands import DTYPES
 from cnntrain.data.sets.dataset import Images, Part
 from cnntrain.data.sets.decode import Decoded, file_extensions
-from cnntrain.data.sets.given import given
+from cnntrain.data.sets.given_sides import sample
 
 STDIN = "-"
 PATH = "path"  # the column of a table
@@ -88,19 +88,24 @@ def _listed(table: Path) -> Iterator[str]:
 
 
 class GivenImages(Decoded):
-    """Images that are handed over from Python; see `given` for what they may be."""
+    """Samples that are handed over from Python; see `given_sides` for what they may be.
+
+    Args:
+        shape: of what a network sees.
+    """
 
     travels = False
 
-    def __init__(self, images: Sequence[Any], how: Reading):
+    def __init__(self, images: Sequence[Any], how: Reading, shape: Sequence[int]):
         super().__init__(how)
         self.images = images
+        self.shape = shape
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return given(self.images[index], self.how)
+        return sample(self.images[index], self.how, self.shape)
 
 
 class Unlabelled(Part):

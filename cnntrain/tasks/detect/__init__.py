@@ -12,6 +12,7 @@ from cnntrain.tasks.base import Column, Objective, Task
 if TYPE_CHECKING:
     import torch
 
+    from cnntrain.tasks.comparison import Comparison
     from cnntrain.tasks.score import Score
 
 Further = Literal["map75", "mask_map", "mask_map50"]
@@ -61,6 +62,12 @@ class Detect(Task):
         from cnntrain.tasks.detect.resampling import intervals
 
         return {} if answers is None or not len(answers) else intervals(answers.rows, self.columns)
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By what is found; scores are divided by nothing."""
+        from cnntrain.tasks.detect.comparison import OfDetections
+
+        return OfDetections()
 
     def made_up(self, count: int, classes: int, side: int, device: torch.device) -> Any:
         """An object an image, in its middle."""

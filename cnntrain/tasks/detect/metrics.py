@@ -23,10 +23,12 @@ class Judged:
     """Attributes:
     losses: [batch].
     rows: [batch, rows, columns], see `rows.rows`.
+    masks: of each image float [detections, height, width]; None of a network without.
     """
 
     losses: Tensor
     rows: Tensor
+    masks: Sequence[Tensor] | None = None
 
 
 class Totals:

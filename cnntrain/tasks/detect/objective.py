@@ -49,7 +49,8 @@ class Detection:
                 "task.metrics: mask_map and mask_map50 are of model=mask_rcnn, and this network has no masks"
             )
         each = outputs.losses(targets)
-        judged = Judged(each, rows(outputs.boxes, targets, outputs.masks if self.of_masks else None))
+        table = rows(outputs.boxes, targets, outputs.masks if self.of_masks else None)
+        judged = Judged(each, table, outputs.masks)
         return each.double().mean(), judged
 
     def each_loss(self, judged: Judged, targets: Targets) -> Tensor:

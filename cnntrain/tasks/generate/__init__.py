@@ -15,6 +15,8 @@ from cnntrain.tasks.base import Column, Objective, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnntrain.tasks.comparison import Comparison
+
 FID = Column("fid", "FID", "Fréchet distance of a network's features", greater_is_better=False, in_training=False)
 OF_PIXELS = Column(
     "pixel_distance", "pixels", "Fréchet distance of 8x8 pixels", greater_is_better=False, in_training=False
@@ -55,6 +57,12 @@ class Generate(Task):
         from cnntrain.tasks.generate.objective import Generation, shrunk
 
         return Generation(self.columns[0].name, label_smoothing, self.samples, shrunk)
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By made images, of which no logits are divided."""
+        from cnntrain.tasks.generate.comparison import OfMade
+
+        return OfMade(self.samples)
 
     def comparing(self, label_smoothing: float, features: Callable[[Tensor], Tensor]) -> Objective:
         """The same by features of images, uint8 [batch, channels, height, width] to [batch, size]."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cnntrain.tasks.comparison import Comparison
     from cnntrain.tasks.score import Score
 
 COLUMNS = (
@@ -51,6 +52,12 @@ class Segment(Task):
         from cnntrain.tasks.segment.score import PixelScore
 
         return PixelScore(outputs)
+
+    def comparison(self, temperature: float) -> Comparison:
+        """By pixels, those that are ignored included."""
+        from cnntrain.tasks.comparison import OfProbabilities
+
+        return OfProbabilities(lambda logits: self.probabilities(logits / temperature), 1, "pixels")
 
     def start(
         self, label_smoothing: float, aux_weight: float, class_weights: Sequence[float] | None = None

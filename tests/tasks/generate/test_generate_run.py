@@ -20,7 +20,6 @@ from cnntrain.commands.diagnose import Diagnose
 from cnntrain.commands.embed import Embed
 from cnntrain.commands.eval import Eval
 from cnntrain.commands.explain import Explain
-from cnntrain.commands.export import Export
 from cnntrain.commands.lr_find import LrFind
 from cnntrain.commands.predict import Predict
 from cnntrain.commands.report import Report as Page
@@ -237,8 +236,6 @@ def test_what_is_of_answers_to_images_is_refused(run: Path, classifier: Path, tm
     for name, kind, words, message in asked:
         with pytest.raises((ConfigError, InputError), match=message):
             command(name, kind, *words)
-    with pytest.raises(InputError, match="makes images, and an export"):
-        check(composed((f"run={run}",), "export"), Export).execute([])
     with pytest.raises(ConfigError, match="task=generate: diagnose is for"):
         check(composed((f"run={run}",), "diagnose"), Diagnose).execute([])
     with pytest.raises(ConfigError, match="the two networks of task=generate"):
