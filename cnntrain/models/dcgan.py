@@ -62,6 +62,11 @@ class Dcgan(nn.Module):
         self.discriminator = _discriminator(in_chans, depths[::-1], side)
         self.apply(_begin)
 
+    @property
+    def beside(self) -> dict[str, tuple[int, ...]]:
+        """The network that no image goes through, and the shape of what it is given."""
+        return {"generator": (self.latent, 1, 1)}
+
     def generate(self, latents: Tensor) -> Tensor:
         return self.generator(latents[:, :, None, None])
 
