@@ -137,7 +137,10 @@ def test_limits(changes: dict[str, Any], message: str) -> None:
     ("override", "message"),
     [
         ("schedule.mode=min", "schedule.mode=min does not go with schedule.metric=val/top1"),
-        ("schedule.metric=train/loss", "schedule.mode=max does not go with schedule.metric=train/loss"),
+        (
+            "schedule.metric=train/loss schedule.mode=max",
+            "schedule.mode=max does not go with schedule.metric=train/loss",
+        ),
     ],
 )
 def test_its_mode_is_the_metrics(configure: Callable[..., TrainConfig], override: str, message: str) -> None:
