@@ -57,7 +57,17 @@ def no_computing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def made_up(name: str) -> dict[str, Any]:
         asked.append(name)
         size = 1000 * (len(asked) + 1)
-        return dict(family="f", task="classify", of="images", params=size, macs=2 * size, input="3x8x8", depth=2, source="local", weights=False)
+        return dict(
+            family="f",
+            task="classify",
+            of="images",
+            params=size,
+            macs=2 * size,
+            input="3x8x8",
+            depth=2,
+            source="local",
+            weights=False,
+        )
 
     monkeypatch.setattr(figures, "figures", made_up)
     return asked

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from cnntrain.augment.batched import colour
 from cnntrain.augment.batched.affine import around, inverse, moved
-from cnntrain.augment.batched.masks import along
-from cnntrain.core.boxes import within
 from cnntrain.augment.batched.choice import groups
+from cnntrain.augment.batched.masks import along
 from cnntrain.augment.batched.policies import POLICIES
+from cnntrain.core.boxes import within
 from cnntrain.core.draws import Draws
 
 STRENGTHS = 31  # of RandAugment and TrivialAugment; AutoAugment has ten
