@@ -123,7 +123,7 @@ def test_the_warm_up_is_linear_by_the_step() -> None:
         ({"threshold": math.nan}, "schedule.threshold=nan must be a number at least 0"),
         ({"min_lr": -0.1}, "schedule.min_lr=-0.1 must be a number at least 0"),
         ({"factor": 0.0}, "schedule.factor=0.0 must be a number above 0 and below 1"),
-        ({"mode": "most"}, "schedule.mode=most must be one of max, min"),
+        ({"mode": "most"}, "schedule.mode=most must be one of max, min or null"),
     ],
 )
 def test_limits(changes: dict[str, Any], message: str) -> None:
