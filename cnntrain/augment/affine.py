@@ -19,6 +19,10 @@ class Affine(Augment):
     shift: Fraction  # at most, as a fraction of the side
     scale: Fraction  # change of size, at most: 0.1 is from 0.9 to 1.1
 
+    @property
+    def moves_boxes(self) -> bool:
+        return True
+
     def batch_transform(self, seen: Geometry) -> BatchTransform:
         from cnntrain.augment.batched.affine import RandomAffine
 

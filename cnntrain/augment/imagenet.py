@@ -15,6 +15,10 @@ class ImageNet(Augment):
     min_area: Proportion  # the smallest crop, as a fraction of the image's area
     flip: Share  # probability
 
+    @property
+    def moves_boxes(self) -> bool:
+        return True
+
     def drawn_transform(self, seen: Geometry) -> DrawnTransform:
         """The crop is taken of the image in its own size."""
         from cnntrain.augment.batched.crops import ResizedCrop, smallest

@@ -12,8 +12,11 @@ import torch
 from timm.models import adapt_input_conv
 from torch import Tensor
 
+from cnntrain.build.published_names import ours
 from cnntrain.models.ordering import COUNT, in_order
 
+VARIANCE = ".running_var"
+ADDED = 1e-5  # by torch's batch norms; torchvision sets 0 in its detectors with published weights
 NESTINGS = ("state_dict_ema", "model_ema", "state_dict", "model")  # timm's order: the average comes first
 # DenseNet's layers before torch 0.4: "norm.1" became "norm1"
 OLD_DENSE = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
@@ -96,6 +99,7 @@ def _converted(layout: Layout, own: Mapping[str, Tensor]) -> Layout:
     if renamed:
         tensors = {renamed.get(key, key): value for key, value in tensors.items()}
         notes.append("with DenseNet's newer names, norm1 for norm.1")
+    tensors = _of_detector(tensors, own, notes)
     for key in [key for key, value in tensors.items() if _sees_other_channels(value, own.get(key))]:
         channels = own[key].shape[1]
         tensors = {**tensors, key: adapt_input_conv(channels, tensors[key])}
@@ -106,6 +110,19 @@ def _converted(layout: Layout, own: Mapping[str, Tensor]) -> Layout:
         tensors = {**tensors, **{key: torch.zeros_like(own[key]) for key in counts}}
         notes.append(f"{COUNT} of BatchNorm, which it lacks, from 0")
     return Layout(tensors, notes)
+
+
+def _of_detector(tensors: dict[str, Any], own: Mapping[str, Tensor], notes: list[str]) -> dict[str, Any]:
+    """With our names where torchvision's are those of one of its detectors."""
+    renamed = {key: ours(key) for key in tensors}
+    if not any(name != key and name in own for key, name in renamed.items()):
+        return tensors
+    notes.append("with torchvision's names of a detector's parts as ours")
+    found = {renamed[key]: value for key, value in tensors.items()}
+    if not any(key.endswith(COUNT) for key in found):
+        notes.append(f"batch norms that were fixed, with nothing added to the variance, where ours add {ADDED:g}")
+        found = {key: value - ADDED if key.endswith(VARIANCE) else value for key, value in found.items()}
+    return found
 
 
 def as_timm(channels: int) -> str:

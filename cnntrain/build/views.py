@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
 
 from cnntrain.build.data import load_data, make_loaders
 from cnntrain.build.model import build_model
@@ -58,11 +59,22 @@ def _seen_in(loader: Loader, epoch: int, positions: Tensor, seen: Preprocess, cl
     """What the loader gives of these samples in an epoch: what is drawn does not depend on the batch around them."""
     (batch,) = loader.batches(Plan(epoch, positions, torch.tensor([0]), torch.tensor([len(positions)])))
     pixels = seen.undo(batch.inputs).cpu()
+    if isinstance(batch.targets, dict):
+        return [View(epoch, each, "") for each in _with_boxes(pixels, batch.targets)]
     targets = batch.targets.cpu()
     mixed = targets.is_floating_point()  # by MixUp or CutMix
     return [
         View(epoch, each, _mixture(row, classes) if mixed else "") for each, row in zip(pixels, targets, strict=True)
     ]
+
+
+def _with_boxes(pixels: Tensor, targets: dict[str, Tensor]) -> list[Tensor]:
+    """Images from 0 to 1 with the boxes of their objects in their own pixels."""
+    found = []
+    for image, boxes, labels in zip(pixels, targets["boxes"].cpu(), targets["labels"].cpu(), strict=True):
+        drawn = (255 * image).round().to(torch.uint8)
+        found.append(draw_bounding_boxes(drawn, boxes[labels >= 0], colors="yellow").float() / 255)
+    return found
 
 
 def _mixture(shares: Tensor, classes: Sequence[str]) -> str:

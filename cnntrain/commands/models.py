@@ -20,9 +20,10 @@ from cnntrain.core.words import tell
 from cnntrain.study import catalog
 
 COLUMNS = (
-    "name", "year", "paper", "family", "params", "MACs", "input", "depth", "top-1", "top-5", "source", "weights",
+    "name", "year", "paper", "family", "task", "of", "params", "MACs", "input", "depth", "top-1", "top-5", "source",
+    "weights",
 )  # fmt: skip
-LEFT = ("name", "paper", "family", "source", "weights")
+LEFT = ("name", "paper", "family", "task", "of", "source", "weights")
 PAPER_WIDTH = 40  # characters
 CLEAR = "\r\033[K"  # the terminal's line
 
@@ -33,7 +34,9 @@ class Models(Command):
     all: bool
     max_params: str | None
     max_macs: str | None
-    sort: Literal["name", "year", "family", "params", "macs", "depth", "top1", "top5"]
+    task: Literal["classify", "segment", "detect", "generate"] | None
+    of: Literal["images", "signals", "volumes"] | None
+    sort: Literal["name", "year", "family", "task", "of", "params", "macs", "depth", "top1", "top5"]
     reverse: bool
     format: Literal["table", "json", "csv"]
 
@@ -98,7 +101,7 @@ def _within(row: dict[str, Any], config: Models) -> bool:
         most = count_of(limit) if limit is not None else None
         if most is not None and (row[key] is None or row[key] > most):
             return False
-    return True
+    return all(asked is None or row[key] == asked for key, asked in (("task", config.task), ("of", config.of)))
 
 
 def _sorted(rows: list[dict[str, Any]], config: Models) -> list[dict[str, Any]]:
@@ -116,6 +119,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         str(row["year"] or ""),
         paper if len(paper) <= PAPER_WIDTH else f"{paper[: PAPER_WIDTH - 3].rstrip()}...",
         row["family"] or "",
+        row["task"] or "",
+        row["of"] or "",
         _count(row["params"]),
         _count(row["macs"]),
         row["input"] or "",

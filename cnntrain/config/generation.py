@@ -7,16 +7,13 @@ from typing import Any
 from cnntrain.augment.base import Augment
 from cnntrain.core.targets import IN_WORDS
 from cnntrain.data.base import Data
-from cnntrain.schedule.base import Schedule
 from cnntrain.tasks.base import Task
 from cnntrain.transfer.base import Transfer
 from cnntrain.transfer.full import Full
 from cnntrain.transfer.scratch import Scratch
 
 
-def require_fitting_generation(
-    task: Task, data: Data, augment: Augment, transfer: Transfer, schedule: Schedule, trainer: Any
-) -> None:
+def require_fitting_generation(task: Task, data: Data, augment: Augment, transfer: Transfer, trainer: Any) -> None:
     """Raises ValueError where images are to be made with what is for answers to images, or of what is no picture."""
     if task.target != "image":
         return
@@ -29,12 +26,6 @@ def require_fitting_generation(
         raise ValueError(
             f"task={task.name} makes grey or RGB images of 8 bits, and those of data={data.name} with data.channels="
             f"{data.channels} data.depth={data.depth} are others"
-        )
-    watched = schedule.watching(f"val/{task.columns[0].name}").watched()
-    if watched is not None and watched[1] and schedule.watched() is None:
-        raise ValueError(
-            f"schedule={schedule.name} waits for a metric to grow, and that of task={task.name} is to fall: "
-            "recipe=dcgan2016 has a schedule that goes with it, schedule=constant, and Adam"
         )
     asked = {
         f"augment.mixup={augment.mixup}": augment.mixup,

@@ -62,7 +62,11 @@ def require_fitting_boxes(trainer: Any) -> None:
 def _refuse(task: str, wrong: list[str], place: Any) -> None:
     if not wrong:
         return
-    more = " (augment=none, and flip_crop with a black border, move boxes)" if place == "boxes" else ""
+    more = (
+        " (a border that mirrors the image shows objects without a box: augment.padding_mode=constant)"
+        if place == "boxes"
+        else ""
+    )
     raise ValueError(
         f"{' and '.join(wrong)}: for images with labels, and task={task} learns {IN_WORDS[place]}: "
         f"leave {'it' if len(wrong) == 1 else 'them'} out{more}"

@@ -170,7 +170,7 @@ class TrainConfig(Command):
                 f"transfer.views={views} keeps images as they are seen alone: it goes with augment.mixup=0 and "
                 "augment.cutmix=0"
             )
-        require_fitting_generation(self.task, self.data, self.augment, self.transfer, self.schedule, self.trainer)
+        require_fitting_generation(self.task, self.data, self.augment, self.transfer, self.trainer)
         data = self.data.learned(self.task.target)
         require_fitting_places(self.task, data, self.augment, self.transfer, self.trainer.class_weight)
         if self.task.target == "boxes":
@@ -189,7 +189,7 @@ class TrainConfig(Command):
         metric, greater = watched
         self._check_metric("schedule.metric", metric, ["val", "train"])
         column = self.task.column(metric)
-        if column is not None and column.greater_is_better != greater:
+        if column is not None and greater is not None and column.greater_is_better != greater:
             mode = "max" if greater else "min"
             raise ValueError(f"schedule.mode={mode} does not go with schedule.metric={metric}")
 
@@ -210,7 +210,10 @@ class TrainConfig(Command):
 
     def settled(self) -> Self:
         first = f"val/{self.task.columns[0].name}"
-        model, schedule = self.model.settled(self.transfer), self.schedule.watching(first)
+        watched = self.schedule.watched()
+        column = self.task.column(watched[0] if watched else first)
+        assert column is not None, "checked"
+        model, schedule = self.model.settled(self.transfer), self.schedule.watching(first, column.greater_is_better)
         checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
         trainer = replace(self.trainer, memory_format=settled_format(self.data, self.trainer.memory_format))
         task, data = self.task.settled(), self.data.learned(self.task.target)

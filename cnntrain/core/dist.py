@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -176,10 +176,15 @@ def _wait_for_first() -> Any:
     raise RunError("the first process of the run has worked alone for a day: it hangs; resume the run")
 
 
-def wrap(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` whose gradients are averaged over the ranks; on one process the model itself."""
+def wrap(model: nn.Module, device: torch.device, unused: Callable[[], Collection[str]] = tuple) -> nn.Module:
+    """`model` whose gradients are averaged over the ranks; on one process the model itself.
+
+    Args:
+        unused: gives names of parameters that no step has a gradient of, for which the ranks would wait.
+    """
     if world_size() == 1:
         return model
+    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, [*unused()])
     ids = [device.index] if device.type == "cuda" else None
     # buffers are shared before an evaluation, which alone reads them; gradients need not be copied for the exchange
     return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, **UNSHARED)

@@ -74,10 +74,11 @@ class CropHead(RegionHead):
         self.roi_heads = region_heads(nn.Identity(), pool, judges, **{"box_nms_thresh": 0.3, **more})
 
     def forward(self, seen: Seen, proposals: Tensor) -> Detected:  # type: ignore[override]
-        images, count = seen.images, len(proposals)
+        images = seen.images
         if not proposals.is_meta:
-            return self._of_proposals_alone(seen, listed(proposals), [(images.shape[-2], images.shape[-1])] * count)
-        crops = images.new_empty(count * proposals.shape[1], images.shape[1], self.crop, self.crop)
+            sizes = [(images.shape[-2], images.shape[-1])] * len(images)
+            return self._of_proposals_alone(seen, listed(proposals), sizes)
+        crops = roi_align(images, [*proposals], self.crop)  # as many as there can be
         self.roi_heads.box_predictor(self.roi_heads.box_head(seen.trunk(crops)))
         return outlined(proposals, self.roi_heads.detections_per_img, self.training)
 

@@ -59,16 +59,14 @@ class FastHead(RegionHead):
         scale = 1 / strides[-1]
         pool = RoIPool(pooled, scale) if pooling == "pool" else RoIAlign(pooled, scale, 2, aligned=True)
         features = depths[-1] * pooled**2
-        self.features = depths[-1], pooled, pooled
         parts = TwoMLPHead(features, hidden), FastRCNNPredictor(hidden, num_classes + FIRST)
         self.roi_heads = region_heads(OneMap(pool), *parts, **more)
 
     def forward(self, maps: list[Tensor], height: int, width: int, proposals: Tensor) -> Detected:  # type: ignore[override]
-        count = len(proposals)
         if not proposals.is_meta:
-            return self._of_proposals_alone(maps, listed(proposals), [(height, width)] * count)
+            return self._of_proposals_alone(maps, listed(proposals), [(height, width)] * len(proposals))
         heads = self.roi_heads
-        heads.box_predictor(heads.box_head(maps[-1].new_empty(count * proposals.shape[1], *self.features)))
+        heads.box_predictor(heads.box_head(heads.box_roi_pool(maps, [*proposals], [])))
         return outlined(proposals, self.roi_heads.detections_per_img, self.training)
 
 

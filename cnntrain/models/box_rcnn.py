@@ -21,7 +21,7 @@ from torchvision.models.detection.roi_heads import (
     paste_masks_in_image,
 )
 from torchvision.models.detection.rpn import concat_box_prediction_layers
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from cnntrain.models.base import default_cfg
@@ -115,10 +115,10 @@ class TwoStages(RegionHead):
     def _outlined(self, maps: Maps) -> Detected:
         """Without values, by which layers are counted: as many proposals and masks as there can be at most."""
         heads, finest = self.roi_heads, maps["0"]
-        count, depth = finest.shape[:2]
 
         def crops(pool: MultiScaleRoIAlign, each: int) -> Tensor:
-            return finest.new_empty(count * each, depth, *pool.output_size)
+            boxes = [finest.new_empty(each, 4)] * len(finest)
+            return roi_align(finest, boxes, pool.output_size, sampling_ratio=pool.sampling_ratio)
 
         heads.box_predictor(heads.box_head(crops(heads.box_roi_pool, self.rpn.post_nms_top_n())))
         if heads.has_mask():

@@ -108,7 +108,7 @@ class RetinaHead(OneStage):
         self.pyramid = Pyramid(depths, channels, LastLevelP6P7(channels, channels))
         every = [*strides, 2 * strides[-1], 4 * strides[-1]]
         sides = anchor_sizes(every, side, anchors, TIMES)
-        sizes = tuple(tuple(each * octave for octave in OCTAVE) for each in sides)
+        sizes = tuple(tuple(float(int(each * octave)) for octave in OCTAVE) for each in sides)  # as torchvision
         generator = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
         self.whole = RetinaNet(self.pyramid, num_classes, anchor_generator=generator, **more)
         self.whole.backbone = self.whole.transform = nn.Identity()

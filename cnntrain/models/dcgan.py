@@ -62,8 +62,18 @@ class Dcgan(nn.Module):
         self.discriminator = _discriminator(in_chans, depths[::-1], side)
         self.apply(_begin)
 
+    @property
+    def beside(self) -> dict[str, tuple[int, ...]]:
+        """The network that no image goes through, and the shape of what it is given."""
+        return {"generator": (self.latent, 1, 1)}
+
     def generate(self, latents: Tensor) -> Tensor:
         return self.generator(latents[:, :, None, None])
+
+    def draw(self, images: Tensor) -> Tensor:
+        """As many latents as images, of the generator that is seeded for each step and process, so that a resumed run
+        draws what an uninterrupted one would."""
+        return torch.randn(len(images), self.latent, device=images.device, dtype=images.dtype)
 
     def discriminate(self, images: Tensor) -> Tensor:
         return self.discriminator(images).flatten()
@@ -71,9 +81,7 @@ class Dcgan(nn.Module):
     def forward(self, images: Tensor) -> Scores | Seen:
         if not self.training:
             return Seen(images, self.discriminate(images), self)
-        # of the generator that is seeded for each step, so that a resumed run draws what an uninterrupted one would
-        latents = torch.randn(len(images), self.latent, device=images.device, dtype=images.dtype)
-        made = self.generate(latents)
+        made = self.generate(self.draw(images))
         real, fake = self.discriminate(images), self.discriminate(made.detach())
         return Scores(real, fake, self._fooled(made))
 

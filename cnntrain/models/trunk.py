@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import timm
+import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from cnntrain.models.layers import stages
 from cnntrain.models.pixel_net import PixelNet, build, without_in_place
@@ -52,6 +54,19 @@ class OverTrunk(PixelNet):
         )
         return found
 
+    def unused(self) -> list[str]:
+        """Names of parameters that no map depends on, such as those of HRNet's last layers that lead to maps which are
+        not taken. Found on the meta device."""
+        own = dict(self.backbone.named_parameters(prefix="net.backbone"))
+        meta = {
+            name: torch.empty_like(each, device="meta", requires_grad=name in own)
+            for name, each in (*own.items(), *self.backbone.named_buffers(prefix="net.backbone"))
+        }
+        images = torch.empty(2, self.in_chans, *self.backbone.pretrained_cfg["input_size"][1:], device="meta")
+        maps = functional_call(Maps(self), meta, (images,))
+        given = torch.autograd.grad([each.sum() for each in maps], [meta[name] for name in own], allow_unused=True)
+        return [name.removeprefix("net.") for name, each in zip(own, given, strict=True) if each is None]
+
     @property
     def small_stem(self) -> bool:
         return bool(getattr(self.backbone, "small_stem", False))
@@ -73,6 +88,17 @@ class OverTrunk(PixelNet):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         self.backbone.set_grad_checkpointing(enable)
+
+
+class Maps(nn.Module):
+    """A network's maps as what it gives."""
+
+    def __init__(self, net: OverTrunk):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.net.maps(images)
 
 
 def last_of_each_stride(info: list[dict[str, Any]]) -> list[int]:

@@ -42,13 +42,13 @@ class Schedule:
         """The factor on the rate at `position`, warm-up apart."""
         raise NotImplementedError
 
-    def watched(self) -> tuple[str, bool] | None:
-        """The metric that it watches, and whether it waits for greater values; None where it watches none, or leaves
-        open which."""
+    def watched(self) -> tuple[str, bool | None] | None:
+        """The metric that it watches, and whether it waits for greater values (None: it leaves that open); None where
+        it watches none, or leaves open which."""
         return None
 
-    def watching(self, metric: str) -> Schedule:
-        """With this metric, where it leaves open which one it watches."""
+    def watching(self, metric: str, greater: bool) -> Schedule:
+        """With this metric, of which greater values are the better or not, where it leaves open what it watches."""
         return self
 
 

@@ -17,7 +17,7 @@ class Plateau(Schedule):
     fixed = ("metric", "mode")
 
     metric: str | None  # of the task, of the training or the validation part; None: the task's first, of validation
-    mode: Literal["max", "min"]
+    mode: Literal["max", "min"] | None  # None: as the metric is the better
     factor: Inside
     patience: Whole  # epochs without improvement that are borne; the rate falls at the next one
     threshold: NotNegative  # an improvement must be larger than this
@@ -27,11 +27,12 @@ class Plateau(Schedule):
     def start(self) -> Watch:
         return Watch(self)
 
-    def watched(self) -> tuple[str, bool] | None:
-        return None if self.metric is None else (self.metric, self.mode == "max")
+    def watched(self) -> tuple[str, bool | None] | None:
+        greater = None if self.mode is None else self.mode == "max"
+        return None if self.metric is None else (self.metric, greater)
 
-    def watching(self, metric: str) -> Schedule:
-        return self if self.metric is not None else replace(self, metric=metric)
+    def watching(self, metric: str, greater: bool) -> Schedule:
+        return replace(self, metric=self.metric or metric, mode=self.mode or ("max" if greater else "min"))
 
 
 class Seen(TypedDict):
@@ -61,7 +62,7 @@ class Watch(Course):
     def observe(self, epochs_done: int, metrics: Mapping[str, float]) -> str | None:
         """Count epochs without improvement; those of the warm-up, and a metric that is not a number, never improve."""
         watching = self.plateau
-        assert watching.metric is not None, "settled with the configuration"
+        assert watching.metric is not None and watching.mode is not None, "settled with the configuration"
         value = metrics[watching.metric]
         if epochs_done <= watching.warmup_epochs:
             return None

@@ -35,6 +35,8 @@ class Figures(TypedDict):
     """What is computed of a network."""
 
     family: str
+    task: str
+    of: str
     params: int
     macs: int
     input: str

@@ -11,9 +11,13 @@ from torch import nn
 from cnntrain.config import compose
 from cnntrain.config.check import plain, section
 from cnntrain.config.model import Model
+from cnntrain.core.targets import Target
+from cnntrain.data.base import DIMENSIONS
 from cnntrain.models import auxiliary, registry
 from cnntrain.study import catalog
 from cnntrain.study.anatomy import layers
+
+TASKS: dict[Target, str] = {"label": "classify", "mask": "segment", "boxes": "detect", "image": "generate"}
 
 
 def figures(name: str) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def figures(name: str) -> dict[str, Any]:
     rows, macs = layers.measure(net, image)
     return {
         "family": registry.defined_in(registered).rsplit(".", 1)[-1],
+        "task": TASKS[getattr(net, "target", "label")],
+        "of": DIMENSIONS[len(image) - 1],
         "params": sum(p.numel() for p in auxiliary.main_parameters(net)),
         "macs": macs,
         "input": "x".join(map(str, image)),

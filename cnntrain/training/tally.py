@@ -74,5 +74,6 @@ class Tally:
         more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
         raise LossError(
             f"the training loss is nan or infinite in step {step + 1} of epoch {now.epoch + 1}: lower optim.lr, which "
-            f"was {now.lr:g}, or look at the step's images: {', '.join(images[:SHOWN])}{more}"
+            f"was {now.lr:g} (try {now.lr / 10:g}, schedule.warmup_epochs=1 or trainer.clip_norm=1), or "
+            f"look at the step's images: {', '.join(images[:SHOWN])}{more}"
         )

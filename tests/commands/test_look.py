@@ -90,3 +90,14 @@ def test_the_folder_of_runs_is_not_where_the_picture_goes() -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         command(f"picture={tmp_path}/no/a.png").execute([])
+
+
+def test_boxes_are_drawn_where_the_augmentation_has_brought_them() -> None:
+    words = ("task=detect", "data=digit_scenes", "data.train_size=4", "data.val_size=2", "data.test_size=0",
+             "data.canvas=32", "model=retinanet", "model.backbone=resnet20", "model.args={channels: 16}",
+             "trainer.device=cpu")  # fmt: skip
+    asked = check(composed([*words, "augment=affine"], "look"), Look)
+    for each in views.look(asked, 2, range(2), lambda line: None):
+        for view in each.views:
+            yellow = (view.pixels[0] == 1) & (view.pixels[1] == 1) & (view.pixels[2] == 0)
+            assert yellow.any()

@@ -275,3 +275,23 @@ def test_nothing_is_left_on_a_device(show: Show) -> None:
     config = settings("model=vgg16")
     network = Network(config.model, config.data, config.transfer, config.classes, config.batch_size)
     assert {each.device.type for each in network.model.parameters()} == {"meta"}
+
+
+def test_both_networks_of_a_gan_are_shown(show: Show) -> None:
+    shown = facts(show, "model=dcgan", "model.args.width=8")
+    rows = shown["layers"]
+    names = [row["name"] for row in rows]
+    assert names.index("discriminator.0.conv") == sum(name.startswith("generator.") for name in names) == 14
+    assert shown["totals"]["unused_params"] == 0
+    assert (rows[0]["inputs"], rows[0]["output"], rows[13]["output"]) == ([], [64, 4, 4], [3, 64, 64])
+    assert {tuple(row["receptive_field"]) for row in rows[:14]} == {(1, 1)}  # all numbers that an image is made of
+    assert (rows[14]["inputs"], rows[-1]["receptive_field"]) == ([-1], [94, 94])
+
+
+def test_regions_are_rows_of_their_own(show: Show) -> None:
+    kinds = {}
+    for name in ("rcnn", "fast_rcnn", "faster_rcnn"):
+        rows = {row["type"]: row for row in facts(show, f"model={name}", "model.backbone=resnet20")["layers"]}
+        assert "new_empty" not in rows
+        kinds[name] = [rows[kind]["output"] for kind in ("roi_align", "RoIPool") if kind in rows]
+    assert kinds == {"rcnn": [[3, 32, 32]], "fast_rcnn": [[64, 7, 7]], "faster_rcnn": [[256, 7, 7]]}

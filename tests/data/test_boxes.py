@@ -11,7 +11,12 @@ import pytest
 import torch
 from composing import composed
 from PIL import Image
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional
 
+from cnntrain.augment.batched import crops
+from cnntrain.augment.batched.affine import RandomAffine, around, inverse
+from cnntrain.augment.batched.auto import RandAugment, TrivialAugment
 from cnntrain.augment.batched.shifts import ShiftFlip
 from cnntrain.commands.train import Train
 from cnntrain.config.check import check
@@ -65,6 +70,58 @@ def test_boxes_are_where_a_shift_and_a_mirror_have_brought_their_pixels(padding:
     assert seen > 5
     gone = (moved["labels"] < 0) & (targets["labels"] >= 0)
     assert padding or not gone.any()
+
+
+def test_boxes_are_turned_as_torchvision_turns_them() -> None:
+    numbers = torch.Generator().manual_seed(0)
+    corner, size = torch.rand(5, 3, 2, generator=numbers) * 30, torch.rand(5, 3, 2, generator=numbers) * 20
+    boxes = torch.cat([corner, corner + size], -1)
+    degrees, scale = torch.tensor([0.0, 10, -35, 90, 170]), torch.tensor([1.0, 0.9, 1.2, 1, 0.7])
+    across, down = torch.tensor([0.2, 0, -0.1, 0.3, 0]), torch.tensor([0.0, 0.4, 0.1, -0.2, 0])
+    moves = inverse(degrees.double().deg2rad(), scale.double(), across.double(), down.double())
+    found = around(boxes, moves, 40, 40)
+    for number in range(5):
+        given = tv_tensors.BoundingBoxes(boxes[number], format="XYXY", canvas_size=(40, 40), clamping_mode=None)
+        shift = [20 * float(each[number]) for each in (across, down)]
+        theirs = functional.affine(given, -float(degrees[number]), shift, float(scale[number]), [0.0, 0.0])
+        torch.testing.assert_close(found[number], theirs.as_subclass(torch.Tensor), atol=1e-3, rtol=0)
+
+
+TURNING = {"affine": RandomAffine(25, 0.2, 0.2), "auto": TrivialAugment(), "rand": RandAugment(3, 25)}
+
+
+@pytest.mark.parametrize("transform", TURNING.values(), ids=TURNING)
+def test_a_box_that_is_turned_is_around_its_pixels(transform: Any) -> None:
+    part = loaded(*SCENES, "data.train_size=12").train
+    images, targets = Samples(part, lambda image, target: (image, target), None)[0, range(12)]
+    assert part.targets is not None
+    _, moved = transform(images, part.targets.joint(targets), Draws(3, 0, torch.arange(12)))
+    changed = 0
+    for image, row in zip(*np.nonzero(moved["labels"].numpy() >= 0), strict=True):
+        rows, columns = np.nonzero(moved["instances"][image].numpy() == row + 1)
+        left, top, right, bottom = moved["boxes"][image, row].tolist()
+        assert 0 <= left < right <= 64 and 0 <= top < bottom <= 64
+        changed += not torch.equal(moved["boxes"][image, row], targets["boxes"][image, row])
+        if len(rows):
+            assert left - 1 <= columns.min() and columns.max() + 1 <= right + 1
+            assert top - 1 <= rows.min() and rows.max() + 1 <= bottom + 1
+    assert changed > 5
+
+
+def test_boxes_go_with_a_crop_of_random_size() -> None:
+    part = loaded(*SCENES).train
+    for number in range(6):
+        image, target = part.sample(number)
+        draws = Draws(1, 0, torch.tensor([number]))
+        top, left, high, wide = (int(each) for each in crops.boxes(torch.tensor([[64], [64]]), 0.3, draws))
+        _, moved = crops.ResizedCrop(32, 0.3, "bilinear")(image, target, draws)
+        whole = target["boxes"].as_subclass(torch.Tensor)
+        places = (whole - torch.tensor([left, top, left, top])) * torch.tensor([32 / wide, 32 / high] * 2)
+        assert part.targets is not None
+        found, wanted = part.targets.seen(moved), within({"boxes": places, "labels": target["labels"]}, 32, 32)
+        there = wanted["labels"] >= 0
+        torch.testing.assert_close(found["labels"], wanted["labels"])
+        torch.testing.assert_close(found["boxes"][there], wanted["boxes"][there], atol=1e-3, rtol=1e-4)
 
 
 def test_of_an_object_that_leaves_the_image_a_quarter_must_be_left() -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import timm
 import torch
+from sklearn.linear_model import LinearRegression
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from cnntrain.models import registry
-from cnntrain.models.box_crops import CONTEXT, CropHead, warped
+from cnntrain.models.box_crops import BETA, CONTEXT, CropHead, warped
 from cnntrain.models.box_net import objects
 from cnntrain.models.proposals import listed
 
@@ -61,6 +62,41 @@ def test_the_loss_of_classes_is_that_of_scikit_learns_linear_svm() -> None:
     loss = head._loss(given @ svm.weight.T, torch.zeros(count, 12), torch.from_numpy(labels), torch.zeros(count, 4))
     loss.backward()
     assert svm.weight.grad.abs().max() < 1e-6 < loss
+
+
+def test_on_fixed_features_svms_and_boxes_become_scikit_learns() -> None:
+    """Trained until nothing moves; the places of objects where they are near enough for the loss to be of squares."""
+    draws, l2, count, classes = np.random.default_rng(1), 0.02, 150, 3
+    features, labels = draws.normal(size=(count, 4 * 4)) + 0.3, draws.integers(0, classes + 1, count)
+    features[np.arange(count), labels] += 1.5
+    offsets = features @ draws.normal(size=(16, 4)) * 0.05 + draws.normal(size=(count, 4)) * 0.01 + 0.2
+    head = CropHead([4], [1], num_classes=classes, crop=8, pooled=2, l2=l2, more={}).double()
+    judges = head.roi_heads.box_predictor
+    given = [torch.from_numpy(each) for each in (features, labels, offsets)]
+    optimizer = torch.optim.LBFGS(
+        judges.parameters(), max_iter=4000, tolerance_grad=1e-12, tolerance_change=1e-16, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = head._loss(*judges(given[0]), given[1], given[2])
+        loss.backward()
+        return float(loss)
+
+    optimizer.step(closure)
+    margins, places = (each.detach().numpy() for each in judges(given[0]))
+    # ours holds no bias small, so that of scikit-learn's counts as next to nothing
+    asked = dict(C=1 / (l2 * count), dual=False, intercept_scaling=1e3, tol=1e-10, max_iter=100_000)
+    for number in range(classes):
+        judge = LinearSVC(**asked).fit(features, labels == number + 1)
+        np.testing.assert_allclose(judges.svm.weight[number].detach(), judge.coef_[0], atol=2e-4)
+        np.testing.assert_allclose(margins[:, number], judge.decision_function(features), atol=5e-4)
+        assert ((margins[:, number] > 0) == judge.predict(features)).all()
+        own = labels == number + 1
+        fitted = LinearRegression().fit(features[own], offsets[own])
+        found = places.reshape(count, classes, 4)[own, number]
+        np.testing.assert_allclose(found, fitted.predict(features[own]), atol=1e-5)
+        assert np.abs(found - offsets[own]).max() < BETA
 
 
 def test_losses_and_detections_of_fast_rcnn_are_torchvisions() -> None:

@@ -102,3 +102,13 @@ def test_what_a_model_fixes_no_policy_trains() -> None:
     with torch.device("meta"):
         vgg: Any = timm.create_model("fcn8s_vgg16")
     assert set(vgg.fixed) < {name for name, _ in vgg.named_parameters()}
+
+
+def test_parameters_that_no_map_depends_on_are_found() -> None:
+    net: Any = timm.create_model("fcn", backbone="hrnet_w18_small", skips=1, num_classes=3).train()
+    before = {name: each.clone() for name, each in net.state_dict().items()}
+    sum(each.sum() for each in net.maps(torch.zeros(2, 3, 64, 64))).backward()
+    without = [f"backbone.{name}" for name, each in net.backbone.named_parameters() if each.grad is None]
+    net.load_state_dict(before)
+    assert net.unused() == without and len(without) == 42
+    assert all(torch.equal(before[name], each) for name, each in net.state_dict().items())

@@ -123,7 +123,7 @@ def test_the_warm_up_is_linear_by_the_step() -> None:
         ({"threshold": math.nan}, "schedule.threshold=nan must be a number at least 0"),
         ({"min_lr": -0.1}, "schedule.min_lr=-0.1 must be a number at least 0"),
         ({"factor": 0.0}, "schedule.factor=0.0 must be a number above 0 and below 1"),
-        ({"mode": "most"}, "schedule.mode=most must be one of max, min"),
+        ({"mode": "most"}, "schedule.mode=most must be one of max, min or null"),
     ],
 )
 def test_limits(changes: dict[str, Any], message: str) -> None:
@@ -137,7 +137,10 @@ def test_limits(changes: dict[str, Any], message: str) -> None:
     ("override", "message"),
     [
         ("schedule.mode=min", "schedule.mode=min does not go with schedule.metric=val/top1"),
-        ("schedule.metric=train/loss", "schedule.mode=max does not go with schedule.metric=train/loss"),
+        (
+            "schedule.metric=train/loss schedule.mode=max",
+            "schedule.mode=max does not go with schedule.metric=train/loss",
+        ),
     ],
 )
 def test_its_mode_is_the_metrics(configure: Callable[..., TrainConfig], override: str, message: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from cnntrain.augment.batched.masks import along
+from cnntrain.core.boxes import within
 from cnntrain.core.draws import Draws
 
 
@@ -30,7 +31,12 @@ class RandomAffine:
         moves = inverse(
             turn * (self.degrees * pi / 180), 1 + size * self.scale, 2 * across * self.shift, 2 * down * self.shift
         )
-        return moved(images, moves, "bilinear"), along(targets, lambda each: moved(each, moves, "nearest"))
+        height, width = images.shape[-2:]
+
+        def objects(found: dict[str, Any]) -> dict[str, Any]:
+            return within({**found, "boxes": around(found["boxes"], moves, width, height)}, height, width)
+
+        return moved(images, moves, "bilinear"), along(targets, lambda each: moved(each, moves, "nearest"), objects)
 
 
 def inverse(angle: Tensor, scale: Tensor, across: Tensor, down: Tensor, shear: Tensor | None = None) -> Tensor:
@@ -53,6 +59,15 @@ def inverse(angle: Tensor, scale: Tensor, across: Tensor, down: Tensor, shear: T
     back = torch.stack([d, -b, -c, a], -1).unflatten(-1, (2, 2)) / (a * d - b * c)[:, None, None]
     shift = torch.stack([across, down], -1)[..., None]
     return torch.cat([back, -back @ shift], -1)
+
+
+def around(boxes: Tensor, moves: Tensor, width: int, height: int) -> Tensor:
+    """Of boxes [images, rows, 4] those around their four corners, where `moves`, as `inverse` has them, bring them."""
+    half = torch.tensor([width / 2, height / 2], dtype=moves.dtype, device=moves.device)
+    corners = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].unflatten(-1, (4, 2)).to(moves) / half - 1
+    there = torch.linalg.inv(moves[..., :2]) @ (corners.flatten(1, 2).mT - moves[..., 2:])
+    places = (there.mT.unflatten(1, corners.shape[1:3]) + 1) * half
+    return torch.cat([places.amin(-2), places.amax(-2)], -1).to(boxes)
 
 
 def moved(images: Tensor, moves: Tensor, how: str, fill: int = 0) -> Tensor:

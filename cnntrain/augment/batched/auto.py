@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
 
 from cnntrain.augment.batched import colour
-from cnntrain.augment.batched.affine import inverse, moved
+from cnntrain.augment.batched.affine import around, inverse, moved
 from cnntrain.augment.batched.choice import groups
+from cnntrain.augment.batched.masks import along
 from cnntrain.augment.batched.policies import POLICIES
+from cnntrain.core.boxes import within
 from cnntrain.core.draws import Draws
 
 STRENGTHS = 31  # of RandAugment and TrivialAugment; AutoAugment has ten
@@ -116,21 +117,26 @@ def applied(images: Tensor, targets: Any, numbers: Tensor, values: Tensor) -> tu
 
     Args:
         images: uint8 [images, channels, side, side].
-        targets: masks are moved with their images.
+        targets: masks and boxes are moved with their images.
         numbers, values: [images], on the CPU.
     """
     images, values = images.clone(), values.to(images.device, non_blocking=True)
-    masks = targets.as_subclass(Tensor).clone() if isinstance(targets, tv_tensors.Mask) else None
+    count, side = len(images), images.shape[-1]
+    every = torch.eye(2, 3, dtype=values.dtype, device=images.device).repeat(count, 1, 1)
+    is_moved = torch.zeros(count, dtype=torch.bool, device=images.device)
     for number, rows in groups(numbers, len(NAMES), images.device):
         name = NAMES[number]
         if name in COLOURS:
             images[rows] = COLOURS[name](images[rows], values[rows])
         elif name in MOVES:
-            moves = moving(name, values[rows], images.shape[-1])
-            images[rows] = moved(images[rows], moves, "bilinear")
-            if masks is not None:
-                masks[rows] = moved(masks[rows][:, None], moves, "nearest")[:, 0]
-    return images, targets if masks is None else tv_tensors.Mask(masks)
+            every[rows], is_moved[rows] = moving(name, values[rows], side), True
+            images[rows] = moved(images[rows], every[rows], "bilinear")
+
+    def objects(found: dict[str, Any]) -> dict[str, Any]:
+        boxes = torch.where(is_moved[:, None, None], around(found["boxes"], every, side, side), found["boxes"])
+        return within({**found, "boxes": boxes}, side, side)
+
+    return images, along(targets, lambda each: moved(each, every, "nearest"), objects)
 
 
 def moving(name: str, value: Tensor, side: int) -> Tensor:

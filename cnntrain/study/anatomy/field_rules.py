@@ -170,6 +170,11 @@ def _pad(call: Call) -> Field | None:
     return field
 
 
+def _enlarged(call: Call) -> Field | None:
+    """Neighbours see fields that are not equally far apart, unless all of them see the same."""
+    return call.field if call.field.is_whole and call.field.folded is None else None
+
+
 def _along(call: Call) -> Field | None:
     """What works along one dimension: joining, splitting, choosing, a softmax."""
     return None if call.spatial(call.values["dim"]) else _together(call)
@@ -178,7 +183,7 @@ def _along(call: Call) -> Field | None:
 SAME = {
     *("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"),
     *("native_group_norm", "native_layer_norm", "native_dropout", "channel_shuffle", "native_channel_shuffle"),
-    *("clone", "detach", "alias", "_to_copy", "_prelu_kernel", "expand"),
+    *("clone", "detach", "alias", "_to_copy", "_prelu_kernel", "expand", "hardswish"),
 }
 ADAPTIVE = (
     *("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
@@ -194,5 +199,6 @@ RULES: dict[str, Callable[[Call], Field | None]] = {
         ("constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"), _pad
     ),
     **dict.fromkeys(("cat", "split", "split_with_sizes", "unbind", "select", "index_select", "_softmax"), _along),
+    **dict.fromkeys(("convolution", "upsample_bilinear2d", "upsample_nearest2d"), _enlarged),  # a transposed one
     "slice": _slice,
 }

@@ -75,6 +75,14 @@ class Field:
         axes = tuple(axis.collapse(count) for axis, count in zip(self.axes, positions, strict=True))
         return Field(axes, (1,) * len(axes))
 
+    def as_whole(self) -> Field:
+        """Every position sees all that position 0 sees."""
+        return replace(self, axes=tuple(replace(each, whole=True) for each in self.axes))
+
+    @property
+    def is_whole(self) -> bool:
+        return all(each.whole for each in self.axes)
+
     def union(self, other: Field) -> Field | None:
         axes = [one.union(another) for one, another in zip(self.axes, other.axes, strict=True)]
         known = tuple(each for each in axes if each is not None)

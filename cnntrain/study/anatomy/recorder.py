@@ -21,7 +21,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from cnntrain.study.anatomy.field_rules import Call, output_field
 from cnntrain.study.anatomy.receptive_field import Field, Window, bound, own_field, window_of
 
-UNSHOWN = {"clone", "detach", "empty_like", "_to_copy"}
+UNSHOWN = {"clone", "detach", "empty_like", "new_empty", "_to_copy"}
 
 
 @dataclass
@@ -152,10 +152,11 @@ class Recorder(TorchDispatchMode):
         return name if count == 1 else f"{name}#{count}"
 
     @contextmanager
-    def watching(self, image: Tensor) -> Iterator[None]:
-        """Record what happens to `image` within."""
-        self.sides = image.ndim - 2
-        self.marks[image] = Mark(own_field(self.sides), frozenset({-1}))
+    def watching(self, given: Tensor, is_image: bool = True) -> Iterator[None]:
+        """Record what happens to `given` within. What is no image is seen as a whole, and is no row's input."""
+        self.sides = given.ndim - 2
+        own = own_field(self.sides)
+        self.marks[given] = Mark(own, frozenset({-1})) if is_image else Mark(own.as_whole(), frozenset())
         handles = []
         for path, module in self.model.named_modules():
             handles.append(module.register_forward_pre_hook(self._enter(path)))
@@ -188,13 +189,20 @@ class Recorder(TorchDispatchMode):
 
 
 def observe(model: nn.Module, image: Tensor) -> Recorder:
-    """What was seen in one forward pass of `image` [1, C, H, W] (a signal, a volume) in evaluation mode.
+    """What was seen in one forward pass of `image` [1, C, H, W] (a signal, a volume) in evaluation mode, and before it
+    in the networks ``beside`` the one that the image goes through, by the shapes of what they are given.
 
     Raises whatever the model raises where it does not take such an image.
     """
     recorder = Recorder(model)
-    with torch.no_grad(), recorder.watching(image):
-        model(image)
+    beside: Any = getattr(model, "beside", {})
+    with torch.no_grad():
+        for name, shape in beside.items():
+            given = image.new_zeros(1, *shape)
+            with recorder.watching(given, is_image=False):
+                model.get_submodule(name)(given)
+        with recorder.watching(image):
+            model(image)
     return recorder
 
 

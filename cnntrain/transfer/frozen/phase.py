@@ -68,8 +68,10 @@ def begin(
         StopError: a signal came before all was computed.
     """
     cut = _cut(model, freezing, around)
+    unused: Any = getattr(model, "unused", tuple)
     if cut is None:
-        return Phase(dist.wrap(model, around.device), eval_model, *around.feeds(), [*around.loaders])
+        network = dist.wrap(model, around.device, unused)
+        return Phase(network, eval_model, *around.feeds(), [*around.loaders])
     policy = freezing.policy
     assert isinstance(policy, PartlyFrozen)
     prefix = Prefix(cut.prefix, around.precision)
@@ -81,7 +83,7 @@ def begin(
     suffix = cut.suffix(model)
     eval_suffix = suffix if eval_model is model else cut.suffix(eval_model)
     return Phase(
-        network=dist.wrap(suffix, around.device),
+        network=dist.wrap(suffix, around.device, unused),
         eval_network=eval_suffix,
         train=feeds["train"],
         val=feeds["val"],

@@ -178,7 +178,7 @@ def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_ti
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("augment=imagenet",), "augment=imagenet: for images with labels"),
+        (("augment.mixup=0.2",), "augment.mixup=0.2: for images with labels"),
         (("augment.padding_mode=reflect",), "augment=flip_crop: for images with labels"),
         (("data.gives=mask",), "task=detect goes with data=digit_scenes"),
         (("trainer.compile=on",), "trainer.compile=on: not for task=detect"),

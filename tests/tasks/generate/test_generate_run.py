@@ -194,7 +194,7 @@ def test_what_compares_images_must_be_a_classifier_of_such(run: Path, classifier
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("schedule=plateau",), "schedule=plateau waits for a metric to grow"),
+        (("schedule=plateau", "schedule.mode=max"), "mode=max does not go with schedule.metric=val/pixel_distance"),
         (("transfer=linear_probe", "trainer.clip_norm=1"), "clip_norm=1.0 and transfer=linear_probe: for one network"),
         (("augment.mixup=0.2",), "augment.mixup=0.2: for one network"),
         (("augment.normalize=data",), "augment.normalize=data: for one network"),
