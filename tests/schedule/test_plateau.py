@@ -146,7 +146,7 @@ def test_limits(changes: dict[str, Any], message: str) -> None:
 def test_its_mode_is_the_metrics(configure: Callable[..., TrainConfig], override: str, message: str) -> None:
     assert configure("schedule=plateau").schedule.watched() == ("val/top1", True)
     with pytest.raises(ConfigError) as caught:
-        configure("schedule=plateau", override)
+        configure("schedule=plateau", *override.split())
     assert caught.value.problems == (message,)
 
 
