@@ -256,9 +256,9 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(
     fold = program.fold
 
     def other(exported: torch.export.ExportedProgram) -> int:
-        name = next(each for each in exported.state_dict if each.endswith("conv.weight") or "conv1.weight" in each)
+        kernel = next(each for each in exported.state_dict.values() if each.ndim == 4)
         with torch.no_grad():
-            exported.state_dict[name].mul_(1.01)
+            kernel.mul_(1.5)
         return fold(exported)
 
     monkeypatch.setattr(program, "fold", other)
@@ -271,7 +271,7 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(
 @pytest.mark.parametrize("kind", [*RUNS])
 def test_weights_alone_are_proven_too(kind: str, made: Made, tmp_path: Path) -> None:
     folder = export(made(kind)[0], "format=safetensors", f"output={tmp_path / 'weights'}")
-    assert proof(folder)["changed"] == 0 and proof(folder)["largest"] == 0
+    assert proof(folder)["changed"] == 0 and proof(folder)["largest"] < 1e-5
     sides = {"signals": [1, 40], "volumes": [1, 4, 16, 16], "masks": [1, 32, 32], "made": [1, 28, 28]}
     sides["boxes"] = [1, 32, 32]
     assert json.loads((folder / "config.json").read_text())["pretrained_cfg"]["input_size"] == sides[kind]

@@ -42,7 +42,7 @@ def still(pretrained=False, num_classes=0, in_chans=1, img_size=16, **kwargs):
 """
 GAN = (
     "task=generate", "task.samples=12", "data=fake", "data.train_size=16", "data.val_size=5", "data.test_size=5",
-    "data.image_size=16", "data.channels=1", "recipe=dcgan2016", "data.batch_size=8", "optim=sgd", "optim.lr=0.01",
+    "data.image_size=16", "data.channels=1", "augment=none", "data.batch_size=8", "optim.lr=0.01",
     "model.name=still", "model.norm=layer", *EXACT,
 )  # fmt: skip
 CASES = {
