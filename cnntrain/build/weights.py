@@ -139,7 +139,7 @@ def _mismatches(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str,
 
 
 def _load(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor], other: bool) -> None:
-    """Load what fits; a new head is wholly new.
+    """Load what fits; a new head is wholly new, but of a detector's what has nothing to do with classes.
 
     Args:
         other: whether the head is known to be for other classes.
@@ -148,11 +148,22 @@ def _load(model: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tenso
     new: list[str] = []
     for heads in [classifier_modules(model), *([each] for each in auxiliary.heads(model))]:
         names = tuple(f"{each}." for each in heads)
-        if other or not all(key in fits for key in own if key.startswith(names)):
+        missing = [key for key in own if key.startswith(names) and key not in fits]
+        if other or missing:
+            heads = _of_classes(model, heads, missing)
+            names = tuple(f"{each}." for each in heads)
             fits = {key: value for key, value in fits.items() if not key.startswith(names)}
             new += heads
     model.load_state_dict(fits, strict=False)
     new_head.begin(model, new)
+
+
+def _of_classes(model: nn.Module, heads: list[str], missing: Sequence[str]) -> list[str]:
+    """Of heads that do not fit what is new: where the network says what in them is of classes, that alone, unless more
+    is missing."""
+    found = [each for each in getattr(model, "of_classes", ()) if each.startswith(tuple(f"{head}." for head in heads))]
+    names = tuple(f"{each}." for each in found)
+    return found if found and all(key.startswith(names) for key in missing) else heads
 
 
 def begin_published(model: nn.Module) -> None:

@@ -48,9 +48,11 @@ class BoxHead(nn.Module):
 
     Attributes:
         side: of images, for which anchors are made.
+        of_classes: the modules that have outputs for each class, as far as there are such.
     """
 
     opaque = True
+    of_classes: ClassVar[Sequence[str]] = ()
 
     @property
     def most(self) -> int:
@@ -83,6 +85,11 @@ class BoxNet(OverTrunk):
     ):
         super().__init__(num_classes, in_chans, backbone, wanted, pretrained_backbone)
         self.head = head(self.depths, self.strides)
+
+    @property
+    def of_classes(self) -> list[str]:
+        """The modules that are new for other classes, where the rest of the head fits."""
+        return [f"{self.HEAD}.{name}" for name, _ in self.head.named_modules() if name in self.head.of_classes]
 
     def forward(self, images: Tensor) -> Detected:
         found: Detected = self.head(self.maps(images), images.shape[-2], images.shape[-1])

@@ -51,6 +51,7 @@ class RegionHead(BoxHead):
     `seen` is what the network has of a batch: the maps of its trunk, or the images themselves.
     """
 
+    of_classes = ("roi_heads.box_predictor", "roi_heads.mask_predictor.mask_fcn_logits")
     roi_heads: Any
 
     @property

@@ -92,6 +92,7 @@ class RetinaHead(OneStage):
     """
 
     first = 0
+    of_classes = ("whole.head.classification_head.cls_logits",)
 
     def __init__(
         self,
@@ -134,6 +135,7 @@ class SsdHead(OneStage):
     """
 
     first = 1
+    of_classes = ("whole.head.classification_head",)
 
     def __init__(
         self,

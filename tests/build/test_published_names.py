@@ -91,6 +91,21 @@ def test_a_file_finds_what_torchvision_finds(name: str, fixed: bool, tmp_path: P
         torch.testing.assert_close(found.masks[0], wanted["masks"][:, 0], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", MADE)
+def test_for_other_classes_only_what_is_of_classes_is_new(name: str, tmp_path: Path) -> None:
+    registry.register()
+    state = theirs(name, fixed=False).state_dict()
+    torch.save(state, tmp_path / "detector.pth")
+    net: Any = timm.create_model(name, num_classes=7, backbone="resnet18", img_size=SIDE, anchor_sizes=ANCHORS)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    weights.load(net, weights.read(tmp_path / "detector.pth"), [*"abcdefg"])
+    given = {ours(key): value for key, value in state.items()}
+    new = {key for key, value in net.state_dict().items() if not torch.equal(value, given[key])}
+    predictors = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.", "classification_head.cls_l")
+    assert new and new == {key for key in before if any(each in key for each in predictors)}
+    assert all(torch.equal(net.state_dict()[key], before[key]) for key in new)
+
+
 def test_other_names_stay_as_they_are() -> None:
     assert [ours(each) for each in ("layer1.0.conv1.weight", "backbone.conv1.weight", "head.fc.bias")] == [
         "layer1.0.conv1.weight", "backbone.conv1.weight", "head.fc.bias",
