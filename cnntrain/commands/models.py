@@ -34,7 +34,7 @@ class Models(Command):
     all: bool
     max_params: str | None
     max_macs: str | None
-    task: Literal["classify", "segment", "detect", "generate"] | None
+    for_task: Literal["classify", "segment", "detect", "generate"] | None
     of: Literal["images", "signals", "volumes"] | None
     sort: Literal["name", "year", "family", "task", "of", "params", "macs", "depth", "top1", "top5"]
     reverse: bool
@@ -101,7 +101,7 @@ def _within(row: dict[str, Any], config: Models) -> bool:
         most = count_of(limit) if limit is not None else None
         if most is not None and (row[key] is None or row[key] > most):
             return False
-    return all(asked is None or row[key] == asked for key, asked in (("task", config.task), ("of", config.of)))
+    return all(asked is None or row[key] == asked for key, asked in (("task", config.for_task), ("of", config.of)))
 
 
 def _sorted(rows: list[dict[str, Any]], config: Models) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from cnntrain.models import registry
 
 CITATION = re.compile(r"\(([^()]*?) ((?:19|20)\d\d)(?:, ([^();]*)[^()]*)?\)")
 ABSTRACT = "timm"  # the YAML that the others inherit
-FIGURING = ("config", "core", "models", "study")  # the rooms from which `figures` imports
+FIGURING = ("config", "core", "data", "models", "study")  # the rooms from which `figures` imports
 OWN = "own"  # the source of what is defined in the user's files
 DECK_ERRORS = Path(registry.__file__).parent / "deck_errors.yaml"
 

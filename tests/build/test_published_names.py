@@ -62,8 +62,15 @@ def old(name: str) -> str:
     return name.replace(".0.weight", ".weight").replace(".0.bias", ".bias") if "_blocks." in name else name
 
 
-@pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "trained"])
+@pytest.mark.parametrize(
+    ("name", "fixed"),
+    [
+        ("faster_rcnn", True), ("retinanet", False),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("faster_rcnn", False), ("retinanet", True), ("mask_rcnn", True), ("mask_rcnn", False)
+        )),
+    ],
+)  # fmt: skip
 def test_a_file_finds_what_torchvision_finds(name: str, fixed: bool, tmp_path: Path) -> None:
     registry.register()
     model = theirs(name, fixed)

@@ -149,9 +149,9 @@ def test_what_networks_are_for_is_told(listing: List) -> None:
 
 
 def test_a_task_or_a_kind_of_input_is_asked_for(listing: List, no_computing: list[str]) -> None:
-    assert rows_of(listing, "filter=nin", "task=detect") == rows_of(listing, "filter=nin", "of=signals") == []
-    assert [row["name"] for row in rows_of(listing, "filter=nin", "task=classify", "of=images")] == ["nin"]
-    assert rows_of(listing, "filter='convnext_tin*'", "all=true", "task=classify") == []
+    assert rows_of(listing, "filter=nin", "for_task=detect") == rows_of(listing, "filter=nin", "of=signals") == []
+    assert [row["name"] for row in rows_of(listing, "filter=nin", "for_task=classify", "of=images")] == ["nin"]
+    assert rows_of(listing, "filter='convnext_tin*'", "all=true", "for_task=classify") == []
 
 
 # from there on positions see unlike fields

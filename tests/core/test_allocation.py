@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,12 +23,17 @@ def faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
+def resident() -> int:
+    """Bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's")
 def test_freed_blocks_are_used_again_and_given_back_at_the_end() -> None:
-    pages = BLOCK // resource.getpagesize()
     with kept({}):
-        assert faults() < pages / 100
-    assert faults() > pages / 2
+        assert faults() < BLOCK / resource.getpagesize() / 100
+        held = resident()
+    assert resident() < held - BLOCK / 2
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_on_fixed_features_svms_and_boxes_become_scikit_learns() -> None:
         optimizer.zero_grad()
         loss = head._loss(*judges(given[0]), given[1], given[2])
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)
     margins, places = (each.detach().numpy() for each in judges(given[0]))

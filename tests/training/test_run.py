@@ -505,7 +505,8 @@ def test_a_loss_that_is_not_a_number_fails_and_keeps_the_last_good_checkpoint(
 ) -> None:
     run = make_run("optim.lr=1e30", folder=tmp_path / "run")
     said = (
-        r"loss is nan or infinite in step 3 of epoch 1: lower optim\.lr, which was 1e\+30, or look at the step's images"
+        r"loss is nan or infinite in step 3 of epoch 1: lower optim\.lr, which was 1e\+30 \(try 1e\+29, "
+        r"schedule\.warmup_epochs=1 or trainer\.clip_norm=1\), or look at the step's images"
     )
     with pytest.raises(RunError, match=said + r": (train/\d+, ){7}train/\d+ and 8 more$"):
         run.fit()
