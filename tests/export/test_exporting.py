@@ -50,6 +50,7 @@ RUNS = {
         "model.args={channels: 16, hidden: 16, mask_channels: 8, box_batch_size_per_image: 16, box_score_thresh: 0.02}",
     ),
 }  # fmt: skip
+KINDS = [pytest.param(each, marks=pytest.mark.slow) if each == "boxes" else each for each in RUNS]
 Made = Callable[[str], tuple[Path, Path]]  # of a kind of run its folder and that of its export
 
 
@@ -221,7 +222,7 @@ def test_an_exported_detector_finds_what_the_run_finds(made: Made, tmp_path: Pat
     assert figures["map"] == pytest.approx(best["val/map"], abs=1e-6) and figures["loss"] is None
 
 
-@pytest.mark.parametrize("kind", [*RUNS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_code_of_a_card_runs(kind: str, made: Made, tmp_path: Path) -> None:
     _, folder = made(kind)
     card = (folder / "README.md").read_text()
@@ -268,7 +269,7 @@ def test_a_graph_that_answers_otherwise_leaves_nothing(
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("kind", [*RUNS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_alone_are_proven_too(kind: str, made: Made, tmp_path: Path) -> None:
     folder = export(made(kind)[0], "format=safetensors", f"output={tmp_path / 'weights'}")
     assert proof(folder)["changed"] == 0 and proof(folder)["largest"] < 1e-5
