@@ -33,6 +33,11 @@ class PixelNet(nn.Module):
         self.num_classes = num_classes
         self.in_chans = in_chans
 
+    @property
+    def small_stem(self) -> bool:
+        """Whether the first layers of its trunk are those for small images; a checkpoint tells."""
+        return any(getattr(each, "small_stem", False) for each in self.children())
+
     def get_classifier(self) -> nn.Module:
         return self.get_submodule(self.HEAD)
 

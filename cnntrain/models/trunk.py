@@ -67,10 +67,6 @@ class OverTrunk(PixelNet):
         given = torch.autograd.grad([each.sum() for each in maps], [meta[name] for name in own], allow_unused=True)
         return [name.removeprefix("net.") for name, each in zip(own, given, strict=True) if each is None]
 
-    @property
-    def small_stem(self) -> bool:
-        return bool(getattr(self.backbone, "small_stem", False))
-
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """The groups of the backbone, then the head."""
         numbers: dict[str, int] = {}

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from cnntrain.models import registry
 from cnntrain.models.pixel_net import bilinear
+from cnntrain.models.stem import use_cifar_stem
 from cnntrain.transfer.freezing import Freezing
 from cnntrain.transfer.full import Full
 from cnntrain.transfer.groups import coarse_groups
@@ -70,6 +71,13 @@ def test_any_backbone_is_used_whole_and_comes_before_the_head(name: str) -> None
     assert [name for name, each in net.named_parameters() if each.grad is None] == []
     groups = coarse_groups(net)
     assert groups[-1].name == "head" and all(each.name.startswith("backbone.") for each in groups[:-1])
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3", "fcn"])
+def test_a_checkpoint_is_told_of_first_layers_for_small_images(name: str) -> None:
+    net: Any = timm.create_model(name, num_classes=3, in_chans=1)
+    assert not net.small_stem
+    assert use_cifar_stem(net.backbone) and net.small_stem and net.backbone.conv1.kernel_size == (3, 3)
 
 
 def test_a_backbone_without_enough_maps_is_refused() -> None:
