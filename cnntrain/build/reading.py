@@ -15,6 +15,7 @@ from cnntrain.build import trained
 from cnntrain.build.trained import Trained
 from cnntrain.config.schema import Ended
 from cnntrain.core import signals
+from cnntrain.core.errors import InputError
 from cnntrain.core.words import tell
 from cnntrain.runs import checkpoint, folder
 
@@ -52,8 +53,20 @@ def members(
         place = folder.latest(Path(below), checkpoint.BEST) if each == LATEST else Path(each)
         path = place if place.is_file() else trained.best_of(place)
         found.append(read(path, device, adjust))
-    trained.require_same_classes(found)
+    require_same_classes(found)
     return found
+
+
+def require_same_classes(members: Sequence[Trained]) -> None:
+    """Raises InputError where networks are to answer as one that know other classes, or another number of labels."""
+    for each in members[1:]:
+        if each.config.task.target != members[0].config.task.target:
+            raise InputError(
+                f"{each.path} is of task={each.config.task.name}, {members[0].path} of {members[0].config.task.name}: "
+                "they cannot answer as one"
+            )
+        if each.classes != members[0].classes:
+            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
 
 
 def each_batch(

@@ -157,7 +157,9 @@ class Trained:
         if self.config.task.target == "image":
             self.require_whole_images("explain")
         scoring = partial(self.config.task.score, classes=len(self.classes), temperature=self.temperature)
-        return Subject(self.network, layer, self.classes, self.seen, scoring, self.device, seed)
+        return Subject(
+            self.network, layer, self.classes, self.seen, scoring, self.device, seed, chosen=self.of_chosen_setting
+        )
 
     def require_whole_images(self, what: str) -> None:
         """Raises InputError where it answers otherwise than to images as a whole.
@@ -227,12 +229,21 @@ class Trained:
         Raises:
             InputError: the run had no validation yet to choose among its settings.
         """
-        logits = self.network(seen)
-        if logits.ndim == 3:  # of several settings side by side the one that was chosen by val
-            if self.best is None:
-                raise InputError(f"{self.path}: {UnchosenError()}")
-            logits = logits[int(self.best["val/setting"])]
+        logits = self.of_chosen_setting(self.network(seen))
         return self.config.task.probabilities(logits.double() / (self.temperature or 1.0))
+
+    def of_chosen_setting(self, outputs: Any) -> Any:
+        """What its network gives; of several settings side by side, [settings, images, classes], what the one gives
+        that was chosen by val.
+
+        Raises:
+            InputError: the run had no validation yet to choose among its settings.
+        """
+        if not self.config.transfer.side_by_side or outputs.ndim == 2:  # an exported one has one alone
+            return outputs
+        if self.best is None:
+            raise InputError(f"{self.path}: {UnchosenError()}")
+        return outputs[int(self.best["val/setting"])]
 
     @cached_property
     def temperature(self) -> float | None:
@@ -245,18 +256,6 @@ class Trained:
 
     def _ranked(self, values: list[float]) -> dict[str, float]:
         return dict(sorted(zip(self.classes, values, strict=True), key=lambda each: -each[1]))
-
-
-def require_same_classes(members: Sequence[Trained]) -> None:
-    """Raises InputError where networks are to answer as one that know other classes, or another number of labels."""
-    for each in members[1:]:
-        if each.config.task.target != members[0].config.task.target:
-            raise InputError(
-                f"{each.path} is of task={each.config.task.name}, {members[0].path} of {members[0].config.task.name}: "
-                "they cannot answer as one"
-            )
-        if each.classes != members[0].classes:
-            raise InputError(f"{each.path} knows other classes than {members[0].path}: they cannot answer as one")
 
 
 def best_of(run: Path) -> Path:

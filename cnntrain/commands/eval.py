@@ -97,14 +97,14 @@ class Eval(Command):
         return Ended(made=str(made))
 
     def _asked(self, typed: Sequence[str]) -> Asked:
-        from cnntrain.build import trained
+        from cnntrain.build import reading
         from cnntrain.build.evaluation import Asked
         from cnntrain.core import dist
         from cnntrain.export import bundle
 
         device = dist.pick_device(self.device)
         found = [bundle.read_any(path, device, self._adjusted) for path in self._checkpoints()]
-        trained.require_same_classes(found)
+        reading.require_same_classes(found)
         bundle.require_cpu(found, self.device)
         asked = self.ensemble, self.average, self.tta, bool(self.corruptions), self.cues
         require_answers(found[0].config.task, *asked)

@@ -247,6 +247,10 @@ def test_of_networks_side_by_side_the_one_that_val_chose_is_exported(tmp_path: P
     found = proof(export(run, "format=torch"))
     assert found["changed"] == 0 and found["largest"] < 1e-5
     assert found["ours"] == json.loads((run / "result.json").read_text())["best"]["val/top1"]
+    loaded = cnntrain.load(run, device="cpu")
+    image = part_of(loaded).images[0]
+    (told,), (answer,) = loaded.explain([image], "saliency"), loaded.predict([image])
+    assert (told.answer, told.probability) == pytest.approx(next(iter(answer.items())))
 
 
 @pytest.mark.parametrize("kind", ["masks", "made"])

@@ -32,6 +32,7 @@ class Subject:
         device: where the network is.
         seed: of whatever a method draws.
         score: what `asked` has fixed; None: of each batch what it gives for that batch itself.
+        chosen: of what the network gives what is its answer, where it holds several side by side.
     """
 
     network: nn.Module
@@ -42,14 +43,15 @@ class Subject:
     device: torch.device
     seed: int = 0
     score: Score | None = None
+    chosen: Callable[[Any], Any] = lambda outputs: outputs
 
     def __post_init__(self) -> None:
         if self.layer is not None:
             layers.named(self.network, self.layer)
 
     def outputs(self, inputs: Tensor) -> Any:
-        """What the network gives."""
-        return self.network(inputs.clone())  # a network may overwrite what it is given
+        """What the network answers."""
+        return self.chosen(self.network(inputs.clone()))  # a network may overwrite what it is given
 
     def asked(self, outputs: Any) -> Subject:
         """The same, asked about the images for which the network gives this, and whatever is made of them: in each
