@@ -57,6 +57,15 @@ def write_run(
     return place
 
 
+def judge_val_alone(place: Path) -> None:
+    """Let a run of `write_run`'s kind, which was tested, have been validated alone, with the same answers."""
+    (place / "test").rename(place / "val")
+    ended = json.loads((place / folder.RESULT).read_text())
+    values = {f"val/{name}": value for name, value in ended.pop("test").items()}
+    ended |= {"test": None, "test_interval": None, "best": {"epoch": 1, **values}}
+    (place / folder.RESULT).write_text(json.dumps(ended))
+
+
 def answers(
     right: Sequence[bool],
     part: str = "test",

@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.core.errors import InputError
 from cnntrain.core.extras import needed
 from cnntrain.core.words import CELL, printable
 from cnntrain.runs.objects import Objects
 from cnntrain.study.evaluation import objects
 from cnntrain.study.page import charts
 from cnntrain.study.page.answered.pairs import Pairs, paired
-from cnntrain.study.page.answered.section import NO_PICTURES, Section, had, left_out
+from cnntrain.study.page.answered.section import NO_PICTURES, Section, filled, had
 from cnntrain.study.page.answered.worst import chosen, in_turn
 from cnntrain.study.page.charts import Chart
 from cnntrain.study.page.thumbnails import LARGE, Album
@@ -142,13 +141,12 @@ def _pictures(album: Album | None, positions: Sequence[int]) -> tuple[dict[int, 
     if album is None or seen is None:
         return {}, notes
     kept: dict[int, tuple[str, int]] = {}
-    try:
-        for position in album.room(positions):
-            pixels = seen(position)
-            kept[position] = album.kept(pixels, LARGE, EXACT), len(pixels)
-    except InputError as error:
-        return kept, [f"pictures are missing: {error}"]
-    return kept, left_out(album)
+
+    def take(position: int) -> None:
+        pixels = seen(position)
+        kept[position] = album.kept(pixels, LARGE, EXACT), len(pixels)
+
+    return kept, filled(album, positions, take)
 
 
 def _drawn(found: Objects, pairs: Pairs, position: int, picture: tuple[str, int] | None) -> Drawn:

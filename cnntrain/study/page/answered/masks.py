@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnntrain.core.errors import InputError
 from cnntrain.core.targets import IGNORE
 from cnntrain.core.words import CELL, printable
 from cnntrain.runs.counts import Counts
 from cnntrain.study.evaluation import palette, pixels
-from cnntrain.study.page.answered.section import NO_PICTURES, Section, had, left_out
+from cnntrain.study.page.answered.section import NO_PICTURES, Section, filled, had
 from cnntrain.study.page.answered.worst import chosen, in_turn
 from cnntrain.study.page.thumbnails import LARGE, Album, Masked
 from cnntrain.tasks.segment import metrics, resampling
@@ -116,12 +115,11 @@ class _Pictures:
         masks, notes = had(album, lambda source: source.masks(), NO_PICTURES)
         if album is None or masks is None:
             return notes
-        try:
-            for position in album.room(positions):
-                self.by_position[position] = self._of(masks(position), album, printable(ids[position], CELL))
-        except InputError as error:
-            return [f"pictures are missing: {error}"]
-        return left_out(album)
+
+        def take(position: int) -> None:
+            self.by_position[position] = self._of(masks(position), album, printable(ids[position], CELL))
+
+        return filled(album, positions, take)
 
     def _of(self, found: Masked, album: Album, id_: str) -> Sequence[tuple[str, str]]:
         self.is_small &= max(found.there.shape) <= EXACT

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from cnntrain.core.errors import UserError
+from cnntrain.core.errors import InputError, UserError
 from cnntrain.study.page.charts import Chart
 from cnntrain.study.page.thumbnails import Album, Source
 
@@ -42,6 +42,16 @@ def had(album: Album | None, read: Callable[[Source], T], without: str) -> tuple
         return read(album.source), []
     except UserError as error:
         return None, [f"{without}: {error}"]
+
+
+def filled(album: Album, positions: Iterable[int], take: Callable[[int], None]) -> list[str]:
+    """Take the pictures of as many positions as there is room for; returns why some are missing."""
+    try:
+        for position in album.room(positions):
+            take(position)
+    except InputError as error:
+        return [f"pictures are missing: {error}"]
+    return left_out(album)
 
 
 def left_out(album: Album | None) -> list[str]:

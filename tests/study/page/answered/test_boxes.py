@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from answered import write_answers
+from answered import judge_val_alone, write_answers
 from sources import Given
 
-from cnntrain.core import plain_json
 from cnntrain.runs.objects import Objects
 from cnntrain.study.evaluation import objects
 from cnntrain.study.page import facts, one
@@ -126,11 +125,7 @@ def test_what_is_missing_is_said(place: Path, found: Objects, monkeypatch: pytes
 
 
 def test_intervals_of_val_are_computed_where_no_test_has_them(place: Path, found: Objects) -> None:
-    (place / "test").rename(place / "val")
-    ended = plain_json.read((place / "result.json").read_bytes(), dict[str, Any])
-    values = {f"val/{name}": value for name, value in ended.pop("test").items()}
-    ended |= {"test": None, "test_interval": None, "best": {"epoch": 1, **values}}
-    (place / "result.json").write_text(plain_json.text(ended))
+    judge_val_alone(place)
     (row,) = one.values(facts.read(place), None)["table"]["rows"]
     wanted = resampling.intervals(found.rows, COLUMNS)
     assert [each for _, each in row["cells"]] == [f"[{100 * a:.1f}, {100 * b:.1f}]" for a, b in wanted.values()] + [""]

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from answered import write_answers
+from answered import judge_val_alone, write_answers
 from PIL import Image
 from sklearn.metrics import jaccard_score
 from sources import Given
 
-from cnntrain.core import plain_json
 from cnntrain.core.errors import InputError
 from cnntrain.runs.counts import Counts
 from cnntrain.study.evaluation import palette, pixels
@@ -77,11 +76,7 @@ def test_figures_of_classes_are_those_of_an_evaluation(place: Path, found: Count
 
 
 def test_intervals_of_val_are_computed_where_no_test_has_them(place: Path, found: Counts) -> None:
-    (place / "test").rename(place / "val")
-    ended = plain_json.read((place / "result.json").read_bytes(), dict[str, Any])
-    values = {f"val/{name}": value for name, value in ended.pop("test").items()}
-    ended |= {"test": None, "test_interval": None, "best": {"epoch": 1, **values}}
-    (place / "result.json").write_text(plain_json.text(ended))
+    judge_val_alone(place)
     (row,) = one.values(facts.read(place), None)["table"]["rows"]
     wanted = resampling.intervals(found.counts)
     shown = [f"[{100 * low:.1f}, {100 * high:.1f}]" for low, high in wanted.values()]
