@@ -62,9 +62,10 @@ def require_fitting_boxes(trainer: Any) -> None:
 def _refuse(task: str, wrong: list[str], place: Any) -> None:
     if not wrong:
         return
+    of_augment = any(each.startswith("augment=") for each in wrong)
     more = (
         " (a border that mirrors the image shows objects without a box: augment.padding_mode=constant)"
-        if place == "boxes"
+        if place == "boxes" and of_augment
         else ""
     )
     raise ValueError(

@@ -33,7 +33,7 @@ def kept(environment: Mapping[str, str] = os.environ, mallopt: Set | None = None
         yield
         return
     mallopt(TRIM_THRESHOLD, NEVER)
-    if not mallopt(MMAP_THRESHOLD, LARGEST):  # glibc before 2.35 takes none above 32 MiB
+    if not mallopt(MMAP_THRESHOLD, LARGEST):  # some versions of glibc refuse so much
         mallopt(MMAP_MAX, 0)
     try:
         yield

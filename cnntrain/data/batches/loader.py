@@ -50,6 +50,7 @@ class Loader:
         self.is_packed = False  # then `source` gives packed images, and with their targets their sizes
         self.source: Source = Reader(samples, workers, device)
         self._waited = 0.0  # for batches that are made ahead
+        self._has_cores = cores.usable() > 1
 
     @property
     def waited(self) -> float:
@@ -91,7 +92,7 @@ class Loader:
     def _is_ahead(self) -> bool:
         """Whether a batch is made while the step before it is computed, which leaves cores idle here and there. What is
         much to do is done in between, with all cores."""
-        return self.source.in_memory and self.device.type == "cpu" and self._is_light and cores.usable() > 1
+        return self.source.in_memory and self.device.type == "cpu" and self._is_light and self._has_cores
 
     def _made(self, plan: Plan) -> Iterator[Batch]:
         plan = self._with_partners(plan)
