@@ -1,7 +1,6 @@
 """How near is training to the bare step, and how far from what one would write by hand?
 
     python scripts/bench_speed.py [--nets resnet20 resnet18 lenet5] [--rounds 5] [--images 5000] [--no-peers]
-    python scripts/bench_speed.py --against <folder of another version> [--rounds 5]
 
 One epoch of 5,000 PNG files of 32 x 32 in an image folder, crop and flip, batches of 128, SGD with momentum, on this
 machine's CPU, in each round one after the other, each in a process of its own: ours (the images are kept in memory; the
@@ -11,21 +10,15 @@ ImageFolder with its transforms and a DataLoader, by hand and in Lightning (``pi
 is not there), with the number of workers that is best in a trial. Prints images a second, medians over the rounds, and
 the medians of the rounds' ratios; of ours also the share of the time that the loop waited for data, by its own account
 and by a clock around the iterator.
-
-With ``--against`` the default command as a whole, from the start of its process, in this version and another (a git
-worktree of an older commit), in turn for as many seeds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -197,12 +190,8 @@ def in_lightning(net: str, loader: DataLoader[Any]) -> Callable[[], Measured] | 
             self.seconds = time.perf_counter() - self.start
 
     module, clock = Module(), Clock()
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
+    names = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    quiet: dict[str, Any] = dict.fromkeys(names, False)
 
     def epoch() -> Measured:
         lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[clock], **quiet).fit(module, loader)
@@ -253,12 +242,12 @@ def served(*args: Any) -> Iterator[Callable[[], Measured] | None]:
 
 def best_workers(net: str, root: Path, output: Path, images: int) -> int:
     """With which a loader by hand is fastest in its second epoch."""
-    speeds = dict[int, float]()
+    speeds = list[float]()
     for workers in WORKERS:
         with served(f"by hand, {workers} workers", net, root, output, images) as epoch:
             assert epoch is not None
-            speeds[workers] = [epoch(), epoch()][1][0]
-    return max(speeds, key=lambda each: speeds[each])
+            speeds.append([epoch(), epoch()][1][0])
+    return WORKERS[int(np.argmax(speeds))]
 
 
 def compare(net: str, root: Path, output: Path, images: int, rounds: int, peers: bool) -> None:
@@ -267,12 +256,11 @@ def compare(net: str, root: Path, output: Path, images: int, rounds: int, peers:
         workers = best_workers(net, root, output, images)
         kinds += [f"{each}, {workers} workers" for each in ("by hand", "Lightning")]
     with ExitStack() as stack:
-        works = {each: stack.enter_context(served(each, net, root, output, images)) for each in kinds}
-        found: dict[str, list[Measured]] = {name: [] for name, work in works.items() if work is not None}
+        served_all = {each: stack.enter_context(served(each, net, root, output, images)) for each in kinds}
+        works = {name: work for name, work in served_all.items() if work is not None}
+        found: dict[str, list[Measured]] = {name: [] for name in works}
         for number in range(rounds + 1):
-            for name in found:
-                work = works[name]
-                assert work is not None
+            for name, work in works.items():
                 measured = work()
                 if number:  # the first warms up
                     found[name].append(measured)
@@ -291,40 +279,13 @@ def compare(net: str, root: Path, output: Path, images: int, rounds: int, peers:
     print(f"  waiting for data: {own:.1%} by the run, {clock:.1%} in the iterator with augmentation (at most 5%)")
 
 
-def whole(versions: Mapping[str, Path], rounds: int) -> None:
-    """The default command of each version, a seed a round."""
-    seconds: dict[str, list[float]] = {name: [] for name in versions}
-    tests: dict[str, list[float]] = {name: [] for name in versions}
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(rounds):
-            for name, root in versions.items():
-                output, start = Path(folder) / f"{name}{seed}", time.perf_counter()
-                words = [f"seed={seed}", f"output={output}", "trainer.device=cpu"]
-                environment = {**os.environ, "PYTHONPATH": str(root.absolute())}
-                subprocess.run([sys.executable, "-m", "cnntrain", *words], env=environment, cwd=folder, check=True,
-                               stdout=subprocess.DEVNULL)  # fmt: skip
-                seconds[name].append(time.perf_counter() - start)
-                (result,) = output.rglob("result.json")
-                tests[name].append(json.loads(result.read_text())["test"]["top1"])
-    for name in versions:
-        shown = " ".join(f"{each:.2%}" for each in tests[name])
-        print(f"{name:6} {median(seconds[name]):6.1f} s  test {shown}, mean {sum(tests[name]) / rounds:.2%}")
-    ours, other = seconds.values()
-    ratio = median(mine / theirs for mine, theirs in zip(ours, other, strict=True))
-    print(f"ours / other {ratio:.2f} x of the time (at most 0.4)")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--against", type=Path)
     asked = parser.parse_args()
-    if asked.against is not None:
-        whole({"ours": Path(__file__).parents[1], "other": asked.against}, asked.rounds)
-        return
     assert dist.world_size() == 1, "one process"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "set"
