@@ -13,6 +13,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from cnntrain.models.base import Blocks, Net, Stage, build, default_cfg, he_init
+from cnntrain.models.parts import cropped
 
 COUNTS = (3, 4, 6, 3)
 STRIDES = (2, 2, 2, 1)
@@ -45,8 +46,7 @@ class LocalBottleneck(nn.Module):
         out = self.act1(self.bn1(self.conv1(x)))
         out = self.act2(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        shortcut = self.shortcut(x)[:, :, : out.size(2), : out.size(3)]
-        return self.act3(out + shortcut)
+        return self.act3(out + cropped(self.shortcut(x), out))
 
 
 class BagNet(Net):

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import to_2tuple
 from torch import Tensor, nn
 
@@ -40,6 +41,19 @@ def conv_relu(ins: int, outs: int, kernel: int, stride: int = 1, padding: int | 
     """Convolution with a bias, ReLU; without `padding` an odd kernel keeps the size at stride 1."""
     conv = nn.Conv2d(ins, outs, kernel, stride, kernel // 2 if padding is None else padding)
     return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU()))
+
+
+def cropped(maps: Tensor, like: Tensor, start: int = 0) -> Tensor:
+    """Maps [N, C, height, width] without what lies outside of `like`'s sides, from `start` on, of both.
+
+    By negative padding: the gradient of a slice is in torch's own memory format, whatever that of the maps is, and the
+    rest of a backward pass with the channels last then reads two formats at once.
+    """
+    sides = [(start, have - start - want) for have, want in zip(maps.shape[2:], like.shape[2:], strict=True)]
+    if not any(map(any, sides)):
+        return maps
+    (top, bottom), (left, right) = sides
+    return F.pad(maps, (-left, -right, -top, -bottom))
 
 
 class Branches(nn.Sequential):

@@ -10,6 +10,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from cnntrain.models.base import default_cfg
+from cnntrain.models.parts import cropped
 from cnntrain.models.pixel_net import PixelNet, bilinear, build
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -40,8 +41,8 @@ class Scores(nn.Module):
         scores = self.score(coarse)
         for double, skip, maps, start in zip(self.doubled, self.skips, finer, self.crops[:-1], strict=True):
             scores = double(scores)
-            scores = scores + _cut(skip(maps), start, scores)
-        return _cut(self.enlarged(scores), self.crops[-1], images)
+            scores = scores + cropped(skip(maps), scores, start)
+        return cropped(self.enlarged(scores), images, self.crops[-1])
 
 
 class FcnVgg16(PixelNet):
@@ -106,10 +107,6 @@ def _enlarging(classes: int, times: int) -> nn.ConvTranspose2d:
     with torch.no_grad():
         layer.weight.copy_(bilinear(classes, 2 * times))
     return layer
-
-
-def _cut(maps: Tensor, start: int, like: Tensor) -> Tensor:
-    return maps[:, :, start : start + like.shape[2], start : start + like.shape[3]]
 
 
 default_cfgs = generate_default_cfgs(

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from cnntrain.models.base import Stage
-from cnntrain.models.parts import branches, conv_relu, flat_pixels, gaussian_init, glorot_init, response_norm
+from cnntrain.models.cifar_resnet import ZeroPad
+from cnntrain.models.parts import (
+    branches,
+    conv_relu,
+    cropped,
+    flat_pixels,
+    gaussian_init,
+    glorot_init,
+    response_norm,
+)
 
 
 def test_response_norm_is_the_papers_formula():
@@ -14,6 +23,30 @@ def test_response_norm_is_the_papers_formula():
     for index, value in enumerate(maps):
         neighbours = maps[max(index - 2, 0) : index + 3]
         assert actual[index] == pytest.approx(value / (2 + 1e-4 * sum(n * n for n in neighbours)) ** 0.75)
+
+
+@pytest.mark.parametrize(
+    ("smaller", "slices"),
+    [
+        (lambda maps: cropped(maps, maps[:, :, :4, :5]), lambda maps: maps[:, :, :4, :5]),
+        (lambda maps: cropped(maps, maps[:, :, 2:, 2:], 1), lambda maps: maps[:, :, 1:-1, 1:-1]),
+        (lambda maps: cropped(maps, maps), lambda maps: maps),
+        (ZeroPad(0, 2), lambda maps: maps[:, :, ::2, ::2]),
+    ],
+    ids=["from the first", "from within", "whole", "every second"],
+)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_smaller_maps_and_their_gradient_keep_the_memory_format(smaller, slices, memory_format):
+    maps = torch.randn(2, 3, 6, 7).contiguous(memory_format=memory_format).requires_grad_()
+    found, twin = smaller(maps), maps.detach().clone().requires_grad_()
+    weights = torch.randn_like(found).contiguous(memory_format=memory_format)
+    gradients = []
+    for output, source in ((found, maps), (slices(twin), twin)):
+        source.register_hook(gradients.append)  # what is asked of autograd.grad is laid out anew
+        (output * weights).sum().backward()
+    assert torch.equal(found, slices(maps))
+    assert torch.equal(*gradients)
+    assert gradients[0].is_contiguous(memory_format=memory_format)
 
 
 def test_branches_concatenate_in_order():
