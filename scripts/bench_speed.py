@@ -1,6 +1,7 @@
 """How near is training to the bare step, and how far from what one would write by hand?
 
     python scripts/bench_speed.py [--nets resnet20 resnet18 lenet5] [--rounds 5] [--images 5000] [--no-peers]
+        [--more trainer.compile=on ...]    # keys of ours
 
 One epoch of 5,000 PNG files of 32 x 32 in an image folder, crop and flip, batches of 128, SGD with momentum, on this
 machine's CPU, in each round one after the other, each in a process of its own: ours (the images are kept in memory; the
@@ -24,7 +25,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,6 +60,16 @@ AT_LEAST = {  # against the bare step in torch's own format, the best bare step,
 Measured = tuple[float, float, float]  # images a second, share of waiting by the run's account, by the clock's
 
 
+class Work(NamedTuple):
+    """What is trained on, and the keys of ours."""
+
+    net: str
+    root: Path
+    output: Path
+    images: int
+    more: list[str]
+
+
 def draw(folder: Path, images: int) -> None:
     """Noise whose colour depends on the class; a tenth more for validation."""
     random = np.random.default_rng(0)
@@ -71,10 +82,12 @@ def draw(folder: Path, images: int) -> None:
             Image.fromarray(pixels).save(place / f"{number}.png")
 
 
-def our_run(net: str, root: Path, output: Path) -> tuple[Run, Report, Saver]:
-    words = [*NETS[net], "data=imagefolder", f'data.root="{root}"', f"data.image_size={SIDE}", "augment=flip_crop",
-             f"data.batch_size={BATCH}", "model.pretrained=false", "trainer.device=cpu", f'output="{output}"',
-             f'data.cache_dir="{output / "cache"}"', "optim.lr=0.01", "trainer.epochs=1000"]  # fmt: skip
+def our_run(work: Work) -> tuple[Run, Report, Saver]:
+    output = work.output
+    words = [*NETS[work.net], "data=imagefolder", f'data.root="{work.root}"', f"data.image_size={SIDE}",
+             "augment=flip_crop", f"data.batch_size={BATCH}", "model.pretrained=false", "trainer.device=cpu",
+             f'output="{output}"', f'data.cache_dir="{output / "cache"}"', "optim.lr=0.01",
+             "trainer.epochs=1000", *work.more]  # fmt: skip
     config = check(plain(compose.compose_config("train", words)), Train)
     run = build(config)
     return run, Report(config.task.columns), Saver(output, run.state, 0.1, 1)
@@ -200,34 +213,34 @@ def in_lightning(net: str, loader: DataLoader[Any]) -> Callable[[], Measured] | 
     return epoch
 
 
-def made(kind: str, net: str, root: Path, output: Path, images: int) -> Callable[[], Measured] | None:
+def made(kind: str, work: Work) -> Callable[[], Measured] | None:
     """What trains an epoch; None: it is not installed."""
     if kind == "ours":
-        run, report, saver = our_run(net, root, output)
+        run, report, saver = our_run(work)
         return lambda: ours(run, report, saver)
     if kind.startswith("bare"):
-        return bare(net, torch.channels_last if kind == LAST else torch.contiguous_format, images)
+        return bare(work.net, torch.channels_last if kind == LAST else torch.contiguous_format, work.images)
     name, workers = kind.split(", ")
-    loader = by_hand(root, int(workers.split()[0]))
-    return plainly(net, loader) if name == "by hand" else in_lightning(net, loader)
+    loader = by_hand(work.root, int(workers.split()[0]))
+    return plainly(work.net, loader) if name == "by hand" else in_lightning(work.net, loader)
 
 
-def serve(kind: str, net: str, root: Path, output: Path, images: int, link: Connection) -> None:
+def serve(kind: str, work: Work, link: Connection) -> None:
     """An epoch whenever it is asked for, in this process; what a command of ours sets for its process is of ours
     alone."""
     with allocation.kept() if kind == "ours" else nullcontext():
-        work = made(kind, net, root, output, images)
-        link.send(work is not None)
-        while work is not None and link.recv():
-            link.send(work())
+        epoch = made(kind, work)
+        link.send(epoch is not None)
+        while epoch is not None and link.recv():
+            link.send(epoch())
 
 
 @contextmanager
-def served(*args: Any) -> Iterator[Callable[[], Measured] | None]:
+def served(kind: str, work: Work) -> Iterator[Callable[[], Measured] | None]:
     """`made` in a process of its own."""
     spawn = get_context("spawn")
     link, other = spawn.Pipe()
-    process = spawn.Process(target=serve, args=(*args, other))
+    process = spawn.Process(target=serve, args=(kind, work, other))
     process.start()
 
     def epoch() -> Measured:
@@ -240,31 +253,31 @@ def served(*args: Any) -> Iterator[Callable[[], Measured] | None]:
     process.join()
 
 
-def best_workers(net: str, root: Path, output: Path, images: int) -> int:
+def best_workers(work: Work) -> int:
     """With which a loader by hand is fastest in its second epoch."""
     speeds = list[float]()
     for workers in WORKERS:
-        with served(f"by hand, {workers} workers", net, root, output, images) as epoch:
+        with served(f"by hand, {workers} workers", work) as epoch:
             assert epoch is not None
             speeds.append([epoch(), epoch()][1][0])
     return WORKERS[int(np.argmax(speeds))]
 
 
-def compare(net: str, root: Path, output: Path, images: int, rounds: int, peers: bool) -> None:
+def compare(work: Work, rounds: int, peers: bool) -> None:
     kinds = ["ours", BARE, LAST]
     if peers:
-        workers = best_workers(net, root, output, images)
+        workers = best_workers(work)
         kinds += [f"{each}, {workers} workers" for each in ("by hand", "Lightning")]
     with ExitStack() as stack:
-        served_all = {each: stack.enter_context(served(each, net, root, output, images)) for each in kinds}
-        works = {name: work for name, work in served_all.items() if work is not None}
-        found: dict[str, list[Measured]] = {name: [] for name in works}
+        all_kinds = {each: stack.enter_context(served(each, work)) for each in kinds}
+        epochs = {name: epoch for name, epoch in all_kinds.items() if epoch is not None}
+        found: dict[str, list[Measured]] = {name: [] for name in epochs}
         for number in range(rounds + 1):
-            for name, work in works.items():
-                measured = work()
+            for name, epoch in epochs.items():
+                measured = epoch()
                 if number:  # the first warms up
                     found[name].append(measured)
-    print(f"{net}: load {os.getloadavg()[0]:.1f}, {torch.get_num_threads()} threads")
+    print(f"{' '.join([work.net, *work.more])}: load {os.getloadavg()[0]:.1f}, {torch.get_num_threads()} threads")
     for name, values in found.items():
         print(f"  {name:22} {median(each[0] for each in values):9,.0f} images/s")
     speeds = {name: [each[0] for each in values] for name, values in found.items()}
@@ -272,7 +285,7 @@ def compare(net: str, root: Path, output: Path, images: int, rounds: int, peers:
     against = {"bare": first, "best bare": list(map(max, zip(first, second, strict=True)))}
     if others:
         against["better peer"] = list(map(max, zip(*others, strict=True)))
-    for (name, theirs), least in zip(against.items(), AT_LEAST[net], strict=False):
+    for (name, theirs), least in zip(against.items(), AT_LEAST[work.net], strict=False):
         ratio = median(mine / other for mine, other in zip(speeds["ours"], theirs, strict=True))
         print(f"  ours / {name:15} {ratio:9.2f} x  (at least {least})")
     own, clock = (median(each[place] for each in found["ours"]) for place in (1, 2))
@@ -285,6 +298,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--more", nargs="*", default=[], help="key=value, for our configuration")
     asked = parser.parse_args()
     assert dist.world_size() == 1, "one process"
     with tempfile.TemporaryDirectory() as folder:
@@ -293,7 +307,7 @@ def main() -> None:
         for net in asked.nets:
             output = Path(folder) / net
             output.mkdir()
-            compare(net, root, output, asked.images, asked.rounds, asked.peers)
+            compare(Work(net, root, output, asked.images, asked.more), asked.rounds, asked.peers)
 
 
 if __name__ == "__main__":
