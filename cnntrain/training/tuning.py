@@ -19,7 +19,8 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.training.precision import memory_format, threads_kept
 from cnntrain.training.rehearsal import Layout, Plan, Rehearsal
 
-ROUNDS = 5  # of every candidate's steps, one after the other
+ROUNDS = 7  # of every candidate's steps, one after the other
+SAMPLE = 0.1  # seconds, about, of a candidate's steps in a round: of shorter ones chance tells more than their speed
 SHARE = 0.05  # of the planned time that a try may take
 WORTH = 1.03  # times as fast is what is chosen instead of what is usual, at least
 COMPILING = 60.0  # seconds, about, of a network of the size that it pays for
@@ -136,21 +137,22 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
     rehearsals = {layout: Rehearsal(plan, count, layout) for layout in layouts}
     threads = _numbers_of_threads(plan.device)
     rehearsals[layouts[0]].step()
-    planned = rehearsals[layouts[0]].step() * plan.steps * usual.grad_accum
-    if (ROUNDS + 1) * (len(layouts) + len(threads) - 1) > SHARE * plan.steps * usual.grad_accum:
+    seconds = rehearsals[layouts[0]].step()
+    planned, times = seconds * plan.steps * usual.grad_accum, max(1, round(SAMPLE / seconds))
+    if (ROUNDS + 1) * times * (len(layouts) + len(threads) - 1) > SHARE * plan.steps * usual.grad_accum:
         return usual, f"{plan.steps} steps are too few for a try to pay"
-    best = _best({layout: each.step for layout, each in rehearsals.items()})
+    best = _best({layout: partial(each.step, times) for layout, each in rehearsals.items()})
     rehearsal = rehearsals[best[0]]
     gain, found = best[1], replace(usual, memory_format=best[0])
     if len(threads) > 1:
-        number, more = _best({each: partial(_with_threads, each, rehearsal.step) for each in threads})
+        number, more = _best({each: partial(_with_threads, each, partial(rehearsal.step, times)) for each in threads})
         gain, found = gain * more, replace(found, threads=number)
         torch.set_num_threads(number)
     if plan.config.trainer.compile == "auto":
-        more = _gain_of_compiling(rehearsal, planned / gain)
+        more = _gain_of_compiling(rehearsal, partial(Rehearsal, plan, count, best[0]), planned / gain, times)
         gain, found = gain * more, replace(found, compile="on" if more > 1 else "off")
     if _may_record(plan, found):
-        more = _gain_of_recording(rehearsal)
+        more = _gain_of_recording(rehearsal, times)
         gain, found = gain * more, replace(found, cuda_graphs=more > 1)
     told = [found.memory_format, *([f"{found.threads} threads"] if found.threads is not None else [])]
     told += ["compiled"] if found.compile == "on" else []
@@ -204,19 +206,19 @@ def _may_record(plan: Plan, found: Choice) -> bool:
     return plan.device.type == "cuda" and dist.world_size() == 1 and not excluded
 
 
-def _gain_of_recording(rehearsal: Rehearsal) -> float:
+def _gain_of_recording(rehearsal: Rehearsal, times: int) -> float:
     """How many times as fast a recorded network is; 1 where it cannot be recorded."""
-    plain = median(rehearsal.step() for _ in range(ROUNDS))
+    plain = median(rehearsal.step(times) for _ in range(ROUNDS))
     try:
         rehearsal.record()
     except ConfigError:
         return 1.0
     rehearsal.step()
-    gain = plain / median(rehearsal.step() for _ in range(ROUNDS))
+    gain = plain / median(rehearsal.step(times) for _ in range(ROUNDS))
     return gain if gain >= WORTH else 1.0
 
 
-def _gain_of_compiling(rehearsal: Rehearsal, planned: float) -> float:
+def _gain_of_compiling(plain: Rehearsal, another: Callable[[], Rehearsal], planned: float, times: int) -> float:
     """How many times as fast a compiled network is; 1 where the seconds that it saves are fewer than compiling takes.
 
     Args:
@@ -224,10 +226,9 @@ def _gain_of_compiling(rehearsal: Rehearsal, planned: float) -> float:
     """
     if planned * SHARE < COMPILING or not _can_compile():
         return 1.0
-    plain = median(rehearsal.step() for _ in range(ROUNDS))
-    start = time.perf_counter()
-    rehearsal.compile()
-    rehearsal.step()
+    compiled, start = another(), time.perf_counter()
+    compiled.compile()
+    compiled.step()
     cost = time.perf_counter() - start
-    gain = plain / median(rehearsal.step() for _ in range(ROUNDS))
-    return gain if gain >= WORTH and planned * (1 - 1 / gain) > cost else 1.0
+    _, gain = _best({"off": partial(plain.step, times), "on": partial(compiled.step, times)})
+    return gain if planned * (1 - 1 / gain) > cost else 1.0

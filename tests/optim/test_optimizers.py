@@ -81,6 +81,30 @@ def test_ten_steps_are_torchs(name: str) -> None:
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-11)  # fused, they round otherwise
 
 
+def test_momentum_of_what_is_released_added_or_lost_later_starts_from_zero() -> None:
+    optim = SGD("sgd", 0.05, 0.0, decay_norms_and_biases=True, norm_bias_lr_multiplier=1, momentum=0.9, nesterov=False)
+    last = []
+    for fused in (True, False):
+        model = network()
+        *first, weight, bias = model.parameters()
+        groups = [{"params": first, "lr": 0.05, "weight_decay": 0.0}]
+        optimizer = optim.build(groups) if fused else torch.optim.SGD(groups, 0.05, 0.9, foreach=False)
+        for change in range(5):
+            first[0].requires_grad_(change > 0)
+            weight.requires_grad_(change > 2)
+            if change == 2:
+                optimizer.add_param_group({"params": [weight, bias], "lr": 0.05, "weight_decay": 0.0})
+            elif change == 4:
+                state = optimizer.state_dict()
+                del state["state"][2]
+                optimizer.load_state_dict(state)
+            train(model, optimizer, 3)
+        last.append([*model.parameters()])
+    assert len(optimizer.state) == 6
+    for mine, theirs in zip(*last, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_frozen_parameters_neither_move_nor_decay(name: str) -> None:
     optim = PAIRS[name][0]

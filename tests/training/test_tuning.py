@@ -99,6 +99,7 @@ class Timed:
     seconds: Callable[[str, int, bool], float]
     made: list[str]
     counts: list[int]
+    times: set[int]
     recorded: float | None  # seconds of a recorded step; None: it cannot be recorded
 
     def __init__(self, plan: Any, count: int, layout: str):
@@ -114,7 +115,8 @@ class Timed:
             raise ConfigError("this network cannot be recorded")
         self.seconds = lambda *_: Timed.recorded
 
-    def step(self) -> float:
+    def step(self, times: int = 1) -> float:
+        Timed.times.add(times)
         return self.seconds(self.layout, torch.get_num_threads(), self.compiled)
 
 
@@ -123,7 +125,7 @@ def plan(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
     """What a run of so many steps plans, on a computer of four cores."""
     monkeypatch.setattr(tuning, "Rehearsal", Timed)
     monkeypatch.setattr(tuning.cores, "usable", lambda: 4)
-    Timed.made, Timed.counts = [], []
+    Timed.made, Timed.counts, Timed.times = [], [], set()
 
     def make(steps: int, seconds: Callable[[str, int, bool], float]) -> tuning.Plan:
         monkeypatch.setattr(Timed, "seconds", staticmethod(seconds), raising=False)
@@ -162,6 +164,15 @@ def test_where_steps_are_few_nothing_is_tried(plan: Callable[..., tuning.Plan]) 
     choice, lines = tuning.choose(found)
     assert choice == Choice("auto", "off", None, 1)
     assert lines == ["trainer.tune=auto: 300 steps are too few for a try to pay"]
+
+
+def test_short_steps_are_timed_several_at_once(plan: Callable[..., tuning.Plan]) -> None:
+    found = with_trainer(plan(10**4, lambda *_: 0.02), tune="auto")
+    assert tuning.choose(found)[1][0].startswith("trainer.tune=auto: channels_last, 4 threads: 1.00 times")
+    assert Timed.times == {1, 5}
+    assert tuning.choose(replace(found, steps=1000))[1] == [
+        "trainer.tune=auto: 1000 steps are too few for a try to pay"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -224,13 +235,13 @@ def test_compiling_must_save_more_than_it_costs(
             clock.now += cost
             self.seconds = 1.0
 
-        def step(self) -> float:
+        def step(self, times: int = 1) -> float:
             return self.seconds
 
     clock = Clock()
     monkeypatch.setattr(tuning, "time", clock)
     monkeypatch.setattr(tuning, "_can_compile", lambda: True)
-    assert tuning._gain_of_compiling(Rehearsal(), planned) == found  # type: ignore[arg-type]
+    assert tuning._gain_of_compiling(Rehearsal(), Rehearsal, planned, 3) == found  # type: ignore[arg-type]
 
 
 def test_a_try_is_of_micro_batches_and_its_steps_are_counted_by_them(plan: Callable[..., tuning.Plan]) -> None:

@@ -86,7 +86,7 @@ class Totals:
         guesses = logits.topk(min(TOP[-1], logits.shape[-1]), dim=-1).indices
         self.count += len(labels)
         self.losses.add_(loss, alpha=len(labels))
-        self.places[:, : guesses.shape[-1]] += (guesses == labels[:, None]).sum(-2)
+        self.places[:, : guesses.shape[-1]].add_((guesses == labels[:, None]).sum(-2))  # += would write them twice
 
     def _stretch(self, settings: int) -> None:
         """Have room for as many settings as there turn out to be; before the first batch all sums are 0."""
