@@ -63,9 +63,8 @@ def scenes(found: Trained, names: Sequence[str], count: int) -> None:
                 inside.append(values[box].sum() / values.sum())
                 sizes.append(box.mean())
                 hits.append(box.flat[values.argmax()])
-        told = (f"{np.mean(of):.1%}" for of in (inside, sizes, hits))
-        print(f"{name}, {len(inside)} maps: {next(told)} of the positive map in the box, which is {next(told)} of a "
-              f"scene; greatest value in it {next(told)}")  # fmt: skip
+        print(f"{name}, {len(inside)} maps: {np.mean(inside):.1%} of the positive map in the box, which is "
+              f"{np.mean(sizes):.1%} of a scene; greatest value in it {np.mean(hits):.1%}")  # fmt: skip
 
 
 def signals(found: Trained, count: int) -> None:

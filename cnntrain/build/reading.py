@@ -1,4 +1,5 @@
-"""What commands that look at images without labels have in common: the runs that are named, and a pass over files."""
+"""What commands that use the networks of runs have in common: which are named, whether they can answer as one, and a
+pass over files without labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the nets of 2012 to 2015 share: response normalisation, branches, a head on a flattened map."""
+"""What several families share: response normalisation, branches, crops, a head on a flattened map."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
 from typing import Any
 
 import torch
@@ -51,10 +50,7 @@ class Tally:
 
     def _look(self) -> None:
         if self._losses:
-            if len(self._losses) == 1 and self._losses[0].ndim == 0:  # as on a CPU after each step
-                sound = [isfinite(self._losses[0].item())]
-            else:
-                sound = torch.stack(self._losses).view(len(self._losses), -1).isfinite().any(1).tolist()
+            sound = torch.stack(self._losses).view(len(self._losses), -1).isfinite().any(1).tolist()
             bad = (step for step, fine in zip(self._steps, sound, strict=True) if not fine)
             self._first_bad = min(self._first_bad, next(bad, NEVER))
         self._losses, self._steps = [], []

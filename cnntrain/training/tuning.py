@@ -143,6 +143,7 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
         return usual, f"{plan.steps} steps are too few for a try to pay"
     best = _best({layout: partial(each.step, times) for layout, each in rehearsals.items()})
     rehearsal = rehearsals[best[0]]
+    del rehearsals  # their memory
     gain, found = best[1], replace(usual, memory_format=best[0])
     if len(threads) > 1:
         number, more = _best({each: partial(_with_threads, each, partial(rehearsal.step, times)) for each in threads})

@@ -1,4 +1,4 @@
-"""Response normalisation, branches, initialisations and the flattened map, against hand-computed values."""
+"""Response normalisation, crops, branches, initialisations and the flattened map, against hand-computed values."""
 
 import pytest
 import torch
