@@ -22,9 +22,17 @@ import cnntrain
 from cnntrain.build.trained import Trained
 from cnntrain.config.methods import method
 from cnntrain.core import dist
+from cnntrain.data.sets.dataset import Part
 from cnntrain.study.explain.explaining import Explained, Explanation
 
 BRIGHT = 40  # of 255, from which on a pixel is of a volume's object
+
+
+def tested(found: Trained) -> Part:
+    part = found.config.data.load().test
+    if part is None:
+        raise SystemExit(f"{found.path}: its data have no test part")
+    return part
 
 
 def around(part: np.ndarray) -> np.ndarray:
@@ -38,7 +46,7 @@ def around(part: np.ndarray) -> np.ndarray:
 def placed(found: Trained, name: str, count: int) -> Iterator[tuple[Explanation, np.ndarray]]:
     """Of the scenes each explanation with the box of what it is of: of masks each class that is there, whose pixels the
     data have; of boxes the surest."""
-    part = found.config.data.load().test
+    part = tested(found)
     images = [part.images[each][0].numpy() for each in range(count)]
     subject = found.subject()
     if found.config.task.target == "boxes":
@@ -46,6 +54,7 @@ def placed(found: Trained, name: str, count: int) -> Iterator[tuple[Explanation,
             assert each.part is not None
             yield each, each.part
         return
+    assert part.targets is not None, "a segmenter's data have masks"
     masks = [np.asarray(part.targets[each]).squeeze() for each in range(count)]
     for number, label in enumerate(found.classes[1:], 1):
         having = [each for each in range(count) if (masks[each] == number).any()]
@@ -68,7 +77,7 @@ def scenes(found: Trained, names: Sequence[str], count: int) -> None:
 
 
 def signals(found: Trained, count: int) -> None:
-    part = found.config.data.load().test
+    part = tested(found)
     given = [part.images[each].numpy() for each in range(count)]
     marked, draws = found.explain(given, "occlusion"), np.random.default_rng(0)
     few = given[0].shape[1] // 4
@@ -84,10 +93,11 @@ def signals(found: Trained, count: int) -> None:
 
 
 def volumes(found: Trained, names: Sequence[str], count: int) -> None:
-    part = found.config.data.load().test
+    part = tested(found)
     given = [part.images[each][0].numpy() for each in range(count)]
     for name in names:
-        inside, sizes, here, away = [], [], [], []
+        inside, sizes = [], []
+        here, away = list[float](), list[float]()
         keys: dict[str, Any] = {"window": 6, "stride": 3} if name == "occlusion" else {}
         for volume, each in zip(given, found.explain(given, name, **keys), strict=True):
             on, values = volume > BRIGHT, each.map.clip(0)
