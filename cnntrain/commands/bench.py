@@ -29,7 +29,7 @@ BATCH_SIZES, IMAGES = (1, 32), 512
 NOT_COMPUTED = ("bfloat16", "float16", "float64")  # what is exported computes in float32
 COLUMNS = ("", "images/s", "of the step's")
 STEP = (
-    "the step itself: trainer.tune=auto tries layouts and threads, trainer.compile=on fuses operations; on a GPU "
+    "the step itself: trainer.tune=auto tries layouts, threads and, in a long run, compiling; on a GPU "
     "trainer.precision=bfloat16, and trainer.cuda_graphs=true where the network is small"
 )
 ADVICE = {

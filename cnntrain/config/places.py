@@ -47,7 +47,7 @@ def require_fitting_boxes(trainer: Any) -> None:
     asked = {
         f"trainer.class_weight={trainer.class_weight}": trainer.class_weight is not None,
         f"trainer.label_smoothing={trainer.label_smoothing}": trainer.label_smoothing,
-        f"trainer.compile={trainer.compile}": trainer.compile != "off",
+        "trainer.compile=on": trainer.compile == "on",
         "trainer.cuda_graphs=true": trainer.cuda_graphs,
         "trainer.precision=float64": trainer.precision == "float64",
     }

@@ -50,7 +50,7 @@ class Trainer:
     precision: Literal["float32", "float64", "bfloat16", "float16"]
     memory_format: Literal["auto", "contiguous", "channels_last"]  # of images and filters
     tf32: bool  # on CUDA: products of float32 in 19 bits
-    compile: Literal["off", "auto", "on"]  # torch.compile
+    compile: Literal["off", "auto", "on"]  # torch.compile; auto: as tune finds
     tune: Literal["off", "auto"]  # whether layout, threads and compiling are chosen by a try
     cuda_graphs: bool  # on a GPU: forward and backward are recorded once and replayed
     grad_checkpointing: bool  # activations are computed again in the backward pass, which takes less memory
@@ -72,14 +72,20 @@ class Trainer:
         if self.micro_batch is not None and self.grad_accum > 1:
             raise ValueError("micro_batch and grad_accum say the same in two ways: leave one of them out")
         require_weights(self.class_weight)
-        others = {"compile": self.compile != "off", "grad_checkpointing=true": self.grad_checkpointing,
+        others = {"compile=on": self.compile == "on", "grad_checkpointing=true": self.grad_checkpointing,
                   "grad_accum above 1": self.grad_accum > 1, "micro_batch": self.micro_batch is not None,
                   "device=cpu": self.device == "cpu"}  # fmt: skip
         wrong = [name for name, is_set in others.items() if is_set]
         if self.cuda_graphs and wrong:
             raise ValueError(f"cuda_graphs=true excludes {' and '.join(wrong)}: leave one of them out")
-        if self.watch and (self.compile != "off" or self.cuda_graphs):
+        if self.watch and (self.compile == "on" or self.cuda_graphs):
             raise ValueError("watch=true looks at each layer, which compile and cuda_graphs join: leave them off")
+
+    def settled(self, data: Data, task: Task) -> Trainer:
+        """As a run keeps it: what is left to a try that there will not be is off."""
+        tries = self.tune == "auto" and not (self.watch or self.cuda_graphs or task.target == "boxes")
+        compiles = "off" if self.compile == "auto" and not tries else self.compile
+        return replace(self, memory_format=settled_format(data, self.memory_format), compile=compiles)
 
 
 @dataclass(frozen=True)
@@ -215,7 +221,7 @@ class TrainConfig(Command):
         assert column is not None, "checked"
         model, schedule = self.model.settled(self.transfer), self.schedule.watching(first, column.greater_is_better)
         checkpoint = replace(self.checkpoint, metric=self.checkpoint.metric or first)
-        trainer = replace(self.trainer, memory_format=settled_format(self.data, self.trainer.memory_format))
+        trainer = self.trainer.settled(self.data, self.task)
         task, data = self.task.settled(), self.data.learned(self.task.target)
         return replace(
             self, task=task, model=model, data=data, schedule=schedule, checkpoint=checkpoint, trainer=trainer

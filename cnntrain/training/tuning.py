@@ -149,9 +149,13 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
         number, more = _best({each: partial(_with_threads, each, partial(rehearsal.step, times)) for each in threads})
         gain, found = gain * more, replace(found, threads=number)
         torch.set_num_threads(number)
-    if plan.config.trainer.compile == "auto":
-        more = _gain_of_compiling(rehearsal, partial(Rehearsal, plan, count, best[0]), planned / gain, times)
-        gain, found = gain * more, replace(found, compile="on" if more > 1 else "off")
+    failed = ""
+    if _may_compile(plan, planned / gain):
+        try:
+            more = _gain_of_compiling(rehearsal, partial(Rehearsal, plan, count, best[0]), planned / gain, times)
+            gain, found = gain * more, replace(found, compile="on" if more > 1 else "off")
+        except RuntimeError as error:  # what torch's compiler raises: C++ that does not build, operations unknown to it
+            failed = f"; it could not be compiled: {str(error).strip().splitlines()[0]}"
     if _may_record(plan, found):
         more = _gain_of_recording(rehearsal, times)
         gain, found = gain * more, replace(found, cuda_graphs=more > 1)
@@ -159,7 +163,7 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
     told += ["compiled"] if found.compile == "on" else []
     told += ["recorded as a CUDA graph"] if found.cuda_graphs else []
     return found, (f"{', '.join(told)}: {gain:.2f} times as fast as {layouts[0]}, which is usual here; "
-                   f"tried in {time.perf_counter() - start:.1f} s")  # fmt: skip
+                   f"tried in {time.perf_counter() - start:.1f} s{failed}")  # fmt: skip
 
 
 def _layouts(plan: Plan) -> list[Layout]:
@@ -219,14 +223,16 @@ def _gain_of_recording(rehearsal: Rehearsal, times: int) -> float:
     return gain if gain >= WORTH else 1.0
 
 
+def _may_compile(plan: Plan, planned: float) -> bool:
+    return plan.config.trainer.compile == "auto" and planned * SHARE >= COMPILING and _can_compile()
+
+
 def _gain_of_compiling(plain: Rehearsal, another: Callable[[], Rehearsal], planned: float, times: int) -> float:
     """How many times as fast a compiled network is; 1 where the seconds that it saves are fewer than compiling takes.
 
     Args:
         planned: seconds of the run without it.
     """
-    if planned * SHARE < COMPILING or not _can_compile():
-        return 1.0
     compiled, start = another(), time.perf_counter()
     compiled.compile()
     compiled.step()

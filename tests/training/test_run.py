@@ -750,7 +750,7 @@ def test_a_small_network_is_recorded_by_tune(make_run: MakeRun, monkeypatch: pyt
     [
         ((), r"trainer\.cuda_graphs=true is for one process on a GPU"),
         (("trainer.device=cpu",), r"trainer\.cuda_graphs=true excludes device=cpu: leave one of them out"),
-        (("trainer.grad_accum=2", "trainer.compile=on"), "excludes compile and grad_accum above 1: leave"),
+        (("trainer.grad_accum=2", "trainer.compile=on"), "excludes compile=on and grad_accum above 1: leave"),
     ],
 )
 def test_what_cannot_be_recorded_is_named(

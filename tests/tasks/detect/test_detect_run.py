@@ -191,6 +191,10 @@ def test_what_is_for_labels_is_refused(words: tuple[str, ...], why: str) -> None
         check(composed((*MASKED, *words)), Train)
 
 
+def test_networks_that_find_boxes_are_not_compiled_for_a_try() -> None:
+    assert check(composed((*MASKED, "trainer.tune=auto")), Train).trainer.compile == "off"
+
+
 def test_networks_and_tasks_that_do_not_go_together_are_told(tmp_path: Path) -> None:
     few = ("data.train_size=8", "data.val_size=2", "data.test_size=0", f"output={tmp_path}", "trainer.device=cpu")
     small = ("model=retinanet", "model.backbone=resnet20", "model.args={channels: 16}")
