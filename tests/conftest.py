@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -50,6 +51,7 @@ DEAR = (
     "test_channels.py", "test_exporting.py",
 )  # fmt: skip
 
+gc.set_threshold(20_000, 50, 50)  # to walk through all of torch's and our objects as often as usual takes a tenth of the time
 torch.set_num_threads(1)  # before the fixtures of modules, too: their runs are compared with those of tests
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
@@ -61,9 +63,9 @@ REPEATS = pytest.StashKey[bool]()  # whether a test has other parameters only
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Import everything while coverage counts, once: the lines of a module run at its import, maybe in a test without
-    it, and in a worker of pytest-xdist before it."""
-    if not hasattr(session.config, "workerinput"):
+    """Where coverage counts, import everything once while it does: the lines of a module run at its import, maybe in a
+    test without it, and in a worker of pytest-xdist before it."""
+    if session.config.pluginmanager.hasplugin("_cov") and not hasattr(session.config, "workerinput"):
         for each in pkgutil.walk_packages(package.__path__, "cnntrain."):
             if not each.name.endswith("__main__"):
                 importlib.import_module(each.name)
@@ -76,6 +78,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         name = item.nodeid.partition("[")[0]
         item.stash[REPEATS] = name in seen and not config.getoption("cov_context", None)
         seen.add(name)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what is there now stays to the end
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def statements(body: list[ast.stmt], inside: bool) -> Iterator[ast.stmt]:
             yield from statements(handler.body, inside)
 
 
-def imports(file: Path, inside: bool = True) -> set[str]:
+@cache
+def imports(file: Path, inside: bool = True) -> frozenset[str]:
     """Dotted names of what a file imports; of ``from cnntrain import x`` the module x."""
     found: set[str] = set()
     for each in statements(parsed(file).body, inside):
@@ -64,9 +65,10 @@ def imports(file: Path, inside: bool = True) -> set[str]:
             found |= {name for alias in each.names if is_module(name := f"{each.module}.{alias.name}")} | {
                 str(each.module)
             }
-    return found
+    return frozenset(found)
 
 
+@cache
 def is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
@@ -76,7 +78,7 @@ def ours(file: Path, inside: bool = True) -> set[str]:
     return {each for each in imports(file, inside) if each.split(".")[0] == "cnntrain"}
 
 
-def below(names: set[str], *packages: str) -> set[str]:
+def below(names: Set[str], *packages: str) -> set[str]:
     """Those of `names` that are one of the packages or in one."""
     return {each for each in names if any(each == p or each.startswith(p + ".") for p in packages)}
 
@@ -90,13 +92,17 @@ def imported_at_start(file: Path, seen: set[Path] | None = None) -> set[str]:
     found: set[str] = set()
     for name in imports(file, inside=False):
         found.add(name.split(".")[0])
-        parts = name.split(".")
-        for end in range(1, len(parts) + 1):
-            path = ROOT.joinpath(*parts[:end])
-            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-                if parts[0] == "cnntrain" and candidate.is_file():
-                    found |= imported_at_start(candidate, seen)
+        for each in files_of(name):
+            found |= imported_at_start(each, seen)
     return found
+
+
+@cache
+def files_of(name: str) -> list[Path]:
+    """Those of ours that importing a module runs: its own, and those of the packages that it is in."""
+    parts = name.split(".")
+    paths = [ROOT.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)] if parts[0] == "cnntrain" else []
+    return [each for path in paths for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file()]
 
 
 # the one ordered list of layers, the top first: an import, typing ones included, only goes down

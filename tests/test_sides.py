@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from composing import composed
+from slow import slow_if
 
 import cnntrain
 from cnntrain import cli
@@ -91,7 +92,7 @@ def test_predictions_on_a_file_are_those_of_the_evaluation(
     assert "is for images" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [SIGNALS, CLIPS], ids=["signals", "volumes"])
+@pytest.mark.parametrize("words", slow_if([CLIPS], [SIGNALS, CLIPS], lambda words: words[0]))
 def test_what_a_network_looks_at_has_the_sides_of_what_it_sees(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow import slow_if
 
 from cnntrain.core import signals
 
@@ -36,9 +37,15 @@ class Signal:
 
 
 @pytest.mark.no_cover
+@pytest.mark.parametrize("third", slow_if((1, 2), range(3)))
 @pytest.mark.parametrize("name", CASES)
 def test_a_signal_at_any_time_stops_and_the_resumed_run_is_exact(
-    name: str, configure: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result_of: Any
+    name: str,
+    third: int,
+    configure: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    result_of: Any,
 ) -> None:
     def ended(signal: Signal, output: str, *words: str) -> Any:
         monkeypatch.setattr(signals, "received", signal)
@@ -48,7 +55,7 @@ def test_a_signal_at_any_time_stops_and_the_resumed_run_is_exact(
     straight = result_of(Path(ended(never, "straight").made))
     assert straight["status"] == "finished"
     assert never.asked == ASKED[name]
-    for at in range(1, never.asked + 1, {"plain": 1, "kept": 2, "references": 3}[name]):
+    for at in range(1 + third, never.asked + 1, 3):
         stopped = ended(Signal(at), f"at-{at}")
         assert stopped.code == signals.STOPPED, at
         place = Path(stopped.made)

@@ -516,7 +516,7 @@ def test_one_of_some_numbers_is_taken_as_a_number_or_as_its_text() -> None:
 
 @pytest.mark.no_cover
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_yaml_value_gives_the_declared_type_or_a_config_error(data: st.DataObject) -> None:
     whole = data.draw(trees())
     path, section = data.draw(st.sampled_from(sections(whole)))

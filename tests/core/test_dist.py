@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from ports import free_port
+from slow import slow_if
 from torch import nn
 
 from cnntrain import cli
@@ -377,8 +378,14 @@ def test_two_processes_train_as_one_does(
     [
         (),
         ("transfer=linear_probe", "augment=none", "transfer.cache=ram"),
-        ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
-        ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+        pytest.param(
+            ("transfer=gradual", "transfer.every=1", "augment=none", "trainer.epochs=3", "trainer.max_steps=15"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("transfer=linear_probe", "augment=none", "transfer.cache=disk", "trainer.ema_decay=0.5"),
+            marks=pytest.mark.slow,
+        ),
         ("transfer=freeze_depth", "transfer.depth=2"),
     ],
     ids=["full", "linear-probe-ram", "gradual", "linear-probe-disk", "freeze-depth-augmented"],
@@ -417,7 +424,7 @@ def test_three_processes_evaluate_as_one_does(
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("average", ["null", "0.5"])
+@pytest.mark.parametrize("average", slow_if(["null"], ["null", "0.5"]))
 def test_all_processes_evaluate_with_the_batch_statistics_of_the_first(
     ranks: Callable[..., Any], typed: Callable[..., Any], tmp_path: Path, metrics_of: Any, average: str
 ) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from slow import slow_if
 from tars import write_tar
 
 from cnntrain.core.errors import ConfigError, InputError, StopError
@@ -117,7 +118,7 @@ def test_samples_are_those_that_webdataset_itself_streams(shards: Path, make: Ca
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("resident", ["off", "auto"])
+@pytest.mark.parametrize("resident", slow_if(["auto"], ["off", "auto"]))
 def test_a_network_trained_on_them_is_that_of_the_folder(
     typed: Any, result_of: Any, shards: Path, folder: Path, tmp_path: Path, resident: str
 ) -> None:

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from slow import slow_if
 
 import cnntrain
 from cnntrain.build.trained import Trained
@@ -50,7 +51,8 @@ RUNS = {
         "model.args={channels: 16, hidden: 16, mask_channels: 8, box_batch_size_per_image: 16, box_score_thresh: 0.02}",
     ),
 }  # fmt: skip
-KINDS = [pytest.param(each, marks=pytest.mark.slow) if each == "boxes" else each for each in RUNS]
+DEAR = ("volumes", "boxes")  # 20 and 40 seconds to train and export, and what else is done with them a few
+KINDS = slow_if(DEAR, RUNS)
 Made = Callable[[str], tuple[Path, Path]]  # of a kind of run its folder and that of its export
 
 
@@ -84,7 +86,7 @@ def part_of(found: Trained) -> Part:
     ("kind", "shape", "answers"),
     [
         ("signals", ["batch", 1, 40], ["batch", 10]),
-        ("volumes", ["batch", "frames", "height", "width", 1], ["batch", 8]),
+        pytest.param("volumes", ["batch", "frames", "height", "width", 1], ["batch", 8], marks=pytest.mark.slow),
         ("masks", ["batch", "height", "width", 1], ["batch", 11, 32, 32]),
     ],
 )
@@ -108,7 +110,7 @@ def test_onnxruntime_alone_answers_as_the_run(kind: str, shape: list[Any], answe
     assert np.ptp(expected) > 1e-2
 
 
-@pytest.mark.parametrize("kind", ["signals", "volumes", "masks"])
+@pytest.mark.parametrize("kind", slow_if(DEAR, ["signals", "volumes", "masks"]))
 def test_the_file_is_judged_as_the_run(kind: str, made: Made) -> None:
     run, folder = made(kind)
     found, best = proof(folder), json.loads((run / "result.json").read_text())["best"]
@@ -192,6 +194,7 @@ def test_an_exported_generator_makes_the_images_of_the_run(made: Made, tmp_path:
         export(run, "int8=true", f"output={tmp_path / 'bits'}")
 
 
+@pytest.mark.slow
 def test_an_exported_detector_finds_what_the_run_finds(made: Made, tmp_path: Path) -> None:
     run, folder = made("boxes")
     found, best = proof(folder), json.loads((run / "result.json").read_text())["best"]

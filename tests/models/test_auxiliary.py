@@ -16,6 +16,7 @@ import pytest
 import timm
 import torch
 from composing import composed
+from slow import slow_if
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -51,6 +52,7 @@ SMALL = ("data.train_size=8", "data.val_size=4", "data.test_size=4", "data.batch
 GOOGLENET = ("model=googlenet", "data.image_size=32", *SMALL, "optim.lr=0.01")
 INCEPTION = ("model=inception_v3", "data.image_size=75", *SMALL, "optim.lr=0.01")
 every = pytest.mark.parametrize("name", NETS)
+one = pytest.mark.parametrize("name", slow_if(("tv_googlenet", "inception_v3"), NETS))  # as dear
 
 
 def built(name: str, aux_logits: bool = True, classes: int = 3) -> nn.Module:
@@ -157,16 +159,15 @@ def test_depth_decides_which_heads_train(make_run: MakeRun, depth: int, trained:
 
 
 @pytest.mark.no_cover
-def test_inceptions_head_is_frozen_to_its_statistics(make_run: MakeRun, tmp_path: Path) -> None:
-    for policy, heads in (("full", True), ("linear_probe", False)):
-        overrides = (*INCEPTION, AUX, f"transfer={policy}", "model.pretrained=false", "trainer.epochs=1")
-        run = make_run(*overrides, folder=tmp_path / policy)
-        before = state(run.model)
-        assert run.fit() == loop.FINISHED
-        changed = moved(before, state(run.model))
-        own = {key for key in before if key.startswith("AuxLogits.")}
-        assert own <= changed if heads else own.isdisjoint(changed)
-        assert run.freezing.digest() == run.progress.hash_start
+@pytest.mark.parametrize("policy", slow_if(["full"], ["full", "linear_probe"]))
+def test_inceptions_head_is_frozen_to_its_statistics(policy: str, make_run: MakeRun) -> None:
+    run = make_run(*INCEPTION, AUX, f"transfer={policy}", "model.pretrained=false", "trainer.epochs=1")
+    before = state(run.model)
+    assert run.fit() == loop.FINISHED
+    changed = moved(before, state(run.model))
+    own = {key for key in before if key.startswith("AuxLogits.")}
+    assert own <= changed if policy == "full" else own.isdisjoint(changed)
+    assert run.freezing.digest() == run.progress.hash_start
 
 
 # on several processes, and resumed
@@ -178,27 +179,21 @@ def only_run(output: Path) -> Path:
 
 
 @pytest.mark.no_cover
+@pytest.mark.parametrize(
+    "frozen", slow_if([()], [(), ("transfer=freeze_depth", "transfer.depth=5")], lambda words: "frozen" * bool(words))
+)
 def test_two_processes_train_heads_as_one_does(
-    configure: Callable[..., Train], ranks: Callable[..., Any], tmp_path: Path, result_of: Any
+    frozen: tuple[str, ...], configure: Callable[..., Train], ranks: Callable[..., Any], tmp_path: Path
 ) -> None:
-    exact = (
-        AUX, "model.pretrained=false", "trainer.precision=float64", "model.drop_rate=0",
-        "model.args.aux_drop_rate=0", "augment=flip_crop", "trainer.clip_norm=1", "trainer.epochs=1",
+    words = (
+        *GOOGLENET, AUX, "model.pretrained=false", "trainer.precision=float64", "model.drop_rate=0",
+        "model.args.aux_drop_rate=0", "augment=flip_crop", "trainer.clip_norm=1", "trainer.epochs=1", *frozen,
     )  # fmt: skip
-    cases = {
-        "full": (*GOOGLENET, *exact),
-        "frozen": (*GOOGLENET, *exact, "transfer=freeze_depth", "transfer.depth=5"),
-    }
-    for name, words in cases.items():
-        ranks(*FAKE, *words, f"output={tmp_path / 'two' / name}")
-    for name in cases:
-        assert replace(configure(*cases[name]), output=str(tmp_path / "one" / name)).execute([]).code == 0
-        folders = (only_run(tmp_path / count / name) for count in ("one", "two"))
-        one, other = (checkpoint.load(folder / checkpoint.LAST)["model"] for folder in folders)
-        difference = max((one[key] - other[key]).abs().max().item() for key in one)
-        print(f"{name}: largest weight difference after 2 steps: {difference:.2e}")
-        assert one.keys() == other.keys() and any(key.startswith("aux.1.") for key in one)
-        assert difference <= 1e-10
+    ranks(*FAKE, *words, f"output={tmp_path / 'two'}")
+    assert replace(configure(*words), output=str(tmp_path / "one")).execute([]).code == 0
+    one, other = (checkpoint.load(only_run(tmp_path / each) / checkpoint.LAST)["model"] for each in ("one", "two"))
+    assert one.keys() == other.keys() and any(key.startswith("aux.1.") for key in one)
+    assert max((one[key] - other[key]).abs().max().item() for key in one) <= 1e-10
 
 
 @pytest.mark.slow
@@ -314,9 +309,7 @@ def test_inceptions_head_is_timms_on_299_pixels() -> None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize(
-    "overrides", [GOOGLENET, pytest.param(INCEPTION, marks=pytest.mark.slow)], ids=lambda each: each[0]
-)
+@pytest.mark.parametrize("overrides", slow_if([INCEPTION], [GOOGLENET, INCEPTION], lambda each: each[0]))
 def test_a_run_counts_and_tests_the_network_alone(
     overrides: tuple[str, ...], configure: Callable[..., Train], tmp_path: Path, result_of: Any
 ) -> None:
@@ -338,7 +331,7 @@ def test_a_run_counts_and_tests_the_network_alone(
 
 
 @pytest.mark.no_cover
-@every
+@one
 def test_a_summary_counts_the_network_alone(name: str) -> None:
     shown = {}
     for on in (False, True):
@@ -374,7 +367,7 @@ def test_the_table_of_models_counts_the_network_alone(look_in: Callable[[Path], 
 
 
 @pytest.mark.no_cover
-@every
+@one
 def test_weights_load_with_heads_and_without(name: str) -> None:
     paths = tuple(f"{path}." for path in NETS[name][0])
     with_heads, without = built(name), built(name, aux_logits=False)

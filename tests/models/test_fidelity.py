@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from slow import slow_if
 from timm.models import create_feature_extractor, group_modules, group_parameters
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -114,17 +115,15 @@ MANY_LAYERS = {  # whose protocol takes seconds: here they are counted and train
 }  # fmt: skip
 
 
-def slow_if(names: set[str], cases: list[Case]) -> pytest.MarkDecorator:
-    """Parametrize, the cases of some names among the slow tests."""
-    marked = [pytest.param(case, marks=pytest.mark.slow) if case.name in names else case for case in cases]
-    return pytest.mark.parametrize(
-        "case", marked, ids=str, scope="module"
-    )  # all tests of a case, then those of the next
+def all_but(names: set[str], cases: list[Case]) -> pytest.MarkDecorator:
+    """Parametrize, the cases of some names among the slow tests; all tests of a case, then those of the next."""
+    marked = slow_if([each for each in cases if each.name in names], cases)
+    return pytest.mark.parametrize("case", marked, ids=str, scope="module")
 
 
 SHALLOW = [case for case in CASES if not case.deep]
-every = slow_if(THOUSAND_LAYERS, CASES)
-shallow = slow_if(MANY_LAYERS, SHALLOW)
+every = all_but(THOUSAND_LAYERS, CASES)
+shallow = all_but(MANY_LAYERS, SHALLOW)
 
 
 def count(net: nn.Module) -> int:
@@ -300,7 +299,7 @@ def test_gradient_checkpointing_changes_no_gradient(case):
         assert torch.equal(expected.grad, actual.grad), name
 
 
-@slow_if(set(), SHALLOW)
+@all_but({"bn_inception", "nasnetamobile", "prelunet_a", "resnet50_2015", "tv_googlenet", "vgg16_c"}, SHALLOW)
 def test_two_steps_of_sgd_lower_the_loss(case):
     net, images = case.build(drop_rate=0.0).train(), case.images(8)
     labels = torch.arange(8) % case.classes

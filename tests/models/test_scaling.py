@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from slow import slow_if
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.models.create import create
@@ -20,7 +21,7 @@ def shapes(net: torch.nn.Module) -> list[tuple[str, Any]]:
     return [(name, value.shape) for name, value in net.state_dict().items()]
 
 
-@pytest.mark.parametrize("phi", [1, 3, 7, *(pytest.param(phi, marks=pytest.mark.slow) for phi in (2, 4, 5, 6))])
+@pytest.mark.parametrize("phi", slow_if((2, 4, 5, 6), range(1, 8)))
 def test_b0_scaled_is_each_of_b1_to_b7(phi: int) -> None:
     width, depth = PUBLISHED[phi]
     with torch.device("meta"):

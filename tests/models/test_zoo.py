@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from omegaconf import OmegaConf
+from slow import slow_if
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -102,9 +103,7 @@ def config(stem: str) -> dict:
     return OmegaConf.to_container(OmegaConf.load(FOLDER / f"{stem}.yaml"))
 
 
-@pytest.mark.parametrize(
-    "stem", [each if each in ONE_OF_EACH else pytest.param(each, marks=pytest.mark.slow) for each in FIGURES]
-)
+@pytest.mark.parametrize("stem", slow_if(FIGURES.keys() - ONE_OF_EACH, FIGURES))
 def test_parameters_and_macs(stem):
     model = config(stem)
     params, macs, side = FIGURES[stem]

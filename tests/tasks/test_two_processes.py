@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow import slow_if
 
 from cnntrain import cli
 from cnntrain.runs import checkpoint
@@ -78,8 +79,9 @@ def compared(words: tuple[str, ...], ranks: Callable[..., Any], tmp_path: Path) 
     assert two["test"] == pytest.approx(one["test"], rel=1e-9 if exact else 1e-4, nan_ok=True)
 
 
-@pytest.mark.parametrize("words", CASES.values(), ids=CASES)
-def test_two_processes_train_as_one_does(words: tuple[str, ...], ranks: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", slow_if(("segment, kept", "fast_rcnn", "rcnn", "volumes"), CASES))
+def test_two_processes_train_as_one_does(name: str, ranks: Callable[..., Any], tmp_path: Path) -> None:
+    words = CASES[name]
     (tmp_path / "still.py").write_text(STILL)
     own = ("--import", str(tmp_path / "still.py")) if "model.name=still" in words else ()
     compared((*own, *words), ranks, tmp_path)

@@ -17,6 +17,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from slow import slow_if
 
 from cnntrain.augment.batched.disturbed import Disturbed
 from cnntrain.core import dist, seeds
@@ -140,10 +141,11 @@ CASES = {
                           "transfer=gradual", "transfer.every=1", "model.pretrained=false"),
     "epoch-ends-only": (*BN, *PLATEAU, *DROP, *FLIP, *EMA),
 }  # fmt: skip
+MORE = ("plateau-adamw-plain-1", "cosine-sgd-plain-1-ema", "plateau-rmsprop-drop-2", "multistep-frozen")  # pairs
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_if(MORE, CASES))
 def test_a_killed_and_resumed_run_ends_with_the_same_bytes(
     name: str, make_run: MakeRun, tmp_path: Path, metrics_of: Any
 ) -> None:
@@ -794,7 +796,7 @@ def kept_photographs(folder: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", slow_if(["float64"], ["float32", "float64"]))
 def test_images_in_memory_and_images_read_by_workers_train_alike(
     make_run: MakeRun, tmp_path: Path, lines: list[str], precision: str
 ) -> None:

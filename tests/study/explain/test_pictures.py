@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from looking import images, network, subject_of
+from slow import slow_if
 from torch import Tensor, nn
 
 from cnntrain.config.methods import method
@@ -167,9 +168,7 @@ def test_classes_and_units_that_are_not_there(layer: str | None, keys: dict[str,
         drawn("maximise", subject, shown(images(0, 32)), **keys)
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet20", *(pytest.param(each, marks=pytest.mark.slow) for each in ("vgg11", "densenet40"))]
-)
+@pytest.mark.parametrize("name", slow_if(("vgg11", "densenet40"), ("resnet20", "vgg11", "densenet40")))
 def test_a_units_activation_on_the_patch_alone_is_that_in_the_image(name: str) -> None:
     """Exactly, wherever no padding is inside: the field is not too small."""
     net = network(name, 48)

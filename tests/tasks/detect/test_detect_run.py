@@ -13,6 +13,7 @@ import pytest
 import torch
 from composing import composed
 from PIL import Image
+from slow import slow_if
 
 import cnntrain
 from cnntrain.build.looking import Looking
@@ -71,7 +72,7 @@ def begun(folder: Path, words: Sequence[str]) -> tuple[Run, Report, Saver]:
     return run, Report(asked.task.columns, []), Saver(folder, run.state, 1.0, 1)
 
 
-@pytest.mark.parametrize("words", [MASKED, RETINA, CROPS], ids=["mask_rcnn", "retinanet", "rcnn"])
+@pytest.mark.parametrize("words", slow_if([RETINA, CROPS], [MASKED, RETINA, CROPS], lambda words: words[len(WORDS)]))
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, words: tuple[str, ...]) -> None:
     """To the bit: what torchvision's samplers draw, and within an epoch what was summed."""
     whole = begun(tmp_path / "whole", words)
@@ -162,7 +163,7 @@ def test_boxes_are_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(line["class"]) == len(line["score"]) == len(line["box"]) and len(line["class"]) <= 100
 
 
-@pytest.mark.parametrize("of", [MASKED, FAST], ids=["mask_rcnn", "fast_rcnn"])
+@pytest.mark.parametrize("of", slow_if([MASKED], [MASKED, FAST], lambda words: words[len(WORDS)]))
 def test_the_heads_are_trained_on_kept_maps_as_on_ones_that_are_computed_each_time(
     tmp_path: Path, of: Sequence[str]
 ) -> None:

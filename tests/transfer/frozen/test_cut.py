@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from composing import composed
+from slow import slow_if
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,9 +50,12 @@ FAMILIES: dict[str, tuple[dict[str, Any], int]] = {
 MANY_LAYERS = {
     "bagnet9",
     "densenet121",
+    "densenet40",
     "efficientnet_b0",
+    "googlenet",
     "highway19",
     "inception_v3",
+    "seresnet18",
     "shufflenet_g3",
 }  # each takes seconds
 CLASSES = 5
@@ -118,9 +122,7 @@ def check_equal(model: nn.Module, images: Tensor, depth: int) -> Cut | None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=pytest.mark.slow) if each in MANY_LAYERS else each for each in FAMILIES]
-)
+@pytest.mark.parametrize("name", slow_if(MANY_LAYERS, FAMILIES))
 def test_the_parts_compute_what_the_whole_computes(name: str) -> None:
     registry.register()
     torch.manual_seed(0)

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from slow import slow_if
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, cross_entropy
 
@@ -83,7 +84,7 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("name", slow_if(["densenet121"], CUTS))
 def test_the_cut_is_the_pooled_features_and_nothing_else(name: str, configure: Configure) -> None:
     size, kwargs = CUTS[name]
     policy = configure(*PROBE, "model.pretrained=null", "transfer.features=600").transfer
