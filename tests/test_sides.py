@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from composing import composed
+from npz import arrays_of
 from slow import slow_if
 
 import cnntrain
@@ -111,7 +112,7 @@ def test_what_a_network_looks_at_has_the_sides_of_what_it_sees(
     common = ("explain", f"run={run}", "device=cpu", "num_workers=0", "tensorboard=false")
     images, names = ("images=in.npy", "in.npy:1") if is_signal else ("images=in", "in/0.npy")
     assert cli.main([*common, images, "method=occlusion", "output=maps", f"target={found.classes[1]}"]) == 0
-    facts, kept = json.loads(Path("maps/explain.json").read_text()), np.load("maps/maps.npz")
+    facts, kept = json.loads(Path("maps/explain.json").read_text()), arrays_of(Path("maps/maps.npz"))
     assert kept["maps"].shape == (6, *sides) and facts["images"][0]["image"] == kept["images"][0] == names
     for values, each in zip(kept["maps"], found.explain(given, "occlusion", target=found.classes[1]), strict=True):
         np.testing.assert_allclose(values, each.map, atol=1e-5)

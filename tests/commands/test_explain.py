@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from composing import composed
+from npz import arrays_of
 from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -94,7 +95,7 @@ def test_the_folder_holds_maps_pictures_and_facts(typed: Typed, run: Path, tmp_p
     assert facts["command"].startswith("cnntrain explain run=")
     rows = facts["images"]
     assert [each["target"] for each in rows] == ["ant", "bee", "cat"]
-    kept = np.load(made / "maps.npz")
+    kept = arrays_of(made / "maps.npz")
     assert kept["maps"].shape == (3, 32, 32) and list(kept["images"]) == [each["image"] for each in rows]
 
     loaded = cnntrain.load(run, device="cpu")
@@ -168,12 +169,12 @@ def test_own_methods_are_a_file_and_a_yaml(typed: Typed, run: Path, tmp_path: Pa
     words = ("explain", f"run={run}", images, "device=cpu", "num_workers=0", "tensorboard=false")
     made = Path(typed(*mine, *words, "method=brightness", "method.factor=3", "output=a").stdout.splitlines()[-1])
     row = json.loads((made / "explain.json").read_text())["images"][0]
-    values = np.load(made / "maps.npz")["maps"][0]
+    values = arrays_of(made / "maps.npz")["maps"][0]
     assert values.mean() == pytest.approx(3 * row["mean"], rel=1e-4)
     made = Path(typed(*mine, *words, "method=mean_image", "output=b", "batch_size=9").stdout.splitlines()[-1])
     facts = json.loads((made / "explain.json").read_text())
     assert facts["pictures"] == [{"name": "mean", "picture": "mean.png", "images": 3}] and facts["layer"] == "conv2"
-    assert np.load(made / "arrays.npz")["mean/values"].shape == (1, 32, 32)
+    assert arrays_of(made / "arrays.npz")["mean/values"].shape == (1, 32, 32)
     found = typed(*mine, *words, "method=mean_image", "target=ant")
     assert found.returncode == 2 and "target=ant: method=mean_image has none" in found.stderr
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from composing import composed
+from npz import arrays_of
 from PIL import Image
 
 import cnntrain
@@ -80,7 +81,7 @@ def test_what_a_mask_rests_on_is_drawn_around_its_pixels(run: Path, tmp_path: Pa
     counts = logits.argmax(1).flatten().bincount(minlength=11)
     (one,) = loaded.explain([tmp_path / "a.png"])
     assert row["pixels"] == counts[loaded.classes.index(row["target"])] > 0 and row["target"] == one.target
-    np.testing.assert_allclose(np.load(made / "maps.npz")["maps"][0], one.map, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(arrays_of(made / "maps.npz")["maps"][0], one.map, rtol=1e-4, atol=1e-6)
     missing = loaded.classes[int(counts.argmin())]
     assert counts.min() == 0
     with pytest.raises(InputError, match=f"nothing to explain of class {missing}: the network gives it no pixel"):
