@@ -3,7 +3,8 @@
     python scripts/bench_transfer.py [--rounds 3] [--only probe_resnet18 probe_vgg16 ...] [--images 5000] [--epochs 20]
 
 Every figure is a whole `cnntrain` command's: `train` is train.seconds of its result.json (filling the cache included),
-`command` the time from start to end. Weights are random: the arithmetic is the same.
+`command` the time from start to end, the first step's time this_command.seconds_to_first_step. Weights are random: the
+arithmetic is the same.
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ class Done:
     """A command that has ended."""
 
     command: float  # seconds from start to end
-    first_step: float  # seconds to the first training step
     result: dict
 
     @property
     def train(self) -> float:
         return self.result["train"]["seconds"]
+
+    @property
+    def first_step(self) -> float:
+        """Seconds from the start of the process."""
+        return self.result["this_command"]["seconds_to_first_step"]
 
     @property
     def head(self) -> torch.Tensor:
@@ -67,20 +72,14 @@ class Bench:
     def run(self, *words: str) -> Done:
         self.number += 1
         output = self.folder / f"run{self.number}"
-        line = [sys.executable, "-m", "cnntrain", *COMMON, *words, "trainer.log_every=1", f"output={output}"]
-        start, first = time.perf_counter(), 0.0
-        with open(self.folder / "stderr", "w+") as errors:
-            process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=errors)
-            while process.poll() is None:
-                if not first and any(file.stat().st_size for file in output.glob("*/*/metrics.jsonl")):
-                    first = time.perf_counter() - start
-                time.sleep(0.005)
-            seconds = time.perf_counter() - start
-            errors.seek(0)
-            if process.returncode:
-                sys.exit(f"{' '.join(line)}\n{errors.read()}")
+        line = [sys.executable, "-m", "cnntrain", *COMMON, *words, f"output={output}"]
+        start = time.perf_counter()
+        done = subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(f"{' '.join(line)}\n{done.stderr}")
         (file,) = output.glob("*/*/result.json")
-        return Done(seconds, first or seconds, json.loads(file.read_text()))
+        return Done(seconds, json.loads(file.read_text()))
 
 
 def ratio(name: str, over: list[float], under: list[float], wanted: str) -> None:

@@ -51,9 +51,7 @@ DEAR = (
     "test_channels.py", "test_exporting.py",
 )  # fmt: skip
 
-gc.set_threshold(
-    20_000, 50, 50
-)  # to walk through all objects of torch and ours as often as usual is a tenth of the time
+gc.set_threshold(20_000, 50, 50)  # as often as usual it takes a tenth of the time
 torch.set_num_threads(1)  # before the fixtures of modules, too: their runs are compared with those of tests
 _always = ExitStack()
 _always.enter_context(looking_in(None))  # tests compose configurations while they are collected, too
