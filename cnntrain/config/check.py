@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cnntrain.config.groups import ALL_PLUGINS, plugin_class, plugin_names
 from cnntrain.config.schema import Command
 from cnntrain.config.search_path import is_model, model_names
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, first_line
 from cnntrain.core.limits import Home
 from cnntrain.core.shapes import hints
 from cnntrain.core.words import LINE, is_text, printable, similar, suggest
@@ -96,7 +96,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         tree = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).strip().splitlines()[0]}") from error
+        raise ConfigError(f"{error.full_key}: {first_line(error)}") from error
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as torch_dist
 from torch import Tensor, nn
 
-from cnntrain.core.errors import ConfigError, RunError
+from cnntrain.core.errors import ConfigError, RunError, first_line
 
 T = TypeVar("T")
 
@@ -236,7 +236,7 @@ def _absence_explained() -> Iterator[None]:
         if not GONE.search(str(error)):
             raise
         raise RunError(
-            f"another process of the run does not answer ({str(error).splitlines()[0]}): it was ended, hangs, or its "
+            f"another process of the run does not answer ({first_line(error)}): it was ended, hangs, or its "
             "machine cannot be reached; once the cause is mended, resume the run"
         ) from error
 

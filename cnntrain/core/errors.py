@@ -29,3 +29,8 @@ class RunError(Exception):
 
 class LossError(RunError):
     """The loss is not a number."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another's error says, in a line; of one that says nothing its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,7 +18,7 @@ from cnntrain.build.trained import Trained
 from cnntrain.build.weights import kept_preprocess
 from cnntrain.config import imports, since
 from cnntrain.core import extras, plain_json
-from cnntrain.core.errors import ConfigError, InputError
+from cnntrain.core.errors import ConfigError, InputError, first_line
 from cnntrain.data.batches.feed import Batch
 from cnntrain.data.batches.plan import Plan
 from cnntrain.data.batches.preprocess import Preprocess
@@ -169,8 +169,7 @@ def session(path: Path) -> Any:
     try:
         return runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a type for each kind of damage
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path} cannot be read as an ONNX file ({reason})") from error
+        raise InputError(f"{path} cannot be read as an ONNX file ({first_line(error)})") from error
 
 
 def graph_of(session: Any, results: int) -> Graph:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import timm
 from torch import nn
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, first_line
 from cnntrain.models import inception_v3, norms, registry, scaling
 from cnntrain.models.pretrained import available
 from cnntrain.models.stem import use_cifar_stem
@@ -71,4 +71,4 @@ def _built(make: Callable[[], nn.Module], name: str, args: Mapping[str, Any]) ->
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"model.name={name} with model.args={dict(args)}: {reason}") from error
     except RuntimeError as error:
-        raise ConfigError(f"model.name={name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"model.name={name}: {first_line(error)}") from error

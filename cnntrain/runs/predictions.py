@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from cnntrain.core import plain_json
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import InputError, first_line
 from cnntrain.core.files import write_atomic
 
 PREDICTIONS = "predictions.parquet"
@@ -137,7 +137,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Meta]]:
                 raise InputError(f"{path} is of format {meta['format']}, and this cnntrain reads {FORMAT}")
             yield file, meta
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is damaged, or none of cnntrain's predictions: {_first_line(error)}") from error
+        raise InputError(f"{path} is damaged, or none of cnntrain's predictions: {first_line(error)}") from error
 
 
 def array(column: Any) -> np.ndarray:
@@ -185,7 +185,3 @@ def _check(path: Path, found: Predictions) -> None:
         fits = False
     if not fits:
         raise InputError(f"{path} is damaged: its columns do not go with its {classes} classes")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

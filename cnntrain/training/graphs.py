@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, first_line
 
 
 class Recorded(nn.Module):
@@ -45,9 +45,8 @@ class Recorded(nn.Module):
                 finally:
                     torch.set_autocast_cache_enabled(cached)
         except RuntimeError as error:
-            why = str(error).splitlines()[0]
             raise ConfigError(
-                f"trainer.cuda_graphs=true: this network cannot be recorded ({why}): leave it out"
+                f"trainer.cuda_graphs=true: this network cannot be recorded ({first_line(error)}): leave it out"
             ) from error
         with torch.no_grad():  # recording has run the network several times
             for name, buffer in network.named_buffers():

@@ -15,7 +15,7 @@ import torch
 
 from cnntrain.config.schema import TrainConfig
 from cnntrain.core import cores, dist, seeds
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, first_line
 from cnntrain.training.precision import memory_format, threads_kept
 from cnntrain.training.rehearsal import Layout, Plan, Rehearsal
 
@@ -155,7 +155,7 @@ def _fastest(plan: Plan, usual: Choice) -> tuple[Choice, str]:
             more = _gain_of_compiling(rehearsal, partial(Rehearsal, plan, count, best[0]), planned / gain, times)
             gain, found = gain * more, replace(found, compile="on" if more > 1 else "off")
         except RuntimeError as error:  # what torch's compiler raises: C++ that does not build, operations unknown to it
-            failed = f"; it could not be compiled: {str(error).strip().splitlines()[0]}"
+            failed = f"; it could not be compiled: {first_line(error)}"
     if _may_record(plan, found):
         more = _gain_of_recording(rehearsal, times)
         gain, found = gain * more, replace(found, cuda_graphs=more > 1)

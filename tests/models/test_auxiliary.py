@@ -52,7 +52,7 @@ SMALL = ("data.train_size=8", "data.val_size=4", "data.test_size=4", "data.batch
 GOOGLENET = ("model=googlenet", "data.image_size=32", *SMALL, "optim.lr=0.01")
 INCEPTION = ("model=inception_v3", "data.image_size=75", *SMALL, "optim.lr=0.01")
 every = pytest.mark.parametrize("name", NETS)
-one = pytest.mark.parametrize("name", slow_if(("tv_googlenet", "inception_v3"), NETS))  # as dear
+one = pytest.mark.parametrize("name", slow_if(("tv_googlenet", "inception_v3"), NETS))  # the others are as dear
 
 
 def built(name: str, aux_logits: bool = True, classes: int = 3) -> nn.Module:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.core import network
-from cnntrain.core.errors import InputError
+from cnntrain.core.errors import InputError, first_line
 from cnntrain.data.base import Data
 from cnntrain.data.sets.arrays import Arrays, divided_set
 from cnntrain.data.sets.dataset import DataSet
@@ -147,7 +147,7 @@ def _downloaded(make: Any, root: Path, given: Mapping[str, Any]) -> Any:
 
 
 def _missing(source: Data, root: Path, kind: str, origin: str | None, error: Exception) -> InputError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     away = f" from {origin}" if origin else ", which torchvision cannot download,"
     return InputError(
         f"data={source.name}: not found, or damaged, and not downloaded: {reason}\n"

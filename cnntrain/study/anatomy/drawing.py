@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from cnntrain.core import plain_json
-from cnntrain.core.errors import InputError, RunError
+from cnntrain.core.errors import InputError, RunError, first_line
 from cnntrain.core.words import tell
 from cnntrain.study.anatomy.recorder import Layer
 
@@ -131,9 +131,7 @@ def tensorboard(model: nn.Module, image: tuple[int, ...], folder: Path) -> None:
             example = torch.zeros(1, *image)
             writer.add_graph(torch.jit.trace(model, example, check_trace=False), example)  # its own runs thrice
     except (RuntimeError, TypeError) as error:
-        raise InputError(
-            f"tensorboard: {type(model).__name__} cannot be traced: {str(error).splitlines()[0]}"
-        ) from error
+        raise InputError(f"tensorboard: {type(model).__name__} cannot be traced: {first_line(error)}") from error
     except OSError as error:
         raise InputError(f"tensorboard={folder}: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnntrain.config.model import Model
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, first_line
 from cnntrain.data.base import Data
 from cnntrain.models import auxiliary, registry
 from cnntrain.study.anatomy import layers
@@ -91,7 +91,7 @@ class Network:
         try:
             kept = layers.kept_for_backward(self.model, self.freezing.train_mode, self.batch, self.image)
         except (ValueError, RuntimeError) as error:  # such as BatchNorm's on one value a channel
-            raise ConfigError(f"batch_size={self.batch} cannot be trained on: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"batch_size={self.batch} cannot be trained on: {first_line(error)}") from error
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad) * FLOAT_BYTES
         return Memory(sum(each.numel() * each.element_size() for each in tensors), trained, trained, kept)
 
